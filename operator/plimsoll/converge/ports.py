@@ -1,0 +1,63 @@
+"""What a pass asks of the world. `edge` implements these; tests of the passes may too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from plimsoll.facts import Action, Manifest, Notice, Ref, Sample
+
+
+class Conflict(Exception):
+    """Somebody else wrote first (HTTP 409 on a resourceVersion): plan again."""
+
+
+class NameConflict(Exception):
+    """An object of the wanted name exists and is not ours."""
+
+    def __init__(self, ref: Ref) -> None:
+        super().__init__(f"{ref.kind} {ref.name} exists and is not controlled by this object: rename one of them")
+        self.ref = ref
+
+
+class Unavailable(Exception):
+    """The world's failure (network, 5xx, time-out): retry with backoff."""
+
+
+class Cluster(Protocol):
+    """The API server: reads from the cache, live reads, and effects."""
+
+    def cached(self, api_version: str, kind: str, namespace: str, labels: Mapping[str, str] | None = None) -> Sequence[Manifest]:
+        """Objects of a kind from the watch cache, filtered by equality of labels, ordered by name."""
+
+    async def get(self, ref: Ref) -> Manifest | None:
+        """The object as the API server has it now; None when there is none."""
+
+    async def act(self, owner: Manifest, action: Action) -> Manifest | None:
+        """Carry out one action for `owner`. Raises Conflict, NameConflict or Unavailable."""
+
+    async def write_status(self, owner: Manifest, status: Mapping[str, Any]) -> Manifest:
+        """Replace the status, guarded by the owner's resourceVersion. Raises Conflict or Unavailable."""
+
+    async def notify(self, owner: Manifest, notice: Notice) -> None:
+        """Record an Event and an audit line."""
+
+
+class Metrics(Protocol):
+    """Reads the raw counters of pods."""
+
+    async def sample(self, namespace: str, pods: Sequence[Manifest]) -> Sample:
+        """One scrape of each pod; a pod that does not answer is in `absent`, never an exception."""
+
+
+class Store(Protocol):
+    """The artifact store, as the operator sees it."""
+
+    async def ensure_namespace(self, namespace: str) -> None:
+        """Bucket, bounded credentials and the Secret `plimsoll-store` of a namespace; idempotent."""
+
+    async def read(self, namespace: str, key: str) -> bytes | None:
+        """A small object (≤ 4 MiB), None when there is none. Raises Unavailable."""
+
+    async def put_if_absent(self, namespace: str, key: str, body: bytes) -> bool:
+        """True when this call wrote it, False when it was there. Raises Unavailable."""

@@ -1,0 +1,180 @@
+"""The frozen values that the pure core and the effectful edge both speak. No behaviour beyond what a value can say of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+#: A Kubernetes object as JSON has it.
+Manifest = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Which object: `api_version` as in manifests, `kind`, `namespace`, `name`."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Ref:
+        meta = manifest["metadata"]
+        return cls(manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""), meta["name"])
+
+
+# --- evidence -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PodCounters:
+    """One pod's raw counters at one moment, never differenced.
+
+    `arm_requests` maps (revision, outcome) to a count, as the pod that chose the arm saw it; `latency` holds the
+    cumulative bucket counts of the pod's own revision, one for each of names.LATENCY_EDGES and +Inf last;
+    `started` is the process start in Unix seconds: another value means that the counters began anew.
+    """
+
+    pod: str
+    revision: str
+    started: float
+    epoch: int | None
+    arm_requests: Mapping[tuple[str, str], int]
+    latency: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a metrics reader saw at `at` (Unix seconds). `absent` maps each pod that was asked and gave nothing to a reason."""
+
+    at: float
+    pods: tuple[PodCounters, ...]
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ArmCounts:
+    """What one arm did in one window: counts, not rates.
+
+    `failures` are server errors, unreachable and timeouts; `client_errors` are apart. `slower` counts, for each edge of
+    names.LATENCY_EDGES, the requests that took longer; `timed` is how many were timed.
+    """
+
+    requests: int = 0
+    failures: int = 0
+    client_errors: int = 0
+    timed: int = 0
+    slower: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Evidence between two samples, at one weight of one step. `gap` names why it cannot count, or is None."""
+
+    index: int
+    start: float
+    end: float
+    step: int
+    weight: int
+    stable: ArmCounts
+    candidate: ArmCounts
+    stable_pods: tuple[ArmCounts, ...] = ()
+    gap: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`outcome` is Pass, Fail or Inconclusive; `metric` what decided; `mode` Sequential, Absolute or Breaker."""
+
+    outcome: str
+    reason: str
+    metric: str = ""
+    mode: str = "Sequential"
+    window: int = 0
+
+
+# --- plans ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """POST; AlreadyExists is fine when the object carries our controller UID, else it is a NameConflict.
+
+    With `adopt` (objects that are never owned) AlreadyExists is fine as it is.
+    """
+
+    manifest: Manifest
+    adopt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Server-side apply onto the object with this UID; another object's UID is refused by the API server."""
+
+    manifest: Manifest
+    uid: str
+    resource_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Set `/scale` of a Deployment."""
+
+    ref: Ref
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete in the background, only the object with this UID."""
+
+    ref: Ref
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatePod:
+    """Patch the operator's own annotation on a managed pod, so that kubelet refreshes its volumes."""
+
+    namespace: str
+    pod: str
+    annotation: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutObject:
+    """Put-if-absent into the store of the namespace; an object that is there stays."""
+
+    namespace: str
+    key: str
+    body: bytes
+
+
+Action = Create | Apply | Scale | Delete | AnnotatePod | PutObject
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A Kubernetes Event about the object in hand; the audit log gets the same."""
+
+    type: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one pass wants: `before` the status, then `status` (None: leave it), then `after`; `notices` last.
+
+    `status` is the whole wanted status. `requeue_after` is in seconds (None: only events wake us).
+    A plan with nothing in it says that the world is as it should be.
+    """
+
+    before: tuple[Action, ...] = ()
+    status: Mapping[str, Any] | None = None
+    after: tuple[Action, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    requeue_after: float | None = None

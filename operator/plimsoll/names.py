@@ -1,0 +1,63 @@
+"""Names that users, other programs and the cluster see: see docs/contracts.md. Nothing here does anything."""
+
+from __future__ import annotations
+
+from typing import Final
+
+GROUP: Final = "plimsoll.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+FIELD_MANAGER: Final = "plimsoll"
+
+LABEL_NAME: Final = "app.kubernetes.io/name"
+LABEL_COMPONENT: Final = "app.kubernetes.io/component"
+LABEL_PART_OF: Final = "app.kubernetes.io/part-of"
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+LABEL_MODEL: Final = f"{GROUP}/model"
+LABEL_VERSION: Final = f"{GROUP}/version"
+LABEL_REVISION: Final = f"{GROUP}/revision"
+LABEL_INFERENCE_SERVICE: Final = f"{GROUP}/inferenceservice"
+LABEL_TRAINING_JOB: Final = f"{GROUP}/trainingjob"
+MANAGED_SELECTOR: Final = f"{LABEL_MANAGED_BY}={FIELD_MANAGER}"
+
+ANNOTATION_COMMAND: Final = f"{GROUP}/command"
+ANNOTATION_ROUTE_EPOCH: Final = f"{GROUP}/route-epoch"
+LABEL_ALLOW: Final = f"{GROUP}/allow"
+
+STORE_SECRET: Final = "plimsoll-store"
+SERVICE_ACCOUNTS: Final = {"train": "plimsoll-train", "publish": "plimsoll-publish", "serve": "plimsoll-serve"}
+
+PORT_PUBLIC: Final = 8080
+PORT_METRICS: Final = 8082
+PORT_DIRECT: Final = 8083
+
+RUN_PATH: Final = "/plimsoll/run"
+INPUTS_PATH: Final = "/plimsoll/inputs"
+OUTPUT_PATH: Final = "/plimsoll/output"
+MODEL_PATH: Final = "/plimsoll/model"
+ROUTE_PATH: Final = "/plimsoll/route"
+ROUTE_KEY: Final = "route.json"
+LEDGER_KEY: Final = "ledger.json"
+RUN_KEY: Final = "run.json"
+
+METRIC_ARM_REQUESTS: Final = "plimsoll_arm_requests_total"
+METRIC_DURATION: Final = "plimsoll_request_duration_seconds"
+METRIC_ROUTE_EPOCH: Final = "plimsoll_route_epoch"
+METRIC_REQUESTS: Final = "plimsoll_requests_total"
+METRIC_START_TIME: Final = "process_start_time_seconds"
+#: Upper edges of the latency histogram in seconds; +Inf follows.
+LATENCY_EDGES: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+#: How failures of an arm are named in `plimsoll_arm_requests_total{outcome=…}`.
+FAILURE_OUTCOMES: Final = ("server_error", "unreachable", "timeout")
+
+
+def bucket(namespace: str) -> str:
+    """The store's bucket of a namespace."""
+    return f"plimsoll-{namespace}"
+
+
+def labels(component: str, **more: str) -> dict[str, str]:
+    """Labels of a child object; `more` takes model, version, revision, inferenceservice, trainingjob."""
+    base = {LABEL_NAME: "plimsoll", LABEL_COMPONENT: component, LABEL_PART_OF: "plimsoll", LABEL_MANAGED_BY: FIELD_MANAGER}
+    return base | {f"{GROUP}/{key}": value for key, value in more.items()}
