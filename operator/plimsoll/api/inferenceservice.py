@@ -1,0 +1,184 @@
+"""InferenceService: serve this model, release new versions like this, watch for that."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from plimsoll.api.common import (
+    Conditions, Duration, EnvVar, Name, Part, Resources, Sha256, Short, StatusPart, Text, Timestamp,
+)  # fmt: skip
+
+
+class ModelRef(Part):
+    """Which model and which version."""
+
+    name: Name = Field(description="Name of the model.")
+    version: Annotated[str, Field(min_length=1, max_length=10, pattern=r"^(auto|[1-9][0-9]{0,8})$")] = Field(
+        default="auto", description='"auto" follows the newest approved version that is not quarantined; a number such as "7" pins one.'
+    )
+
+
+class Runtime(Part):
+    """How the server runs."""
+
+    replicas: Annotated[int, Field(ge=1, le=100)] = Field(default=1, description="Pods that serve the stable version.")
+    resources: Resources = Field(default_factory=Resources, description="Of each server.")
+    env: Annotated[tuple[EnvVar, ...], Field(max_length=32)] = Field(default=(), description="Environment variables of the server.")
+    intra_op_threads: Annotated[int, Field(ge=1, le=64)] | None = Field(default=None, description="Threads of one inference; default: the CPU limit.")
+    node_selector: Annotated[dict[Short, Annotated[str, Field(max_length=63)]], Field(max_length=16)] = Field(
+        default_factory=dict, description="Labels of nodes that may run the pods."
+    )
+    termination_grace_period_seconds: Annotated[int, Field(ge=15, le=600)] = Field(default=45, description="Longest time for a pod to finish its requests.")
+
+
+class Step(Part):
+    """Send this share to the candidate until the evidence passes."""
+
+    weight: Annotated[int, Field(ge=1, le=100)] = Field(description="Percent of requests that the candidate answers.")
+    min_duration: Duration = Field(default="30s", description="Stay at least this long.")
+    min_requests: Annotated[int, Field(ge=0, le=1000000000)] = Field(default=50, description="The candidate must have answered at least this many.")
+
+
+class ErrorRate(Part):
+    """Failures of the candidate's arm against the stable arm's."""
+
+    margin: Annotated[float, Field(gt=1, le=100)] = Field(default=1.5, description="Rate ratio that is still accepted.")
+    max: Annotated[float, Field(gt=0, le=1)] | None = Field(default=None, description="Absolute bound on the candidate's failure rate, where there is nothing to compare with.")
+
+
+class Latency(Part):
+    """Requests slower than each bucket edge, candidate against stable."""
+
+    margin: Annotated[float, Field(gt=1, le=100)] = Field(default=2.0, description="Ratio of slow requests that is still accepted.")
+    max_p99: Duration | None = Field(default=None, description="Absolute bound on the candidate's p99, where there is nothing to compare with.")
+
+
+class Analysis(Part):
+    """What is compared, and how sure the verdict must be."""
+
+    error_rate: ErrorRate | None = Field(default_factory=ErrorRate, description="Compare failures; null switches it off.")
+    latency: Latency | None = Field(default_factory=Latency, description="Compare latency; null switches it off.")
+    alpha: Annotated[float, Field(gt=0, le=0.2)] = Field(default=0.01, description="Chance of rolling back a healthy version, over the whole release.")
+    window: Duration = Field(default="10s", description="How often evidence is read.")
+
+
+class Release(Part):
+    """How a new version takes over."""
+
+    strategy: Literal["Canary", "Recreate"] = Field(default="Canary", description="Canary raises the share step by step on evidence; Recreate switches once ready.")
+    steps: Annotated[tuple[Step, ...], Field(max_length=20)] = Field(
+        default=(Step(weight=10), Step(weight=50)), description="Shares before full traffic, rising."
+    )
+    analysis: Analysis = Field(default_factory=Analysis, description="Evidence and verdict.")
+    probation: Duration = Field(default="1m", description="How long the old version stays warm with the holdback after full traffic.")
+    holdback: Annotated[int, Field(ge=0, le=50)] = Field(default=5, description="Percent of requests that the old version still answers during probation.")
+    progress_deadline: Duration = Field(default="30m", description="Longest time without progress before onInconclusive applies.")
+    on_inconclusive: Literal["Hold", "Rollback"] = Field(default="Hold", description="What to do when the evidence does not decide in time.")
+    retry_token: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Change it to try a quarantined revision again.")
+    allow_signature_change: bool = Field(default=False, description="Accept a candidate whose inputs differ from the stable version's.")
+
+
+class Traffic(Part):
+    """How requests are split."""
+
+    provider: Literal["Builtin"] = Field(default="Builtin", description="Builtin works on any cluster, without add-ons.")
+    sticky_header: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9-]+$")] | None = Field(
+        default=None, description="Requests with the same value of this header stay with one version."
+    )
+
+
+class InferenceServiceSpec(Part):
+    """Serve this model, release new versions like this."""
+
+    model: ModelRef = Field(description="Which model and which version.")
+    runtime: Runtime = Field(default_factory=Runtime, description="How the server runs.")
+    release: Release = Field(default_factory=Release, description="How a new version takes over.")
+    traffic: Traffic = Field(default_factory=Traffic, description="How requests are split.")
+
+
+class RevisionRef(StatusPart):
+    """A revision and the version it serves."""
+
+    revision: Annotated[str, Field(max_length=63)] = Field(description="Name of the ControllerRevision, Deployment and direct Service.")
+    version: Annotated[str, Field(max_length=10)] = Field(description="Number of the version.")
+    digest: Sha256 | None = Field(default=None, description="SHA-256 of the model.")
+
+
+class VerdictStatus(StatusPart):
+    """The latest verdict."""
+
+    outcome: Literal["Pass", "Fail", "Inconclusive"] = Field(description="Doubt is an outcome.")
+    mode: Literal["Sequential", "Absolute", "Breaker"] = Field(description="What sort of judgement it is.")
+    metric: Annotated[str, Field(max_length=64)] = Field(default="", description="What decided.")
+    reason: Text = Field(description="A sentence with the numbers.")
+    at: Timestamp = Field(description="When.")
+
+
+class WindowStatus(StatusPart):
+    """One window of evidence."""
+
+    index: int = Field(description="Number of the window in its attempt.")
+    end: Timestamp = Field(description="When it ended.")
+    weight: int = Field(description="Percent that the candidate was given.")
+    stable: Annotated[str, Field(max_length=64)] = Field(description="Failures/requests of the stable arm.")
+    candidate: Annotated[str, Field(max_length=64)] = Field(description="Failures/requests of the candidate arm.")
+    gap: Annotated[str, Field(max_length=256)] | None = Field(default=None, description="Why it does not count.")
+
+
+class ReleaseRecord(StatusPart):
+    """How an ended release went."""
+
+    attempt: int = Field(description="Number of the attempt.")
+    revision: Annotated[str, Field(max_length=63)] = Field(description="The candidate.")
+    version: Annotated[str, Field(max_length=10)] = Field(description="Its version.")
+    outcome: Literal["Promoted", "RolledBack", "Superseded", "Aborted"] = Field(description="How it ended.")
+    reason: Text = Field(description="Why.")
+    started_at: Timestamp = Field(description="When it began.")
+    finished_at: Timestamp = Field(description="When it ended.")
+
+
+class Quarantined(StatusPart):
+    """A revision that was taken back and is not tried again until it or retryToken changes."""
+
+    revision: Annotated[str, Field(max_length=63)] = Field(description="The revision.")
+    version: Annotated[str, Field(max_length=10)] = Field(description="Its version.")
+    retry_token: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="The token at the time.")
+    reason: Text = Field(description="Why.")
+    at: Timestamp = Field(description="When.")
+
+
+Phase = Literal[
+    "Pending", "Idle", "Preparing", "Warming", "Analyzing", "Promoting", "Probation", "RollingBack", "RolledBack", "Held",
+]  # fmt: skip
+
+
+class InferenceServiceStatus(StatusPart):
+    """What serves, what is being released, and why."""
+
+    observed_generation: int | None = Field(default=None, description="The generation acted on.")
+    phase: Phase | None = Field(default=None, description="Where the release is.")
+    url: Annotated[str, Field(max_length=253)] | None = Field(default=None, description="Where to send requests inside the cluster.")
+    stable: RevisionRef | None = Field(default=None, description="What answers users.")
+    candidate: RevisionRef | None = Field(default=None, description="What is being released.")
+    last_proven: RevisionRef | None = Field(default=None, description="The last revision that ended its probation.")
+    weight: Annotated[int, Field(ge=0, le=100)] | None = Field(default=None, description="Percent of requests for the candidate.")
+    step: Annotated[str, Field(max_length=16)] | None = Field(default=None, description="Step of the release, for example 1/3.")
+    attempt: int = Field(default=0, description="Number of the release.")
+    epoch: int = Field(default=0, description="Epoch of the route document; it only rises.")
+    message: Text | None = Field(default=None, description="What is going on, in a sentence.")
+    verdict: VerdictStatus | None = Field(default=None, description="The latest verdict.")
+    started_at: Timestamp | None = Field(default=None, description="When the release began.")
+    phase_since: Timestamp | None = Field(default=None, description="When the phase began.")
+    step_since: Timestamp | None = Field(default=None, description="When the step's weight was seen in force.")
+    progress_at: Timestamp | None = Field(default=None, description="When the release last progressed.")
+    held_phase: Phase | None = Field(default=None, description="The phase to go on with after a hold.")
+    ledger: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="SHA-256 of the ledger that this status rests on.")
+    rollback_seconds: float | None = Field(default=None, description="From the last failed verdict until no pod sent traffic to the candidate.")
+    windows: Annotated[tuple[WindowStatus, ...], Field(max_length=10)] = Field(default=(), description="The last windows of evidence.")
+    quarantine: Annotated[tuple[Quarantined, ...], Field(max_length=10)] = Field(default=(), description="Revisions that are not tried again.")
+    history: Annotated[tuple[ReleaseRecord, ...], Field(max_length=10)] = Field(default=(), description="Ended releases, the newest first.")
+    commands: Annotated[tuple[Short, ...], Field(max_length=20)] = Field(default=(), description="Ids of commands that were consumed.")
+    replicas: Annotated[str, Field(max_length=16)] | None = Field(default=None, description="Ready and wanted pods of the stable version.")
+    conditions: Conditions = Field(default=(), description="Ready, Promoted, Progressing.")
