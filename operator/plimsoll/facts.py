@@ -178,3 +178,15 @@ class Plan:
     after: tuple[Action, ...] = ()
     notices: tuple[Notice, ...] = ()
     requeue_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the install decides. `namespaces` is empty for the whole cluster."""
+
+    namespace: str = "plimsoll-system"
+    namespaces: tuple[str, ...] = ()
+    serving_image: str = "localhost/plimsoll-serving:dev"
+    training_image: str = "localhost/plimsoll-training:dev"
+    image_pull_policy: str = "IfNotPresent"
+    cluster_domain: str = "cluster.local"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from plimsoll.facts import Action, Manifest, Notice, Ref, Sample
+from plimsoll.facts import Action, Manifest, Notice, Ref, Sample, Settings
 
 
 class Conflict(Exception):
@@ -61,3 +62,31 @@ class Store(Protocol):
 
     async def put_if_absent(self, namespace: str, key: str, body: bytes) -> bool:
         """True when this call wrote it, False when it was there. Raises Unavailable."""
+
+
+class Signer(Protocol):
+    """Vouches for digests with the operator's own key."""
+
+    def sign(self, digest: str) -> Mapping[str, str]:
+        """`{"signedBy", "signature"}` for a model's SHA-256."""
+
+    def verify(self, digest: str, provenance: Mapping[str, str]) -> bool:
+        """Whether `provenance` is our signature of `digest`."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The ports that a pass gets. `now` is Unix seconds from a clock that tests can turn."""
+
+    cluster: Cluster
+    metrics: Metrics
+    store: Store
+    signer: Signer
+    settings: Settings
+    now: Callable[[], float]
+
+
+class Pass(Protocol):
+    """One pass over one object: returns in how many seconds to come back, or None to wait for events."""
+
+    async def __call__(self, world: World, ref: Ref) -> float | None: ...

@@ -1,0 +1,28 @@
+"""Carrying out a plan, in the order that makes a crash at any line harmless."""
+
+from __future__ import annotations
+
+from plimsoll.converge.ports import World
+from plimsoll.core.drift import covers
+from plimsoll.facts import Manifest, Plan
+
+
+async def carry_out(world: World, owner: Manifest, plan: Plan) -> None:
+    """First what the status will cite, then the status (the intent), then the effects, then the news.
+
+    Raises what the ports raise; whatever was done stays done, and the next pass plans from there.
+    """
+    for action in plan.before:
+        await world.cluster.act(owner, action)
+    if plan.status is not None and not same_status(owner.get("status") or {}, plan.status):
+        owner = await world.cluster.write_status(owner, plan.status)
+    for action in plan.after:
+        await world.cluster.act(owner, action)
+    for notice in plan.notices:
+        await world.cluster.notify(owner, notice)
+
+
+def same_status(observed: Manifest, wanted: Manifest) -> bool:
+    """Whether writing `wanted` would change nothing: equal both ways, None and absent alike."""
+    present = {key: value for key, value in wanted.items() if value is not None}
+    return covers(observed, present) and covers(present, observed)
