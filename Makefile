@@ -1,0 +1,97 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+CONTEXT ?=
+PYTEST := $(BIN)/pytest $(PYTEST_ARGS)
+UV_VERSION := 0.13.9
+
+export PYTHONDONTWRITEBYTECODE = 1
+
+##@ The two commands
+
+.PHONY: demo
+demo: venv ## Everything from nothing: a cluster, the operator, five releases under traffic; writes build/demo.json
+	$(PY) -m demo run $(if $(CONTEXT),--context $(CONTEXT))
+
+.PHONY: test
+test: lint types imports test-unit cluster test-integration test-e2e ## Lint, types, import rules, unit, integration and end-to-end tests
+
+##@ Parts of the tests
+
+.PHONY: lint
+lint: venv ## Style (ruff) and stale generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: types
+types: venv ## Types (mypy --strict)
+	$(BIN)/mypy operator/plimsoll serving/plimsoll_serving training/plimsoll_training
+
+.PHONY: imports
+imports: venv ## Direction of imports (import-linter)
+	PYTHONPATH=operator:serving:training $(BIN)/lint-imports
+
+.PHONY: test-unit
+test-unit: venv ## Pure logic and laws; needs no cluster
+	$(PYTEST) tests/unit tests/laws
+
+.PHONY: test-integration
+test-integration: venv cluster ## Against a real API server, a real S3 server and real server processes
+	$(PYTEST) tests/integration
+
+.PHONY: test-e2e
+test-e2e: venv cluster ## Against real pods
+	$(PYTEST) tests/e2e
+
+##@ Cluster
+
+.PHONY: cluster
+cluster: venv ## A cluster with the images in it: CONTEXT, else kind, else devcluster/
+	$(PY) -m demo cluster $(if $(CONTEXT),--context $(CONTEXT))
+
+.PHONY: down
+down: ## Leave no process, mount, bridge or iptables chain behind
+	$(PYTHON) devcluster down
+
+##@ Development
+
+.PHONY: venv
+venv: $(VENV)/.complete ## The locked Python environment in .venv
+
+$(VENV)/.complete: requirements/dev.txt
+	@echo "Python environment: exact versions from requirements/dev.txt"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "CPython 3.11 or newer is needed: set PYTHON=…"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { echo "python3-venv is missing: apt-get install python3-venv"; exit 1; }
+	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
+	@$(PY) -c 'import pathlib, sysconfig; here = pathlib.Path.cwd(); \
+	  pathlib.Path(sysconfig.get_path("purelib"), "plimsoll.pth").write_text("\n".join(str(here / part) for part in ("operator", "serving", "training")) + "\n")'
+	@touch $@
+
+.PHONY: generate
+generate: venv ## CRDs and the API reference from operator/plimsoll/api
+	$(PY) -m plimsoll.crdgen
+
+.PHONY: format
+format: venv ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: lock
+lock: ## New exact versions: requirements/*.txt from pyproject.toml
+	$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv==$(UV_VERSION)
+	build/uv/bin/uv pip compile -q pyproject.toml --all-extras $(LOCK) -o requirements/dev.txt
+	for extra in operator serving training; do \
+	  build/uv/bin/uv pip compile -q pyproject.toml --extra $$extra -c requirements/dev.txt $(LOCK) -o requirements/$$extra.txt; done
+
+LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate $(LOCK_ARGS)
+
+.PHONY: clean
+clean: ## Remove the environment and build results (caches outside the checkout stay)
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+.PHONY: help
+help: ## This text
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
