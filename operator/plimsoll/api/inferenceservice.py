@@ -139,6 +139,14 @@ class ReleaseRecord(StatusPart):
     finished_at: Timestamp = Field(description="When it ended.")
 
 
+class Retiring(StatusPart):
+    """A revision that takes no new share but keeps its pods until the last public connections to it have ended."""
+
+    revision: Annotated[str, Field(max_length=63)] = Field(description="The revision.")
+    version: Annotated[str, Field(max_length=10)] = Field(description="Its version.")
+    since: Timestamp = Field(description="Since when it has no share.")
+
+
 class Quarantined(StatusPart):
     """A revision that was taken back and is not tried again until it or retryToken changes."""
 
@@ -167,6 +175,10 @@ class InferenceServiceStatus(StatusPart):
     step: Annotated[str, Field(max_length=16)] | None = Field(default=None, description="Step of the release, for example 1/3.")
     attempt: int = Field(default=0, description="Number of the release.")
     epoch: int = Field(default=0, description="Epoch of the route document; it only rises.")
+    followed_epoch: int = Field(default=0, description="The last epoch that every ready pod reported.")
+    primary: Annotated[str, Field(max_length=63)] | None = Field(default=None, description="The revision that receives public requests first.")
+    routed_at: Timestamp | None = Field(default=None, description="When the epoch last rose.")
+    retiring: Annotated[tuple[Retiring, ...], Field(max_length=8)] = Field(default=(), description="Revisions that are on their way out.")
     message: Text | None = Field(default=None, description="What is going on, in a sentence.")
     verdict: VerdictStatus | None = Field(default=None, description="The latest verdict.")
     started_at: Timestamp | None = Field(default=None, description="When the release began.")
@@ -174,6 +186,8 @@ class InferenceServiceStatus(StatusPart):
     step_since: Timestamp | None = Field(default=None, description="When the step's weight was seen in force.")
     progress_at: Timestamp | None = Field(default=None, description="When the release last progressed.")
     held_phase: Phase | None = Field(default=None, description="The phase to go on with after a hold.")
+    held_reason: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Why it is held, in one word.")
+    reason: Text | None = Field(default=None, description="Why the release is held or was taken back, in a sentence.")
     ledger: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="SHA-256 of the ledger that this status rests on.")
     rollback_seconds: float | None = Field(default=None, description="From the last failed verdict until no pod sent traffic to the candidate.")
     windows: Annotated[tuple[WindowStatus, ...], Field(max_length=10)] = Field(default=(), description="The last windows of evidence.")
