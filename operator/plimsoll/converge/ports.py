@@ -21,6 +21,14 @@ class NameConflict(Exception):
         self.ref = ref
 
 
+class Refused(Exception):
+    """The API server refuses the object for good (HTTP 403 or 422): a quota, an admission policy, an invalid value."""
+
+    def __init__(self, ref: Ref, why: str) -> None:
+        super().__init__(f"{ref.kind} {ref.name} was refused: {why}")
+        self.ref = ref
+
+
 class Unavailable(Exception):
     """The world's failure (network, 5xx, time-out): retry with backoff."""
 
@@ -35,7 +43,7 @@ class Cluster(Protocol):
         """The object as the API server has it now; None when there is none."""
 
     async def act(self, owner: Manifest, action: Action) -> Manifest | None:
-        """Carry out one action for `owner`. Raises Conflict, NameConflict or Unavailable."""
+        """Carry out one action for `owner`. Raises Conflict, NameConflict, Refused or Unavailable."""
 
     async def write_status(self, owner: Manifest, status: Mapping[str, Any]) -> Manifest:
         """Replace the status, guarded by the owner's resourceVersion. Raises Conflict or Unavailable."""
