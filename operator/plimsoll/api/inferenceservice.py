@@ -6,16 +6,56 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from plimsoll.api.cel import Rule, between, cel_duration, cel_list, checked, matching, operator_default
 from plimsoll.api.common import (
-    Conditions, Duration, EnvVar, Name, Part, Resources, Sha256, Short, StatusPart, Text, Timestamp,
+    Conditions, Duration, EnvVars, ModelName, Part, Resources, Sha256, Short, StatusPart, Text, Timestamp, Token,
 )  # fmt: skip
+
+#: Headers that belong to one connection, to the message or to the proxy itself (RFC 9110, sections 6 and 7.6.1).
+UNFIT_HEADERS = (
+    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding",
+    "upgrade", "expect", "host", "content-length", "content-type", "content-encoding",
+)  # fmt: skip
+HeaderName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=64,
+        json_schema_extra=checked(
+            Rule("self.matches('^[A-Za-z0-9-]+$')", "must be a header's name: letters, digits and -"),
+            Rule(
+                f"!(self.lowerAscii() in {cel_list(UNFIT_HEADERS)}) && !self.lowerAscii().startsWith('plimsoll-')",
+                "must be a header that tells users apart, such as x-user-id: this one belongs to the connection, the message or the operator",
+            ),
+        ),
+    ),
+]
+#: The edges of the latency histogram end at 10 s.
+Latency99 = Annotated[
+    str,
+    Field(
+        max_length=10,
+        json_schema_extra=checked(
+            Rule(
+                "self.matches('^[0-9]{1,5}(ms|s)$') && duration(self) >= duration('1ms') && duration(self) <= duration('10s')",
+                "must be a duration from 1ms to 10s, such as 250ms or 2s",
+            )
+        ),
+    ),
+]
 
 
 class ModelRef(Part):
     """Which model and which version."""
 
-    name: Name = Field(description="Name of the model.")
-    version: Annotated[str, Field(min_length=1, max_length=10, pattern=r"^(auto|[1-9][0-9]{0,8})$")] = Field(
+    name: ModelName = Field(description="Name of the model.")
+    version: Annotated[
+        str,
+        Field(
+            min_length=1, max_length=10,
+            json_schema_extra=matching("^(auto|[1-9][0-9]{0,7})$", 'must be "auto", or a version\'s number in quotes such as "7"'),
+        ),
+    ] = Field(
         default="auto", description='"auto" follows the newest approved version that is not quarantined; a number such as "7" pins one.'
     )
 
@@ -25,7 +65,7 @@ class Runtime(Part):
 
     replicas: Annotated[int, Field(ge=1, le=100)] = Field(default=1, description="Pods that serve the stable version.")
     resources: Resources = Field(default_factory=Resources, description="Of each server.")
-    env: Annotated[tuple[EnvVar, ...], Field(max_length=32)] = Field(default=(), description="Environment variables of the server.")
+    env: EnvVars = Field(default=(), description="Environment variables of the server.")
     intra_op_threads: Annotated[int, Field(ge=1, le=64)] | None = Field(default=None, description="Threads of one inference; default: the CPU limit.")
     node_selector: Annotated[dict[Short, Annotated[str, Field(max_length=63)]], Field(max_length=16)] = Field(
         default_factory=dict, description="Labels of nodes that may run the pods."
@@ -36,14 +76,16 @@ class Runtime(Part):
 class Step(Part):
     """Send this share to the candidate until the evidence passes."""
 
-    weight: Annotated[int, Field(ge=1, le=100)] = Field(description="Percent of requests that the candidate answers.")
-    min_duration: Duration = Field(default="30s", description="Stay at least this long.")
+    weight: Annotated[int, Field(ge=1, le=99)] = Field(description="Percent of requests that the candidate answers; 100 follows by itself.")
+    min_duration: Annotated[Duration, Field(json_schema_extra=between("1s", "168h"))] = Field(default="30s", description="Stay at least this long.")
     min_requests: Annotated[int, Field(ge=0, le=1000000000)] = Field(default=50, description="The candidate must have answered at least this many.")
 
 
 class ErrorRate(Part):
     """Failures of the candidate's arm against the stable arm's."""
 
+    rules = (Rule("self.enabled || !has(self.max)", "max does not apply while enabled is false: remove it", ".max"),)
+    enabled: bool = Field(default=True, description="Whether failures are compared.")
     margin: Annotated[float, Field(gt=1, le=100)] = Field(default=1.5, description="Rate ratio that is still accepted.")
     max: Annotated[float, Field(gt=0, le=1)] | None = Field(default=None, description="Absolute bound on the candidate's failure rate, where there is nothing to compare with.")
 
@@ -51,32 +93,68 @@ class ErrorRate(Part):
 class Latency(Part):
     """Requests slower than each bucket edge, candidate against stable."""
 
+    rules = (Rule("self.enabled || !has(self.maxP99)", "maxP99 does not apply while enabled is false: remove it", ".maxP99"),)
+    enabled: bool = Field(default=True, description="Whether latency is compared.")
     margin: Annotated[float, Field(gt=1, le=100)] = Field(default=2.0, description="Ratio of slow requests that is still accepted.")
-    max_p99: Duration | None = Field(default=None, description="Absolute bound on the candidate's p99, where there is nothing to compare with.")
+    max_p99: Latency99 | None = Field(default=None, description="Absolute bound on the candidate's p99, where there is nothing to compare with.")
 
 
 class Analysis(Part):
     """What is compared, and how sure the verdict must be."""
 
-    error_rate: ErrorRate | None = Field(default_factory=ErrorRate, description="Compare failures; null switches it off.")
-    latency: Latency | None = Field(default_factory=Latency, description="Compare latency; null switches it off.")
+    error_rate: ErrorRate = Field(default_factory=ErrorRate, description="Compare failures.")
+    latency: Latency = Field(default_factory=Latency, description="Compare latency.")
     alpha: Annotated[float, Field(gt=0, le=0.2)] = Field(default=0.01, description="Chance of rolling back a healthy version, over the whole release.")
-    window: Duration = Field(default="10s", description="How often evidence is read.")
+    window: Annotated[Duration, Field(json_schema_extra=between("1s", "1h"))] = Field(default="10s", description="How often evidence is read.")
+
+
+_DEADLINE = cel_duration("self.progressDeadline")
 
 
 class Release(Part):
     """How a new version takes over."""
 
+    rules = (
+        Rule("self.strategy == 'Canary' || !has(self.steps)", "steps apply only to strategy: Canary: remove them, or change the strategy", ".steps"),
+        Rule(
+            "self.strategy == 'Canary' || !has(self.holdback) || self.holdback == 0",
+            "holdback applies only to strategy: Canary: Recreate keeps no old version beside the new one; remove it",
+            ".holdback",
+        ),
+        Rule(
+            "!has(self.steps) || (self.steps.map(step, step.weight).isSorted()"
+            " && self.steps.all(step, self.steps.exists_one(other, other.weight == step.weight)))",
+            "weights must rise from step to step",
+            ".steps",
+        ),
+        Rule(
+            "self.strategy == 'Recreate' || self.analysis.errorRate.enabled || self.analysis.latency.enabled",
+            "enable errorRate or latency: a Canary advances on evidence alone",
+            ".analysis",
+        ),
+        Rule(
+            f"!has(self.steps) || self.steps.all(step, !has(step.minDuration) || {cel_duration('step.minDuration')} < {_DEADLINE})",
+            "progressDeadline must be longer than every step's minDuration: raise it",
+            ".progressDeadline",
+        ),
+        Rule(
+            f"{cel_duration('self.analysis.window')} < {_DEADLINE}",
+            "progressDeadline must be longer than analysis.window: raise it",
+            ".progressDeadline",
+        ),
+    )
     strategy: Literal["Canary", "Recreate"] = Field(default="Canary", description="Canary raises the share step by step on evidence; Recreate switches once ready.")
-    steps: Annotated[tuple[Step, ...], Field(max_length=20)] = Field(
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=20)] = Field(
         default=(Step(weight=10), Step(weight=50)), description="Shares before full traffic, rising."
     )
     analysis: Analysis = Field(default_factory=Analysis, description="Evidence and verdict.")
-    probation: Duration = Field(default="1m", description="How long the old version stays warm with the holdback after full traffic.")
-    holdback: Annotated[int, Field(ge=0, le=50)] = Field(default=5, description="Percent of requests that the old version still answers during probation.")
-    progress_deadline: Duration = Field(default="30m", description="Longest time without progress before onInconclusive applies.")
+    probation: Annotated[Duration, Field(json_schema_extra=between("1s", "168h"))] = Field(default="1m", description="How long the old version stays warm with the holdback after full traffic.")
+    holdback: Annotated[int, Field(ge=0, le=50, json_schema_extra=operator_default("5 with Canary, 0 with Recreate"))] = Field(
+        default=5, description="Percent of requests that the old version still answers during probation."
+    )
+    progress_deadline: Annotated[Duration, Field(json_schema_extra=between("10s", "168h"))] = Field(default="30m", description="Longest time without progress before onInconclusive applies.")
     on_inconclusive: Literal["Hold", "Rollback"] = Field(default="Hold", description="What to do when the evidence does not decide in time.")
-    retry_token: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Change it to try a quarantined revision again.")
+    retry_token: Token | None = Field(default=None, description="Change it to try a quarantined revision again.")
     allow_signature_change: bool = Field(default=False, description="Accept a candidate whose inputs differ from the stable version's.")
 
 
@@ -84,7 +162,7 @@ class Traffic(Part):
     """How requests are split."""
 
     provider: Literal["Builtin"] = Field(default="Builtin", description="Builtin works on any cluster, without add-ons.")
-    sticky_header: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9-]+$")] | None = Field(
+    sticky_header: HeaderName | None = Field(
         default=None, description="Requests with the same value of this header stay with one version."
     )
 
@@ -92,6 +170,13 @@ class Traffic(Part):
 class InferenceServiceSpec(Part):
     """Serve this model, release new versions like this."""
 
+    rules = (
+        Rule(
+            "!has(self.traffic.stickyHeader) || self.release.strategy == 'Canary'",
+            "stickyHeader applies only to release.strategy: Canary: Recreate has one version at a time; remove it",
+            ".traffic.stickyHeader",
+        ),
+    )
     model: ModelRef = Field(description="Which model and which version.")
     runtime: Runtime = Field(default_factory=Runtime, description="How the server runs.")
     release: Release = Field(default_factory=Release, description="How a new version takes over.")

@@ -6,12 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from plimsoll.api.common import Conditions, Location, Name, Part, Sha256, Short, Signature, StatusPart, Text, Timestamp
+from plimsoll.api.cel import Rule, immutable
+from plimsoll.api.common import Conditions, Location, ModelName, Part, Sha256, Short, Signature, StatusPart, Text, Timestamp
 
 
 class Artifact(Location):
     """The model file."""
 
+    rules = (Rule("self.uri.endsWith('.onnx')", "uri must name an ONNX file: s3://bucket/key.onnx", ".uri"),)
     size_bytes: Annotated[int, Field(ge=1, le=1099511627776)] = Field(description="Size in bytes.")
     format: Literal["onnx"] = Field(default="onnx", description="File format.")
 
@@ -53,7 +55,7 @@ class Approval(Part):
 class ModelVersionSpec(Part):
     """Everything but the approval is immutable."""
 
-    model: Name = Field(description="Name of the model; this object is called {model}-v{n}.")
+    model: ModelName = Field(description="Name of the model; this object is called {model}-v{n}.")
     artifact: Artifact = Field(description="The model file in the store.")
     signature: Signature | None = Field(default=None, description="Inputs and outputs; checked against the file.")
     metrics: Annotated[dict[Short, float], Field(max_length=32)] = Field(default_factory=dict, description="Metrics on the evaluation data.")
@@ -62,6 +64,9 @@ class ModelVersionSpec(Part):
     provenance: Provenance | None = Field(default=None, description="Signature of the operator that published it.")
     approval: Approval | None = Field(default=None, description="Needed before the version is served, unless it was approved automatically.")
     require_approval: bool = Field(default=False, description="Wait for an approval before serving this version.")
+
+
+ModelVersionSpec.rules = immutable(ModelVersionSpec, "ModelVersion", mutable=("approval",))
 
 
 class ModelVersionStatus(StatusPart):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import Field
 
+from plimsoll.api.cel import CREDENTIALS, Rule, cel_list, checked, phrase
 from plimsoll.api.common import (
-    Conditions, EnvVar, Image, Name, Part, Resources, Sha256, Short, StatusPart, Text, Timestamp, Uri,
+    Conditions, EnvVars, Image, ModelName, Name, Part, Resources, Sha256, Short, StatusPart, Text, Timestamp, Token,
 )  # fmt: skip
 
 Classifier = Literal[
@@ -18,23 +19,61 @@ Regressor = Literal[
     "LinearRegression", "Ridge", "Lasso", "ElasticNet", "RandomForestRegressor", "ExtraTreesRegressor", "GradientBoostingRegressor",
     "HistGradientBoostingRegressor", "DecisionTreeRegressor", "KNeighborsRegressor", "MLPRegressor",
 ]  # fmt: skip
-Metric = Literal[
-    "accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "log_loss",
-    "r2", "mean_absolute_error", "mean_squared_error", "root_mean_squared_error",
-]  # fmt: skip
+ClassificationMetric = Literal["accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "log_loss"]
+RegressionMetric = Literal["r2", "mean_absolute_error", "mean_squared_error", "root_mean_squared_error"]
+Metric = ClassificationMetric | RegressionMetric
+#: Metrics that cannot leave 0..1, and errors, which cannot be negative.
+SHARES: Final = ("accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro")
+ERRORS: Final = ("log_loss", "mean_absolute_error", "mean_squared_error", "root_mean_squared_error")
+#: Sets bundled with scikit-learn by the task that they are for. Their target column is `target`.
+BUNDLED: Final = {"Classification": ("digits", "iris", "wine", "breast_cancer"), "Regression": ("diabetes",)}
+_BUNDLED_URIS: Final = {task: [f"sklearn://{name}" for name in names] for task, names in BUNDLED.items()}
 Task = Literal["Classification", "Regression"]
+
+
+_EVERY_SET = [uri for uris in _BUNDLED_URIS.values() for uri in uris]
+DataUri = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=1024,
+        json_schema_extra=checked(
+            Rule(
+                r"self.matches(r'^(s3://[a-z0-9][-.a-z0-9]*[a-z0-9]/[^\s]+|https://[^/\s]+/[^\s]+|sklearn://[^\s]*)$')",
+                "must be s3://bucket/key, https://host/path or sklearn://name",
+            ),
+            Rule(
+                rf"self.startsWith('sklearn://') ? self in {cel_list(_EVERY_SET)} : self.matches(r'^[^?#]+\.csv(\.gz)?([?#].*)?$')",
+                f"must name a CSV file (.csv or .csv.gz) or one of {phrase(_EVERY_SET)}",
+            ),
+            CREDENTIALS,
+        ),
+    ),
+]
 
 
 class DataSource(Part):
     """Where rows are: CSV with a header row."""
 
-    uri: Uri = Field(description="s3://bucket/key.csv, https://…/file.csv, or sklearn://digits for a set bundled with scikit-learn.")
+    rules = (
+        Rule(
+            "!(self.uri.startsWith('sklearn://') && has(self.sha256))",
+            "sha256 does not apply to sklearn:// sets, which come with the training image: remove it",
+            ".sha256",
+        ),
+    )
+    uri: DataUri = Field(description="s3://bucket/key.csv, https://…/file.csv, or sklearn://digits for a set bundled with scikit-learn.")
     sha256: Sha256 | None = Field(default=None, description="Expected SHA-256 of the file; another file is refused.")
 
 
 class Split(Part):
     """How evaluation rows are held out of the training data."""
 
+    rules = (
+        Rule("self.by == 'Random' || has(self.column)", "column is needed with by: Time and by: Hash: name the column", ".column"),
+        Rule("self.by != 'Random' || !has(self.column)", "column does not apply to by: Random: remove it, or set by to Time or Hash", ".column"),
+        Rule("self.by == 'Random' || !has(self.seed)", "seed applies only to by: Random: remove it", ".seed"),
+    )
     fraction: Annotated[float, Field(gt=0, le=0.9)] = Field(default=0.2, description="Share of the rows held out for evaluation.")
     by: Literal["Random", "Time", "Hash"] = Field(
         default="Random", description="Random rows, the latest rows by a column, or whole groups by the hash of a column."
@@ -46,6 +85,19 @@ class Split(Part):
 class Data(Part):
     """Training rows, and either evaluation rows or a split."""
 
+    rules = (
+        Rule("has(self.evaluation) != has(self.split)", "set exactly one of evaluation (rows of their own) and split (rows held out of training)"),
+        Rule(
+            "!has(self.evaluation) || self.evaluation.uri != self.training.uri",
+            "evaluation must not be the training data: rows that the trainer saw prove nothing; use split instead",
+            ".evaluation",
+        ),
+        Rule(
+            "!has(self.evaluation) || !has(self.evaluation.sha256) || !has(self.training.sha256) || self.evaluation.sha256 != self.training.sha256",
+            "evaluation must not be the training data: both have the same sha256; use split instead",
+            ".evaluation",
+        ),
+    )
     training: DataSource = Field(description="Rows to train on.")
     evaluation: DataSource | None = Field(default=None, description="Rows to evaluate on; the trainer never sees them.")
     split: Split | None = Field(default=None, description="Hold evaluation rows out of the training data instead.")
@@ -75,12 +127,13 @@ class ContainerTrainer(Part):
     image: Image = Field(description="Image of the trainer.")
     command: Annotated[tuple[Text, ...], Field(max_length=64)] = Field(default=(), description="Entrypoint; default: the image's.")
     args: Annotated[tuple[Text, ...], Field(max_length=64)] = Field(default=(), description="Arguments.")
-    env: Annotated[tuple[EnvVar, ...], Field(max_length=64)] = Field(default=(), description="Environment variables.")
+    env: EnvVars = Field(default=(), description="Environment variables.")
 
 
 class Trainer(Part):
     """Exactly one trainer."""
 
+    rules = (Rule("has(self.sklearn) != has(self.container)", "set exactly one of sklearn and container"),)
     sklearn: SklearnTrainer | None = Field(default=None, description="A scikit-learn estimator.")
     container: ContainerTrainer | None = Field(default=None, description="A container image of yours.")
 
@@ -101,6 +154,22 @@ class ComparedTo(Part):
 class Gate(Part):
     """A bound on a metric of the evaluation data. A model that misses any gate does not become a version."""
 
+    rules = (
+        Rule("has(self.min) || has(self.max) || has(self.comparedTo)", "set min, max or both, or comparedTo"),
+        Rule("!has(self.comparedTo) || (!has(self.min) && !has(self.max))", "set either comparedTo or min and max: for both, write two gates"),
+        Rule("!has(self.tolerance) || has(self.comparedTo)", "tolerance applies only to comparedTo: remove it, or compare", ".tolerance"),
+        Rule("!has(self.min) || !has(self.max) || self.min <= self.max", "min must not be above max: nothing could pass", ".min"),
+        Rule(
+            f"!(self.metric in {cel_list(SHARES)}) || ((!has(self.min) || (self.min >= 0.0 && self.min <= 1.0))"
+            " && (!has(self.max) || (self.max >= 0.0 && self.max <= 1.0)) && (!has(self.tolerance) || self.tolerance <= 1.0))",
+            "min, max and tolerance of this metric are shares from 0 to 1: write 0.9 for 90 %",
+        ),
+        Rule(
+            f"!(self.metric in {cel_list(ERRORS)}) || ((!has(self.min) || self.min >= 0.0) && (!has(self.max) || self.max >= 0.0))",
+            "min and max of an error must not be negative",
+        ),
+        Rule("self.metric != 'r2' || !has(self.min) || self.min <= 1.0", "min of r2 must not be above 1: nothing could pass", ".min"),
+    )
     metric: Metric = Field(description="Name of the metric.")
     min: float | None = Field(default=None, description="At least this.")
     max: float | None = Field(default=None, description="At most this.")
@@ -109,10 +178,50 @@ class Gate(Part):
     tolerance: Annotated[float, Field(ge=0)] | None = Field(default=None, description="How much worse than the champion is accepted; default 0.")
 
 
+def _suited(task: str, estimators: Any, metrics: Any) -> tuple[Rule, ...]:
+    """What the task demands of estimator, gates and bundled data."""
+    allowed = [*get_args(estimators)]
+    names = [*get_args(metrics)]
+    others = [uri for other, uris in _BUNDLED_URIS.items() if other != task for uri in uris]
+    return (
+        Rule(
+            f"self.task != '{task}' || !has(self.trainer.sklearn) || self.trainer.sklearn.estimator in {cel_list(allowed)}",
+            f"estimator does not fit task: {task}: choose one of {phrase(allowed, 'or')}, or change task",
+            ".trainer.sklearn.estimator",
+        ),
+        Rule(
+            f"self.task != '{task}' || !has(self.gates) || self.gates.all(gate, gate.metric in {cel_list(names)})",
+            f"every metric must fit task: {task}: choose among {phrase(names)}, or change task",
+            ".gates",
+        ),
+        Rule(
+            f"self.task != '{task}' || !([self.data.training.uri] + (has(self.data.evaluation) ? [self.data.evaluation.uri] : []))"
+            f".exists(uri, uri in {cel_list(others)})",
+            f"task: {task} does not fit the data: {phrase(others)} {'are' if len(others) > 1 else 'is'} for the other task",
+            ".task",
+        ),
+    )
+
+
 class TrainingJobSpec(Part):
     """What to train, on what, and what must hold of the result."""
 
-    model: Name = Field(description="Name of the model; its versions are called {model}-v{n}.")
+    rules = (
+        *_suited("Classification", Classifier, ClassificationMetric),
+        *_suited("Regression", Regressor, RegressionMetric),
+        Rule(
+            "!self.data.training.uri.startsWith('sklearn://') || self.target == 'target'",
+            "target must be \"target\" with sklearn:// data: their column is called so",
+            ".target",
+        ),
+        Rule(
+            "!has(self.data.split) || !has(self.data.split.column) || self.data.split.column != self.target",
+            "column must not be the target: evaluation rows would be chosen by what is to be predicted",
+            ".data.split.column",
+        ),
+        Rule("self.model == oldSelf.model", "model cannot change: make another TrainingJob for another model", ".model"),
+    )
+    model: ModelName = Field(description="Name of the model; its versions are called {model}-v{n}.")
     task: Task = Field(default="Classification", description="What the model predicts.")
     data: Data = Field(description="Training and evaluation data.")
     target: Short = Field(default="target", description="Column to predict.")
@@ -124,7 +233,7 @@ class TrainingJobSpec(Part):
     active_deadline_seconds: Annotated[int, Field(ge=1, le=604800)] = Field(default=3600, description="Longest time of each workload in seconds.")
     suspend: bool = Field(default=False, description="Hold the run: no workload runs while true.")
     approval: Literal["Automatic", "Manual"] = Field(default="Automatic", description="Whether a version that passed its gates waits for a person.")
-    rerun_token: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Change it to run again with the same inputs.")
+    rerun_token: Token | None = Field(default=None, description="Change it to run again with the same inputs.")
 
 
 class GateResult(StatusPart):

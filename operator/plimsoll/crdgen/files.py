@@ -1,0 +1,15 @@
+"""Which files are generated, and what is in them."""
+
+from __future__ import annotations
+
+from plimsoll.api.kinds import KINDS
+from plimsoll.crdgen.crd import manifest, template
+
+
+def generated() -> dict[str, str]:
+    """Text of every generated file by its path in the checkout."""
+    files: dict[str, str] = {}
+    for kind in KINDS:
+        files[f"crds/{kind.plural}.yaml"] = manifest(kind)
+        files[f"charts/plimsoll/templates/crds/{kind.plural}.yaml"] = template(kind)
+    return files
