@@ -1,0 +1,48 @@
+"""A breaker per arm: stops delegation to an arm that keeps failing. Pure: the time comes in, monotonic seconds."""
+
+from collections import deque
+
+CONSECUTIVE = 5
+RECENT = 20
+OPEN_SECONDS = 30.0
+
+
+class Breaker:
+    """Opens for 30 s after 5 failures in a row or 10 in the last 20; then one request at a time tries the arm again."""
+
+    def __init__(self) -> None:
+        self._recent: deque[bool] = deque(maxlen=RECENT)
+        self._in_a_row = 0
+        self._opened_at: float | None = None
+        self._trying = False
+
+    def allows(self, now: float) -> bool:
+        """Whether a request may go to the arm. A True answer must be followed by `succeeded` or `failed`."""
+        if self._opened_at is None:
+            return True
+        if now - self._opened_at < OPEN_SECONDS or self._trying:
+            return False
+        self._trying = True
+        return True
+
+    def is_open(self, now: float) -> bool:
+        return self._opened_at is not None and now - self._opened_at < OPEN_SECONDS
+
+    def succeeded(self) -> None:
+        if self._opened_at is not None and not self._trying:
+            return  # an answer from before the opening proves nothing about now
+        self._opened_at, self._trying = None, False
+        self._in_a_row = 0
+        self._recent.append(True)
+
+    def failed(self, now: float) -> None:
+        self._in_a_row += 1
+        self._recent.append(False)
+        failures = self._recent.count(False)
+        if self._trying or self._in_a_row >= CONSECUTIVE or (len(self._recent) == RECENT and failures * 2 >= RECENT):
+            self._open(now)
+
+    def _open(self, now: float) -> None:
+        self._opened_at, self._trying = now, False
+        self._recent.clear()
+        self._in_a_row = 0

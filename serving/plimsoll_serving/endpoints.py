@@ -1,0 +1,126 @@
+"""The REST endpoints of the public and the direct port."""
+
+from urllib.parse import unquote
+
+from plimsoll_serving import __version__
+from plimsoll_serving.http.message import (
+    Request,
+    Respond,
+    Response,
+    error_response,
+    json_response,
+    method_not_allowed,
+)
+from plimsoll_serving.inference import Inference
+from plimsoll_serving.readiness import Readiness
+from plimsoll_serving.settings import Identity
+
+PLATFORM = "onnx_onnxv1"
+
+
+class Endpoints:
+    """The V2 protocol of one model.
+
+    Args:
+        delegates: whether the route is followed (public port) or every request is answered here (direct port).
+    """
+
+    def __init__(self, identity: Identity, inference: Inference, readiness: Readiness, delegates: bool) -> None:
+        self._identity = identity
+        self._inference = inference
+        self._readiness = readiness
+        self._delegates = delegates
+        self._infer = inference.public if delegates else inference.own
+        self._infer_path = f"/v2/models/{identity.model}/infer"
+
+    def handle(self, request: Request, respond: Respond) -> None:
+        """Answer one request."""
+        if request.path == self._infer_path and request.method == "POST":
+            self._infer(request, respond)
+            return
+        parts = request.path.strip("/").split("/")
+        if parts[:2] == ["v2", "models"] and len(parts) > 2:
+            self._model(request, [unquote(part) for part in parts[2:]], respond)
+        elif request.path.rstrip("/") in ("/v2", "/v2/models", "/v2/health/live", "/v2/health/ready"):
+            respond(_only_get(request) or self._server(request.path.rstrip("/")))
+        else:
+            respond(error_response(404, f"nothing is served at {request.path[:200]}; inference is POST {self._infer_path}"))
+
+    def _server(self, path: str) -> Response:
+        if path == "/v2":
+            return json_response(200, {"name": "plimsoll", "version": __version__, "extensions": []})
+        if path == "/v2/models":
+            return json_response(200, {"models": [self._identity.model]})
+        if path == "/v2/health/live":
+            return json_response(200, {"live": True})
+        return self._ready({"ready": self._readiness.ready})
+
+    def _ready(self, answer: dict[str, object]) -> Response:
+        if self._readiness.ready:
+            return json_response(200, answer)
+        return json_response(503, answer | {"error": self._readiness.reason})
+
+    def _model(self, request: Request, parts: list[str], respond: Respond) -> None:
+        """``{model}[/versions/{version}][/ready|/infer]``"""
+        identity = self._identity
+        name, rest = parts[0], parts[1:]
+        pinned = rest[:1] == ["versions"] and len(rest) > 1
+        if name != identity.model:
+            respond(error_response(404, f"model {name[:100]!r} is not served here; this server serves {identity.model!r}"))
+            return
+        if pinned and rest[1] != identity.version:
+            respond(
+                error_response(
+                    404, f"version {rest[1][:100]!r} of model {name!r} is not served here; this server serves version {identity.version!r}"
+                )
+            )
+            return
+        verb = "/".join(rest[2:] if pinned else rest)
+        if verb == "infer":
+            self._infer_or_refuse(request, pinned, respond)
+        elif verb == "ready":
+            respond(_only_get(request) or self._ready({"name": name, "ready": self._readiness.ready}))
+        elif verb == "":
+            self._describe(request, pinned, respond)
+        else:
+            respond(error_response(404, f"nothing is served at {request.path[:200]}; inference is POST {self._infer_path}"))
+
+    def _infer_or_refuse(self, request: Request, pinned: bool, respond: Respond) -> None:
+        if request.method != "POST":
+            respond(method_not_allowed(request.method, request.path, "POST"))
+        elif pinned:
+            # A version asked for by name is answered by it and belongs to no arm: it was not chosen by the route.
+            self._inference.own(request, respond)
+        else:
+            self._infer(request, respond)
+
+    def _describe(self, request: Request, pinned: bool, respond: Respond) -> None:
+        response = _only_get(request) or self._metadata()
+        if self._delegates and not pinned and response.status != 405:
+            self._inference.forward_or(response, request, respond)
+        else:
+            respond(response)
+
+    def _metadata(self) -> Response:
+        engine = self._inference.engine
+        if engine is None:
+            return error_response(503, self._readiness.reason)
+        signature = engine.signature
+        response = json_response(
+            200,
+            {
+                "name": self._identity.model,
+                "versions": [self._identity.version],
+                "platform": PLATFORM,
+                "inputs": [tensor.describe() for tensor in signature.inputs.values()],
+                "outputs": [tensor.describe() for tensor in signature.outputs.values()],
+            },
+        )
+        response.headers = self._inference.headers
+        return response
+
+
+def _only_get(request: Request) -> Response | None:
+    if request.method in ("GET", "HEAD"):
+        return None
+    return method_not_allowed(request.method, request.path, "GET, HEAD")

@@ -1,0 +1,82 @@
+"""The init container: downloads the artifact, verifies its digest and leaves it in the model directory."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.store import ObjectStore, from_url
+
+from plimsoll_serving.errors import ArtifactError, SettingsError
+from plimsoll_serving.logs import LOGGER
+from plimsoll_serving.model import MODEL_FILE, PROFILE_FILE
+from plimsoll_serving.settings import Environment
+
+SCHEMES = ("s3", "gs", "az", "http", "https", "file")
+CHUNK_BYTES = 8 << 20
+
+
+def fetch(values: Mapping[str, str]) -> None:
+    """Fetch model and profile as the environment says.
+
+    Raises:
+        SettingsError: a variable is missing or malformed.
+        ArtifactError: what lies at the address has another digest; nothing of it is kept.
+    """
+    env = Environment(values)
+    folder = Path(env.text("PLIMSOLL_MODEL_DIR", "/plimsoll/model"))
+    wanted = [(MODEL_FILE, env.required("PLIMSOLL_ARTIFACT_URI"), env.digest("PLIMSOLL_ARTIFACT_SHA256"))]
+    profile = env.text("PLIMSOLL_PROFILE_URI")
+    if profile:
+        wanted.append((PROFILE_FILE, profile, env.digest("PLIMSOLL_PROFILE_SHA256")))
+    for name, uri, sha256 in wanted:
+        _fetch_one(uri, sha256, folder / name, env)
+
+
+def _fetch_one(uri: str, sha256: str, target: Path, env: Environment) -> None:
+    if target.is_file() and _digest(target) == sha256:
+        LOGGER.info("already there: %s", target.name)
+        return
+    store, key = open_store(uri, env)
+    part = target.with_suffix(".part")
+    actual, size = _download(store, key, part)
+    if actual != sha256:
+        part.unlink()
+        raise ArtifactError(f"{uri} has SHA-256 {actual}, expected {sha256}: refused")
+    part.replace(target)
+    LOGGER.info("fetched and verified: %s", target.name, extra={"fields": {"uri": uri, "sha256": sha256, "bytes": size}})
+
+
+def _download(store: ObjectStore, key: str, part: Path) -> tuple[str, int]:
+    digest = hashlib.sha256()
+    size = 0
+    with part.open("wb") as file:
+        for chunk in obstore.get(store, key).stream(min_chunk_size=CHUNK_BYTES):
+            digest.update(chunk)
+            size += file.write(chunk)
+    return digest.hexdigest(), size
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_store(uri: str, env: Environment) -> tuple[ObjectStore, str]:
+    """The store and the key of an object's address. Credentials come from the environment (``AWS_…``)."""
+    parts = urlsplit(uri)
+    key = parts.path.lstrip("/")
+    if parts.scheme not in SCHEMES or not key:
+        raise SettingsError(f"{uri!r} is not the address of an object; known schemes are {', '.join(SCHEMES)}")
+    if parts.scheme == "file":
+        return from_url("file:///"), key
+    root = f"{parts.scheme}://{parts.netloc}"
+    if parts.scheme != "s3":
+        return from_url(root, client_options={"allow_http": True}), key
+    endpoint = env.text("AWS_ENDPOINT_URL")
+    config: dict[str, Any] = {"region": env.text("AWS_REGION", "us-east-1"), "virtual_hosted_style_request": False}
+    if endpoint:
+        config["endpoint"] = endpoint
+    return from_url(root, config=config, client_options={"allow_http": endpoint.startswith("http://")}), key

@@ -1,0 +1,212 @@
+"""One connection of a listener: requests are answered in order, one at a time."""
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, cast
+
+from plimsoll_serving.http.limits import LINGER_SECONDS, PIPELINE_DEPTH
+from plimsoll_serving.http.message import CONTINUE, Request, Response, error_response, render
+from plimsoll_serving.http.reader import RequestReader
+
+if TYPE_CHECKING:
+    from plimsoll_serving.http.listener import Listener
+
+# An idle connection past its life is closed only after this quiet, so that the close does not meet a request on its way.
+QUIET_SECONDS = 5.0
+LIFE_SPREAD = 0.2
+
+
+class Connection(asyncio.Protocol):
+    """Reads, hands over and answers; `Listener` calls `check` a few times a second for every deadline."""
+
+    def __init__(self, listener: "Listener") -> None:
+        self._listener = listener
+        self._reader = RequestReader(listener.limits, listener.budget, self._expect)
+        self._transport: asyncio.Transport | None = None
+        self._current: Request | None = None
+        self._pumping = False
+        self._continue_due = False
+        self._reading_paused = False
+        self._write_paused_at: float | None = None
+        self._message_at: float | None = None
+        self._linger_until: float | None = None
+        self._peer_finished = False
+        self._message_number = 0
+        self._opened_at = self._idle_at = listener.now()
+        self._expires = self._opened_at + listener.life * random.uniform(1 - LIFE_SPREAD, 1 + LIFE_SPREAD)  # noqa: S311
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        if not self._listener.admit(self):
+            busy = error_response(503, f"the server has {self._listener.limits.connections} connections open; try again")
+            self._transport.write(render(busy, True, None))
+            self._close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._listener.forget(self)
+        self._reader.broken = True
+        self._reader.release()
+        for item in self._reader.ready:
+            if isinstance(item, Request):
+                self._listener.budget.give_back(len(item.body))
+        self._reader.ready.clear()
+
+    def data_received(self, data: bytes) -> None:
+        if self._reader.broken:
+            return
+        self._reader.feed(data)
+        self._note_message()
+        self._pump()
+        self._balance_reading()
+
+    def eof_received(self) -> bool:
+        """Keep a half-closed connection until what was asked is answered."""
+        self._peer_finished = True
+        if self._linger_until is not None:
+            return False
+        if self._reader.in_message:
+            self._reader.fail(400, "the connection ended before the request was complete")
+            self._pump()
+        return self._current is not None or bool(self._reader.ready)
+
+    def pause_writing(self) -> None:
+        self._write_paused_at = self._listener.now()
+
+    def resume_writing(self) -> None:
+        self._write_paused_at = None
+        self._pump()
+
+    # Answers
+
+    def _pump(self) -> None:
+        """Hand over queued requests until one is not answered at once."""
+        if self._pumping:
+            return
+        self._pumping = True
+        ready = self._reader.ready
+        while ready and self._current is None and self._write_paused_at is None and self._open:
+            item = ready.popleft()
+            if isinstance(item, Response):
+                self._write(item, None, close=True)
+                self._linger()
+            else:
+                self._current = item
+                self._listener.handler(item, self._respond)
+        self._pumping = False
+
+    def _respond(self, response: Response) -> None:
+        """Answer the current request; called exactly once for each handed-over request."""
+        request, self._current = self._current, None
+        if request is None:
+            raise RuntimeError("a request was answered twice")
+        self._listener.budget.give_back(len(request.body))
+        if not self._open:
+            return
+        # A request that has begun to arrive is still answered: the close is announced only when nothing is under way.
+        pending = bool(self._reader.ready) or self._reader.in_message
+        close = not request.keep_alive or (self._to_be_closed(response) and not pending)
+        self._write(response, request, close)
+        if close:
+            self._close()
+            return
+        self._idle_at = self._listener.now()
+        self._pump()
+        self._balance_reading()
+        if self._continue_due and not self._busy:
+            self._expect()
+        if self._peer_finished and not self._busy:
+            self._close()
+
+    def _to_be_closed(self, response: Response) -> bool:
+        listener = self._listener
+        return response.close or listener.closing or self._retired or listener.now() >= self._expires
+
+    def _write(self, response: Response, request: Request | None, close: bool) -> None:
+        if self._transport is not None:
+            self._transport.write(render(response, close, request))
+
+    def _expect(self) -> None:
+        """Ask for the body once every earlier answer is out."""
+        self._continue_due = self._busy
+        if not self._continue_due and self._transport is not None:
+            self._transport.write(CONTINUE)
+
+    # Ends
+
+    @property
+    def _open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing() and self._linger_until is None
+
+    @property
+    def _busy(self) -> bool:
+        return self._current is not None or bool(self._reader.ready)
+
+    @property
+    def _retired(self) -> bool:
+        return self._listener.retired_at >= self._opened_at
+
+    def _close(self) -> None:
+        self._reader.broken = True
+        if self._transport is not None:
+            self._transport.close()
+
+    def _linger(self) -> None:
+        """Half-close and read on for a moment: a reset would take the answer away from a peer that is still sending."""
+        self._linger_until = self._listener.now() + LINGER_SECONDS
+        if self._transport is not None and not self._transport.is_closing():
+            if self._peer_finished:
+                self._transport.close()
+            else:
+                self._transport.write_eof()
+
+    def _note_message(self) -> None:
+        if not self._reader.in_message:
+            self._message_at = None
+        elif self._message_at is None or self._message_number != self._reader.messages:
+            self._message_at = self._listener.now()
+            self._message_number = self._reader.messages
+
+    def _balance_reading(self) -> None:
+        """Stop reading while enough requests wait, go on when they are gone."""
+        full = len(self._reader.ready) >= PIPELINE_DEPTH
+        if full == self._reading_paused or self._transport is None or self._transport.is_closing():
+            return
+        self._reading_paused = full
+        if full:
+            self._transport.pause_reading()
+        else:
+            self._message_at = None
+            self._note_message()
+            self._transport.resume_reading()
+
+    def check(self, now: float) -> None:
+        """Apply the deadlines."""
+        limits = self._listener.limits
+        if self._transport is None:
+            return
+        if self._linger_until is not None:
+            if now >= self._linger_until:
+                self._transport.abort()
+        elif self._write_paused_at is not None:
+            if now - self._write_paused_at > limits.read_seconds:
+                self._transport.abort()
+        elif self._message_at is not None and not self._reading_paused:
+            if now - self._message_at > limits.read_seconds:
+                self._message_at = None
+                self._reader.fail(408, f"the request was not complete within {limits.read_seconds:g} seconds")
+                self._pump()
+        elif not self._busy and not self._transport.is_closing():
+            self._check_idle(now - self._idle_at, now)
+
+    def _check_idle(self, idle: float, now: float) -> None:
+        over = self._listener.closing or self._retired or now >= self._expires
+        if idle > self._listener.limits.idle_seconds or (over and idle > QUIET_SECONDS):
+            self._close()
+
+    def close_if_idle(self) -> None:
+        """Close at once when nothing is under way."""
+        if not self._busy and not self._reader.in_message and self._open:
+            self._close()

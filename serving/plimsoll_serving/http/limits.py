@@ -1,0 +1,46 @@
+"""Bounds on what one peer, and all peers together, may cost."""
+
+from dataclasses import dataclass
+
+LINGER_SECONDS = 2.0
+PIPELINE_DEPTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of a listener; sizes in bytes, durations in seconds.
+
+    Attributes:
+        header_bytes: request line and headers of one request (431 beyond).
+        body_bytes: body of one request (413 beyond).
+        buffered_bytes: bodies held by all connections together (503 beyond).
+        connections: open connections (503 and closed beyond).
+        read_seconds: from the first byte of a request to its last (408 beyond).
+        idle_seconds: between requests (closed beyond).
+    """
+
+    header_bytes: int = 32 * 1024
+    body_bytes: int = 32 * 1024 * 1024
+    buffered_bytes: int = 128 * 1024 * 1024
+    connections: int = 4096
+    read_seconds: float = 30.0
+    idle_seconds: float = 60.0
+
+
+class Budget:
+    """Bytes that all connections together may buffer."""
+
+    __slots__ = ("_free",)
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+
+    def take(self, size: int) -> bool:
+        """Reserve ``size`` bytes; False when they are not to be had."""
+        if size > self._free:
+            return False
+        self._free -= size
+        return True
+
+    def give_back(self, size: int) -> None:
+        self._free += size

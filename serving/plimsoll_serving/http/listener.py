@@ -1,0 +1,80 @@
+"""A listening port: its connections, their deadlines and their polite end."""
+
+import asyncio
+import math
+
+from plimsoll_serving.http.connection import Connection
+from plimsoll_serving.http.limits import Budget, Limits
+from plimsoll_serving.http.message import Handler
+
+SWEEP_SECONDS = 0.25
+BACKLOG = 1024
+
+
+class Listener:
+    """Accepts connections and holds what they share.
+
+    Args:
+        handler: called with each request and the function that answers it; it must answer exactly once.
+        limits, budget: bounds of one connection, and of all together.
+        life: seconds after which a connection is closed politely, ±20 %; infinite by default.
+    """
+
+    def __init__(self, handler: Handler, limits: Limits, budget: Budget, life: float = math.inf) -> None:
+        self.handler = handler
+        self.limits = limits
+        self.budget = budget
+        self.life = life
+        self.closing = False
+        self.retired_at = -math.inf
+        self.port = 0
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._sweep: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self.now = self._loop.time
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen; port 0 takes a free one, told by ``port``."""
+        self._server = await self._loop.create_server(lambda: Connection(self), host, port, backlog=BACKLOG)
+        self.port = self._server.sockets[0].getsockname()[1]
+        self._sweep = self._loop.call_later(SWEEP_SECONDS, self._check)
+
+    def _check(self) -> None:
+        now = self.now()
+        for connection in tuple(self._connections):
+            connection.check(now)
+        self._sweep = self._loop.call_later(SWEEP_SECONDS, self._check)
+
+    def admit(self, connection: Connection) -> bool:
+        """Take up a new connection; False when there are too many."""
+        if len(self._connections) >= self.limits.connections:
+            return False
+        self._connections.add(connection)
+        return True
+
+    def forget(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+
+    def retire_connections(self) -> None:
+        """Close every connection of this moment politely: after its next answer, or when it stays quiet."""
+        self.retired_at = self.now()
+
+    def close_idle(self) -> None:
+        """Close the connections on which nothing is under way."""
+        for connection in tuple(self._connections):
+            connection.close_if_idle()
+
+    def stop_accepting(self) -> None:
+        """Close the port; open connections stay."""
+        if self._server is not None:
+            self._server.close()
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._connections)
+
+    def stop(self) -> None:
+        """End the sweep."""
+        if self._sweep is not None:
+            self._sweep.cancel()

@@ -1,0 +1,151 @@
+"""Counters of the data plane: plain integers on the hot path, turned into Prometheus families when they are read.
+
+All of them are touched on the event loop only, so they need no lock.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from prometheus_client import ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from plimsoll_serving.delegate import Outcome
+from plimsoll_serving.settings import Identity
+
+LATENCY_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+BATCH_EDGES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
+PRESET_CODES = (200, 400, 500)
+
+
+class Collects(Protocol):
+    """What generate_latest reads."""
+
+    def collect(self) -> Iterable[Metric]: ...
+
+
+class Histogram:
+    """Counts of observations by upper edge."""
+
+    __slots__ = ("_counts", "_edges", "_sum")
+
+    def __init__(self, edges: tuple[float, ...]) -> None:
+        self._edges = edges
+        self._counts = [0] * (len(edges) + 1)
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        self._counts[bisect_left(self._edges, value)] += 1
+        self._sum += value
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Cumulative counts by the ``le`` label."""
+        total = 0
+        buckets = []
+        for edge, count in zip((*map(str, self._edges), "+Inf"), self._counts, strict=True):
+            total += count
+            buckets.append((edge, float(total)))
+        return buckets
+
+    @property
+    def sum(self) -> float:
+        return self._sum
+
+
+class ServingMetrics:
+    """Every series that the server exports; those of its own revision exist from the start."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+        self._requests = dict.fromkeys(PRESET_CODES, 0)
+        self._duration = Histogram(LATENCY_EDGES)
+        self._batch = Histogram(BATCH_EDGES)
+        self._arms: dict[str, dict[Outcome, int]] = {}
+        self._fallbacks: dict[str, int] = {}
+        self._process = ProcessCollector(registry=None)
+        self.inflight = 0
+        self.route_epoch = 0
+        self.add_arm(identity.revision)
+
+    def add_arm(self, revision: str) -> None:
+        """Let every series of an arm exist with the value 0."""
+        self._arms.setdefault(revision, dict.fromkeys(Outcome, 0))
+        self._fallbacks.setdefault(revision, 0)
+
+    def answered(self, code: int, seconds: float, rows: int) -> None:
+        """One inference answered by this pod's own model; ``rows`` is 0 when the model did not run."""
+        self._requests[code] = self._requests.get(code, 0) + 1
+        self._duration.observe(seconds)
+        if rows:
+            self._batch.observe(rows)
+
+    def arm_answered(self, revision: str, outcome: Outcome) -> None:
+        self._arms[revision][outcome] += 1
+
+    def fell_back(self, revision: str) -> None:
+        """One answer given by this pod's own model in place of an arm that failed."""
+        self._fallbacks[revision] += 1
+
+    def collect(self) -> Iterator[Metric]:
+        me = self._identity
+        requests = CounterMetricFamily(
+            "plimsoll_requests", "Inferences answered by the model of this pod.", labels=("model", "version", "revision", "code")
+        )
+        for code, count in self._requests.items():
+            requests.add_metric((me.model, me.version, me.revision, str(code)), count)
+        duration = HistogramMetricFamily(
+            "plimsoll_request_duration_seconds",
+            "Time from a complete request to its answer, in the pod that serves.",
+            labels=("model", "version", "revision"),
+        )
+        duration.add_metric((me.model, me.version, me.revision), self._duration.buckets(), self._duration.sum)
+        batch = HistogramMetricFamily("plimsoll_batch_size", "Rows of one run of the model.", labels=("model", "version"))
+        batch.add_metric((me.model, me.version), self._batch.buckets(), self._batch.sum)
+        inflight = GaugeMetricFamily(
+            "plimsoll_inflight_requests", "Inferences under way in the model of this pod.", labels=("model", "version")
+        )
+        inflight.add_metric((me.model, me.version), self.inflight)
+        epoch = GaugeMetricFamily("plimsoll_route_epoch", "Epoch of the route in force; 0 without one.", labels=("revision",))
+        epoch.add_metric((me.revision,), self.route_epoch)
+        yield from (requests, duration, *self._routing(), batch, inflight, epoch)
+        yield from self._process.collect()
+
+    def _routing(self) -> Iterator[Metric]:
+        model = self._identity.model
+        arms = CounterMetricFamily(
+            "plimsoll_arm_requests", "Inferences by the arm chosen for them and what came of it.", labels=("model", "revision", "outcome")
+        )
+        for revision, outcomes in self._arms.items():
+            for outcome, count in outcomes.items():
+                arms.add_metric((model, revision, outcome.value), count)
+        yield arms
+        fallbacks = CounterMetricFamily(
+            "plimsoll_fallback_requests",
+            "Inferences answered by this pod's own model in place of a failed arm.",
+            labels=("model", "revision"),
+        )
+        for revision, count in self._fallbacks.items():
+            fallbacks.add_metric((model, revision), count)
+        yield fallbacks
+
+
+class _Named:
+    """The families, or single samples, with one of the names."""
+
+    def __init__(self, metrics: Collects, names: frozenset[str]) -> None:
+        self._metrics = metrics
+        self._names = names
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self._metrics.collect():
+            if family.name not in self._names:
+                family.samples = [sample for sample in family.samples if sample.name in self._names]
+            if family.samples:
+                yield family
+
+
+def exposition(metrics: Collects, names: Iterable[str] = ()) -> bytes:
+    """The Prometheus text format; ``names`` (the query's ``name[]``) keeps only those families or samples."""
+    wanted = frozenset(names)
+    return bytes(generate_latest(_Named(metrics, wanted) if wanted else metrics))

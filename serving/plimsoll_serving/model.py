@@ -1,0 +1,130 @@
+"""One ONNX model: verified, loaded, described and run. Nothing here knows of HTTP or of the event loop."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from plimsoll_serving.errors import ArtifactError, ModelError, RequestError
+from plimsoll_serving.v2.datatypes import of_onnx
+from plimsoll_serving.v2.signature import Signature, Tensor
+
+MODEL_FILE = "model.onnx"
+PROFILE_FILE = "profile.json"
+ORT_FATAL = 4
+CHUNK = 1 << 20
+# Nothing can lie below this path: a graph that keeps weights in other files is refused, wherever the process runs.
+NO_FOLDER = "/dev/null"
+
+
+def read_verified(path: Path, sha256: str) -> bytes:
+    """The bytes of a file whose SHA-256 is the expected one. Raises ArtifactError otherwise."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} does not exist; has the init container `fetch` run?") from None
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != sha256:
+        raise ArtifactError(f"{path} has SHA-256 {actual}, expected {sha256}: it is not the artifact that was released")
+    return data
+
+
+class Model:
+    """A loaded model.
+
+    Args:
+        data: the ONNX file, with every weight inside and only operators that ONNX Runtime knows.
+        threads: threads of one inference.
+
+    Raises:
+        ArtifactError: ONNX Runtime refuses the graph, or an input or output is not a tensor the protocol can carry.
+    """
+
+    def __init__(self, data: bytes, threads: int = 1) -> None:
+        try:
+            self._session = onnxruntime.InferenceSession(data, _options(threads), providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's exceptions share no base class
+            raise ArtifactError(_explain_refusal(str(error))) from None
+        self.signature = Signature(
+            inputs={node.name: _tensor(node, "input") for node in self._session.get_inputs()},
+            outputs={node.name: _tensor(node, "output") for node in self._session.get_outputs()},
+        )
+
+    def run(self, inputs: dict[str, NDArray[Any]], outputs: list[str]) -> list[NDArray[Any]]:
+        """Compute the named outputs. Safe from several threads; the interpreter lock is released meanwhile.
+
+        Raises:
+            RequestError: the inputs differ in their number of rows and the graph could not join them.
+            ModelError: the graph raised.
+        """
+        try:
+            return list(self._session.run(outputs, inputs))
+        except Exception as error:
+            rows = {name: array.shape[0] for name, array in inputs.items() if array.ndim}
+            if len(set(rows.values())) > 1:
+                told = ", ".join(f"{name!r} has {count}" for name, count in rows.items())
+                raise RequestError(f"inputs differ in rows (first size of shape): {told}") from None
+            raise ModelError(_first_line(str(error))) from None
+
+
+def _options(threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = ORT_FATAL
+    # Spinning threads burn the CPU quota of the pod between requests.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", NO_FOLDER)
+    return options
+
+
+def _explain_refusal(message: str) -> str:
+    if NO_FOLDER in message:
+        return "the model keeps weights in other files (ONNX external data); save it as one file"
+    if "is not a registered function/op" in message:
+        return f"the model uses operators that ONNX Runtime does not know: {_first_line(message)}"
+    return f"ONNX Runtime refuses the model: {_first_line(message)}"
+
+
+def _first_line(message: str) -> str:
+    text = message.strip().partition("\n")[0]
+    return text if len(text) <= 300 else text[:300] + "…"
+
+
+def _tensor(node: Any, what: str) -> Tensor:
+    datatype = of_onnx(node.type)
+    if datatype is None:
+        raise ArtifactError(
+            f"{what} {node.name!r} of the model is {node.type}, not a tensor that the protocol can carry; "
+            "for scikit-learn classifiers convert with zipmap=False"
+        )
+    return Tensor(
+        name=node.name,
+        datatype=datatype,
+        shape=tuple(size if isinstance(size, int) and size >= 0 else -1 for size in node.shape),
+        symbols=tuple(size if isinstance(size, str) and size else None for size in node.shape),
+    )
+
+
+def synthetic_inputs(signature: Signature) -> dict[str, NDArray[Any]]:
+    """Zeros and empty strings of the smallest shape: one where the size is free."""
+    inputs = {}
+    for name, tensor in signature.inputs.items():
+        shape = [1 if size < 0 else size for size in tensor.shape]
+        fill: object = "" if tensor.datatype.kind == "bytes" else 0
+        inputs[name] = np.full(shape, fill, dtype=tensor.datatype.dtype)
+    return inputs
+
+
+def sample_inputs(profile: bytes) -> list[Any]:
+    """The profile's ``sample``: rows as they would be sent. Raises ArtifactError when the profile cannot be read."""
+    try:
+        document = json.loads(profile)
+        sample = document.get("sample", [])
+    except (ValueError, AttributeError) as error:
+        raise ArtifactError(f"{PROFILE_FILE} is not a profile: {error}") from None
+    return sample if isinstance(sample, list) else [sample]
