@@ -86,7 +86,7 @@ class _Builder:
 
     def _with_default(self, out: Schema, field: Schema, defaults: bool) -> Schema:
         """Of an optional field: its default, or a word of it in the description where the default is the operator's."""
-        default = field.get("default", {} if "properties" in out else None)
+        default = field.get("default", _filled(out))
         if default is None or (default in ([], {}, "") and "properties" not in out):
             return out
         in_schema = defaults and out.get("type") != "array" and "x-operator-default" not in field
@@ -129,3 +129,10 @@ def _demand_bounds(out: Schema, path: str) -> None:
     wanted = bounded.get(out.get("type", ""), ())
     if wanted and not any(key in out for key in wanted):
         raise Unbounded(f"{path} has none of {', '.join(wanted)}")
+
+
+def _filled(out: Schema) -> Schema | None:
+    """The default of an object of optional fields, written out: the API server judges rules on it before it fills in defaults."""
+    if "properties" not in out:
+        return None
+    return {name: inner["default"] for name, inner in out["properties"].items() if "default" in inner}
