@@ -1,0 +1,61 @@
+"""What a model may not contain, whoever made it. Reads the protobuf only; nothing is run."""
+
+from collections.abc import Iterator
+
+import onnx
+
+from plimsoll_training.errors import ModelRejectedError
+
+ALLOWED_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+
+
+def require_plain_model(content: bytes) -> None:
+    """ModelRejectedError for what is no ONNX model, keeps tensors in other files, or needs custom operators."""
+    try:
+        model = onnx.load_model_from_string(content)
+    except Exception:  # whatever the parser makes of foreign bytes, they are no model
+        raise ModelRejectedError("the file is not an ONNX model") from None
+    if not model.HasField("graph") or not model.graph.output:
+        raise ModelRejectedError("the file is not an ONNX model: it has no graph with outputs")
+    if model.functions:
+        raise ModelRejectedError(f"the model defines functions of its own ({model.functions[0].name}); inline them")
+    graphs = list(_graphs(model))
+    domains = {one.domain for one in model.opset_import}
+    domains |= {node.domain for graph in graphs for node in graph.node}
+    if foreign := sorted(domains - ALLOWED_DOMAINS):
+        raise ModelRejectedError(f"the model needs operators of {', '.join(foreign)}; only ai.onnx and ai.onnx.ml are allowed")
+    for graph in graphs:
+        for tensor in _tensors(graph):
+            if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
+                raise ModelRejectedError(f"the tensor {tensor.name!r} is kept in another file; store the weights inside the model")
+
+
+def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
+    """The graph, those of training, and every graph inside a node's attributes."""
+    waiting = [model.graph]
+    for training in model.training_info:
+        waiting += [training.initialization, training.algorithm]
+    while waiting:
+        graph = waiting.pop()
+        yield graph
+        for node in graph.node:
+            for attribute in node.attribute:
+                waiting.extend(attribute.graphs)
+                if attribute.HasField("g"):
+                    waiting.append(attribute.g)
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    sparse = list(graph.sparse_initializer)
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from attribute.tensors
+            if attribute.HasField("t"):
+                yield attribute.t
+            sparse.extend(attribute.sparse_tensors)
+            if attribute.HasField("sparse_tensor"):
+                sparse.append(attribute.sparse_tensor)
+    for one in sparse:
+        yield one.values
+        yield one.indices
