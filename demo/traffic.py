@@ -1,0 +1,150 @@
+"""Steady traffic of real rows that counts every answer. Runs in a pod of its own, on the standard library alone.
+
+    python traffic.py --url http://digits.quickstart.svc/v2/models/digits/infer --rows rows.json --rate 80 --connections 8
+
+Connections are kept alive; one is opened anew only when the server said `Connection: close`, so that a connection that
+breaks off counts as a failed request. `GET :9000/report` tells what was counted so far.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import collections
+import itertools
+import json
+import pathlib
+import time
+import urllib.parse
+
+TIMEOUT_SECONDS = 10.0
+
+
+class Tally:
+    """Counts of answers: by version, row and label; failures with their reasons; latencies by version."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, dict[int, collections.Counter[str]]] = {}
+        self.failures: collections.Counter[str] = collections.Counter()
+        self.seconds: dict[str, list[float]] = {}
+        self.connections = 0
+
+    def answered(self, version: str, row: int, label: str, seconds: float) -> None:
+        self.answers.setdefault(version, {}).setdefault(row, collections.Counter())[label] += 1
+        self.seconds.setdefault(version, []).append(seconds)
+
+    def report(self) -> dict[str, object]:
+        return {
+            "requests": {version: sum(sum(labels.values()) for labels in rows.values()) for version, rows in self.answers.items()},
+            "failures": dict(self.failures),
+            "connections": self.connections,
+            "p99_ms": {version: round(_p99(seconds) * 1000, 2) for version, seconds in self.seconds.items()},
+            "answers": {version: {str(row): dict(labels) for row, labels in rows.items()} for version, rows in self.answers.items()},
+        }
+
+
+def _p99(seconds: list[float]) -> float:
+    ordered = sorted(seconds)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+
+
+class Client:
+    """One kept-alive connection to the service."""
+
+    def __init__(self, url: str, tally: Tally) -> None:
+        parts = urllib.parse.urlsplit(url)
+        self._host, self._port, self._path = parts.hostname or "", parts.port or 80, parts.path
+        self._tally = tally
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, row: int, body: bytes) -> None:
+        """Send one request and count what comes of it."""
+        began = time.perf_counter()
+        try:
+            status, headers, content = await asyncio.wait_for(self._exchange(body), TIMEOUT_SECONDS)
+        except (TimeoutError, OSError, EOFError, ValueError) as error:
+            self._tally.failures[f"{type(error).__name__}: {error}"] += 1
+            self._streams = None
+            return
+        if headers.get("connection", "").lower() == "close":
+            await self._close()
+        if status != 200:
+            self._tally.failures[f"status {status}: {content[:200].decode(errors='replace')}"] += 1
+            return
+        label = next(output["data"][0] for output in json.loads(content)["outputs"] if output["name"] == "label")
+        version = headers.get("plimsoll-model-version", "unknown")
+        self._tally.answered(version, row, str(label), time.perf_counter() - began)
+
+    async def _exchange(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(self._host, self._port)
+            self._tally.connections += 1
+        reader, writer = self._streams
+        head = f"POST {self._path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        headers = dict(
+            (part.strip().lower() if i == 0 else part.strip() for i, part in enumerate(line.split(":", 1))) for line in lines[1:] if line
+        )
+        return int(lines[0].split()[1]), headers, await reader.readexactly(int(headers["content-length"]))
+
+    async def _close(self) -> None:
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
+
+
+async def drive(url: str, bodies: list[bytes], rate: float, connections: int, tally: Tally) -> None:
+    """Open-loop load: requests are due every 1/rate seconds, taken by whichever connection is free."""
+    due: asyncio.Queue[int] = asyncio.Queue(maxsize=connections * 100)
+
+    async def work() -> None:
+        client = Client(url, tally)
+        while True:
+            row = await due.get()
+            await client.ask(row, bodies[row])
+
+    workers = [asyncio.create_task(work()) for _ in range(connections)]
+    began = time.monotonic()
+    for number in itertools.count():
+        await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
+        await due.put(number * 7919 % len(bodies))
+        for worker in workers:
+            if worker.done():
+                worker.result()
+
+
+async def serve_report(tally: Tally, port: int) -> None:
+    """Answer every request with the report as JSON."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = json.dumps(tally.report()).encode()
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        )
+        await writer.drain()
+        writer.close()
+
+    await asyncio.start_server(answer, port=port)
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--url", required=True, help="infer URL of the service")
+    parser.add_argument("--rows", type=pathlib.Path, required=True, help="JSON file: a list of rows, each a list of numbers")
+    parser.add_argument("--rate", type=float, default=80, help="requests per second")
+    parser.add_argument("--connections", type=int, default=8, help="kept-alive connections")
+    parser.add_argument("--port", type=int, default=9000, help="port of the report")
+    options = parser.parse_args()
+    rows = json.loads(options.rows.read_text())
+    tensors = [{"name": "input", "shape": [1, len(row)], "datatype": "FP32", "data": row} for row in rows]
+    bodies = [json.dumps({"inputs": [tensor]}).encode() for tensor in tensors]
+    tally = Tally()
+    await serve_report(tally, options.port)
+    await drive(options.url, bodies, options.rate, options.connections, tally)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
