@@ -19,9 +19,13 @@ def main() -> int:
         epilog="example: python -m demo run --context my-cluster",
     )
     parser.add_argument(
-        "verb", choices=["run", "cluster", "install"], help="run: everything; cluster: only the cluster and images; install: and the chart"
+        "verb",
+        choices=["run", "cluster", "install"],
+        help="run: everything; cluster: only the cluster and images; install: and the chart",
     )
-    parser.add_argument("--context", help="a context of your kubeconfig; default: kind where Docker answers, else devcluster/")
+    parser.add_argument(
+        "--context", help="a context of your kubeconfig; default: kind where Docker answers, else devcluster/"
+    )
     options = parser.parse_args()
     began = time.monotonic()
     try:
@@ -39,7 +43,9 @@ def main() -> int:
 
 def _run(kubernetes: cluster.Kubernetes) -> None:
     with step(f"A fresh namespace {story.NAMESPACE}"):
-        kubernetes.kubectl("delete", "namespace", story.NAMESPACE, "--ignore-not-found", "--wait=true", "--timeout=180s")
+        kubernetes.kubectl(
+            "delete", "namespace", story.NAMESPACE, "--ignore-not-found", "--wait=true", "--timeout=180s"
+        )
         install.restricted_namespace(kubernetes, story.NAMESPACE)
     (ROOT / "build").mkdir(exist_ok=True)
     registry = os.environ.get("REGISTRY", "localhost").rstrip("/")
@@ -48,7 +54,9 @@ def _run(kubernetes: cluster.Kubernetes) -> None:
     path = story.write(result)
     say(f"\n{story.table(result)}\n\nwritten: {path.relative_to(ROOT)}")
     if result["failed_requests"] or result["wrong_answers"]:
-        raise Stop(f"{result['failed_requests']} failed requests, {result['wrong_answers']} wrong answers: {result['failures']}")
+        raise Stop(
+            f"{result['failed_requests']} failed requests, {result['wrong_answers']} wrong answers: {result['failures']}"
+        )
 
 
 if __name__ == "__main__":

@@ -54,13 +54,19 @@ def _docker_answers() -> bool:
 
 def _kind() -> Kubernetes:
     if shutil.which("kind") is None:
-        raise Stop("Docker answers but kind is missing: `go install sigs.k8s.io/kind@latest`, or name a cluster with CONTEXT=…")
+        raise Stop(
+            "Docker answers but kind is missing: `go install sigs.k8s.io/kind@latest`, or name a cluster with CONTEXT=…"
+        )
     kubeconfig = ROOT / "build" / "kind.kubeconfig"
     kubeconfig.parent.mkdir(exist_ok=True)
     environment = os.environ | {"KUBECONFIG": str(kubeconfig)}
     with step("Cluster: kind with kind-config.yaml"):
         names = subprocess.run(["kind", "get", "clusters"], capture_output=True, text=True, check=True).stdout.split()
-        verb = ["export", "kubeconfig"] if KIND_NAME in names else ["create", "cluster", "--config", str(ROOT / "kind-config.yaml")]
+        verb = (
+            ["export", "kubeconfig"]
+            if KIND_NAME in names
+            else ["create", "cluster", "--config", str(ROOT / "kind-config.yaml")]
+        )
         subprocess.run(["kind", *verb, "--name", KIND_NAME], env=environment, check=True)
     with step("Images, built by Docker and loaded into kind"):
         for name in IMAGES:
@@ -81,6 +87,8 @@ def _devcluster() -> Kubernetes:
     for verb in (["up"], ["images"]):
         if subprocess.run([sys.executable, str(ROOT / "devcluster"), *verb], check=False).returncode:
             raise Stop(f"devcluster {verb[0]} did not finish: its last lines above say why")
-    told = subprocess.run([sys.executable, str(ROOT / "devcluster"), "env", "--json"], capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [sys.executable, str(ROOT / "devcluster"), "env", "--json"], capture_output=True, text=True, check=True
+    )
     answer = json.loads(told.stdout)
     return Kubernetes(pathlib.Path(answer["kubeconfig"]), None, answer["path"])

@@ -17,7 +17,9 @@ def restricted_namespace(kubernetes: Kubernetes, name: str) -> None:
     kubernetes.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
 
 
-def install(kubernetes: Kubernetes, *, release: str = "plimsoll", namespace: str = SYSTEM, values: tuple[str, ...] = ()) -> None:
+def install(
+    kubernetes: Kubernetes, *, release: str = "plimsoll", namespace: str = SYSTEM, values: tuple[str, ...] = ()
+) -> None:
     """`helm upgrade --install`, until operator and store are ready."""
     with step(f"Plimsoll: helm upgrade --install {release} charts/plimsoll -n {namespace}"):
         restricted_namespace(kubernetes, namespace)
@@ -28,5 +30,7 @@ def install(kubernetes: Kubernetes, *, release: str = "plimsoll", namespace: str
         )  # fmt: skip
         if done.returncode:
             pods = kubernetes.kubectl("-n", namespace, "get", "pods", "-o", "wide", check=False)
-            logs = kubernetes.kubectl("-n", namespace, "logs", "-l", "app.kubernetes.io/component=operator", "--tail", "20", check=False)
+            logs = kubernetes.kubectl(
+                "-n", namespace, "logs", "-l", "app.kubernetes.io/component=operator", "--tail", "20", check=False
+            )
             raise Stop(f"helm: {done.stderr.strip()}\n{pods}\n{logs}")

@@ -17,9 +17,14 @@ def start(kubernetes: Kubernetes, namespace: str, service: str, image: str) -> N
     """A pod of its own that sends real rows to `service`; one that runs already is replaced."""
     stop(kubernetes, namespace)
     rows = [[int(value) for value in row] for row in load_digits().data]
-    files = {"traffic.py": (ROOT / "demo" / "traffic.py").read_text(), "rows.json": json.dumps(rows, separators=(",", ":"))}
+    files = {
+        "traffic.py": (ROOT / "demo" / "traffic.py").read_text(),
+        "rows.json": json.dumps(rows, separators=(",", ":")),
+    }
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": POD}, "data": files}
-    kubernetes.kubectl("-n", namespace, "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(config))
+    kubernetes.kubectl(
+        "-n", namespace, "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(config)
+    )
     kubernetes.kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(_pod(namespace, service, image)))
     kubernetes.kubectl("-n", namespace, "wait", "--for=condition=Ready", f"pod/{POD}", "--timeout=60s")
 
@@ -31,7 +36,9 @@ def stop(kubernetes: Kubernetes, namespace: str) -> None:
 
 def report(kubernetes: Kubernetes, namespace: str) -> dict[str, Any]:
     """What was counted so far: see traffic.Tally.report."""
-    counted: dict[str, Any] = json.loads(kubernetes.kubectl("get", "--raw", f"/api/v1/namespaces/{namespace}/pods/{POD}:9000/proxy/report"))
+    counted: dict[str, Any] = json.loads(
+        kubernetes.kubectl("get", "--raw", f"/api/v1/namespaces/{namespace}/pods/{POD}:9000/proxy/report")
+    )
     return counted
 
 
@@ -42,7 +49,16 @@ def _pod(namespace: str, service: str, image: str) -> dict[str, Any]:
         "name": POD,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "/traffic/traffic.py", "--url", url, "--rows", "/traffic/rows.json", "--rate", str(RATE)],
+        "command": [
+            "python3",
+            "/traffic/traffic.py",
+            "--url",
+            url,
+            "--rows",
+            "/traffic/rows.json",
+            "--rate",
+            str(RATE),
+        ],
         "ports": [{"containerPort": 9000}],
         "readinessProbe": {"tcpSocket": {"port": 9000}, "periodSeconds": 1},
         "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}},
@@ -57,4 +73,9 @@ def _pod(namespace: str, service: str, image: str) -> dict[str, Any]:
         "containers": [container],
         "volumes": [{"name": "traffic", "configMap": {"name": POD}}],
     }
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": POD, "labels": {"app.kubernetes.io/name": POD}}, "spec": spec}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": POD, "labels": {"app.kubernetes.io/name": POD}},
+        "spec": spec,
+    }

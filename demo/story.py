@@ -69,7 +69,9 @@ class Story:
             self._apply(EXAMPLES / "01-train.yaml", EXAMPLES / "02-serve.yaml")
             job = self._trained("digits-tree", "Succeeded")
             self._until("inferenceservice", SERVICE, lambda inf: inf["status"].get("phase") == "Idle" and _ready(inf))
-        self._ended("first version", job["status"]["modelVersion"], "Serving", began, job["status"].get("summary", ""), {})
+        self._ended(
+            "first version", job["status"]["modelVersion"], "Serving", began, job["status"].get("summary", ""), {}
+        )
 
     def better(self) -> None:
         """Chapter 2: a better estimator, promoted on evidence."""
@@ -89,7 +91,9 @@ class Story:
             job = self._trained("digits-stump", "GatesFailed")
             if job["status"].get("modelVersion"):
                 raise Stop("digits-stump missed its gate and became a version all the same")
-        self._ended("misses its gate", None, "GatesFailed", began, watch.condition(job, "GatesPassed")["message"], before)
+        self._ended(
+            "misses its gate", None, "GatesFailed", began, watch.condition(job, "GatesPassed")["message"], before
+        )
 
     def elsewhere(self, sort: str, number: int, title: str) -> None:
         """Chapters 4 and 5: a version made elsewhere, taken back on evidence."""
@@ -142,15 +146,23 @@ class Story:
 
         def ended(inf: dict[str, Any]) -> bool:
             history = inf["status"].get("history", [])
-            return inf["status"]["phase"] in ("Idle", "RolledBack") and any(entry["version"] == version for entry in history)
+            return inf["status"]["phase"] in ("Idle", "RolledBack") and any(
+                entry["version"] == version for entry in history
+            )
 
         service = self._until("inferenceservice", SERVICE, ended)
         return next(entry for entry in service["status"]["history"] if entry["version"] == version), service
 
     def _trained(self, name: str, phase: str) -> dict[str, Any]:
-        job = self._until("trainingjob", name, lambda job: job.get("status", {}).get("phase") in ("Succeeded", "GatesFailed", "Failed"))
+        job = self._until(
+            "trainingjob",
+            name,
+            lambda job: job.get("status", {}).get("phase") in ("Succeeded", "GatesFailed", "Failed"),
+        )
         if job["status"]["phase"] != phase:
-            raise Stop(f"trainingjob/{name} ended as {job['status']['phase']}: {watch.condition(job, 'Ready').get('message')}")
+            raise Stop(
+                f"trainingjob/{name} ended as {job['status']['phase']}: {watch.condition(job, 'Ready').get('message')}"
+            )
         return job
 
     def _until(self, kind: str, name: str, done: Any) -> dict[str, Any]:
@@ -169,7 +181,9 @@ class Story:
     ) -> None:  # fmt: skip
         now = self._requests() if self.releases else {}
         requests = {key: value - before.get(key, 0) for key, value in now.items() if value > before.get(key, 0)}
-        self.releases.append(Release(title, version, outcome, round(time.monotonic() - began, 1), reason, requests, rollback_seconds))
+        self.releases.append(
+            Release(title, version, outcome, round(time.monotonic() - began, 1), reason, requests, rollback_seconds)
+        )
         say(f"   → {outcome}: {reason}")
 
 
@@ -182,11 +196,14 @@ def table(result: dict[str, Any]) -> str:
     lines = [f"{'release':<42} {'version':<10} {'outcome':<12} {'seconds':>8}  answers by version", "─" * 100]
     for release in result["releases"]:
         answers = ", ".join(f"v{version}: {count}" for version, count in sorted(release["requests"].items()))
-        lines.append(f"{release['title']:<42} {release['version'] or '—':<10} {release['outcome']:<12} {release['seconds']:>8}  {answers}")
+        lines.append(
+            f"{release['title']:<42} {release['version'] or '—':<10} {release['outcome']:<12} {release['seconds']:>8}  {answers}"
+        )
         lines.append(f"    {release['reason']}")
     lines.append("─" * 100)
     lines += [
-        f"{name.replace('_', ' '):<18} {result[name]}" for name in ("requests", "failed_requests", "wrong_answers", "rollback_seconds")
+        f"{name.replace('_', ' '):<18} {result[name]}"
+        for name in ("requests", "failed_requests", "wrong_answers", "rollback_seconds")
     ]
     return "\n".join(lines)
 

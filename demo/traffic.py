@@ -35,11 +35,16 @@ class Tally:
 
     def report(self) -> dict[str, object]:
         return {
-            "requests": {version: sum(sum(labels.values()) for labels in rows.values()) for version, rows in self.answers.items()},
+            "requests": {
+                version: sum(sum(labels.values()) for labels in rows.values()) for version, rows in self.answers.items()
+            },
             "failures": dict(self.failures),
             "connections": self.connections,
             "p99_ms": {version: round(_p99(seconds) * 1000, 2) for version, seconds in self.seconds.items()},
-            "answers": {version: {str(row): dict(labels) for row, labels in rows.items()} for version, rows in self.answers.items()},
+            "answers": {
+                version: {str(row): dict(labels) for row, labels in rows.items()}
+                for version, rows in self.answers.items()
+            },
         }
 
 
@@ -85,7 +90,9 @@ class Client:
         await writer.drain()
         lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = dict(
-            (part.strip().lower() if i == 0 else part.strip() for i, part in enumerate(line.split(":", 1))) for line in lines[1:] if line
+            (part.strip().lower() if i == 0 else part.strip() for i, part in enumerate(line.split(":", 1)))
+            for line in lines[1:]
+            if line
         )
         return int(lines[0].split()[1]), headers, await reader.readexactly(int(headers["content-length"]))
 
@@ -122,7 +129,9 @@ async def serve_report(tally: Tally, port: int) -> None:
         await reader.readuntil(b"\r\n\r\n")
         body = json.dumps(tally.report()).encode()
         writer.write(
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+            % len(body)
+            + body
         )
         await writer.drain()
         writer.close()
@@ -133,7 +142,9 @@ async def serve_report(tally: Tally, port: int) -> None:
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", required=True, help="infer URL of the service")
-    parser.add_argument("--rows", type=pathlib.Path, required=True, help="JSON file: a list of rows, each a list of numbers")
+    parser.add_argument(
+        "--rows", type=pathlib.Path, required=True, help="JSON file: a list of rows, each a list of numbers"
+    )
     parser.add_argument("--rate", type=float, default=80, help="requests per second")
     parser.add_argument("--connections", type=int, default=8, help="kept-alive connections")
     parser.add_argument("--port", type=int, default=9000, help="port of the report")

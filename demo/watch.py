@@ -12,7 +12,13 @@ Manifest = dict[str, Any]
 
 
 def until(
-    kubernetes: Kubernetes, namespace: str, kind: str, name: str, done: Callable[[Manifest], bool], *, seconds: float = 600
+    kubernetes: Kubernetes,
+    namespace: str,
+    kind: str,
+    name: str,
+    done: Callable[[Manifest], bool],
+    *,
+    seconds: float = 600,
 ) -> Manifest:
     """The object once `done` says so; each change of what its columns show is printed. Raises Stop with its last status."""
     deadline, shown = time.monotonic() + seconds, ""
@@ -49,5 +55,7 @@ def condition(manifest: Manifest, kind: str) -> Manifest:
 def _help(kubernetes: Kubernetes, namespace: str, kind: str, name: str) -> str:
     described = kubernetes.kubectl("-n", namespace, "describe", kind, name, check=False)
     pods = kubernetes.kubectl("-n", namespace, "get", "pods", "-o", "wide", check=False)
-    events = kubernetes.kubectl("-n", namespace, "get", "events", "--sort-by", ".lastTimestamp", check=False).splitlines()
+    events = kubernetes.kubectl(
+        "-n", namespace, "get", "events", "--sort-by", ".lastTimestamp", check=False
+    ).splitlines()
     return "\n".join([described, pods, *events[-15:]])
