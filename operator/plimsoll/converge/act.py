@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plimsoll.converge.ports import World
 from plimsoll.core.drift import covers
-from plimsoll.facts import Manifest, Plan
+from plimsoll.facts import Action, Manifest, Plan, PutObject
 
 
 async def carry_out(world: World, owner: Manifest, plan: Plan) -> None:
@@ -13,13 +13,20 @@ async def carry_out(world: World, owner: Manifest, plan: Plan) -> None:
     Raises what the ports raise; whatever was done stays done, and the next pass plans from there.
     """
     for action in plan.before:
-        await world.cluster.act(owner, action)
+        await _act(world, owner, action)
     if plan.status is not None and not same_status(owner.get("status") or {}, plan.status):
         owner = await world.cluster.write_status(owner, plan.status)
     for action in plan.after:
-        await world.cluster.act(owner, action)
+        await _act(world, owner, action)
     for notice in plan.notices:
         await world.cluster.notify(owner, notice)
+
+
+async def _act(world: World, owner: Manifest, action: Action) -> None:
+    if isinstance(action, PutObject):
+        await world.store.put_if_absent(action.namespace, action.key, action.body)
+    else:
+        await world.cluster.act(owner, action)
 
 
 def same_status(observed: Manifest, wanted: Manifest) -> bool:

@@ -7,36 +7,18 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from plimsoll.facts import Action, Manifest, Notice, Ref, Sample, Settings
-
-
-class Conflict(Exception):
-    """Somebody else wrote first (HTTP 409 on a resourceVersion): plan again."""
-
-
-class NameConflict(Exception):
-    """An object of the wanted name exists and is not ours."""
-
-    def __init__(self, ref: Ref) -> None:
-        super().__init__(f"{ref.kind} {ref.name} exists and is not controlled by this object: rename one of them")
-        self.ref = ref
-
-
-class Refused(Exception):
-    """The API server refuses the object for good (HTTP 403 or 422): a quota, an admission policy, an invalid value."""
-
-    def __init__(self, ref: Ref, why: str) -> None:
-        super().__init__(f"{ref.kind} {ref.name} was refused: {why}")
-        self.ref = ref
-
-
-class Unavailable(Exception):
-    """The world's failure (network, 5xx, time-out): retry with backoff."""
+from plimsoll.failures import Conflict as Conflict
+from plimsoll.failures import NameConflict as NameConflict
+from plimsoll.failures import Refused as Refused
+from plimsoll.failures import Unavailable as Unavailable
 
 
 class Cluster(Protocol):
     """The API server: reads from the cache, live reads, and effects."""
 
-    def cached(self, api_version: str, kind: str, namespace: str, labels: Mapping[str, str] | None = None) -> Sequence[Manifest]:
+    def cached(
+        self, api_version: str, kind: str, namespace: str, labels: Mapping[str, str] | None = None
+    ) -> Sequence[Manifest]:
         """Objects of a kind from the watch cache, filtered by equality of labels, ordered by name."""
 
     async def get(self, ref: Ref) -> Manifest | None:
