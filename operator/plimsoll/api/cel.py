@@ -79,9 +79,10 @@ QUANTITY_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,9})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 
 
 def amount(least: str, most: str, message: str) -> dict[str, Any]:
+    """`json_schema_extra` of a quantity: its form and its range."""
     text = "string(self)"
     in_range = f"!quantity({text}).isLessThan(quantity('{least}')) && !quantity({text}).isGreaterThan(quantity('{most}'))"
-    return checked(Rule(f"{text}.matches(r'{QUANTITY_PATTERN}') && {in_range}", message)) | {"x-kubernetes-int-or-string": True}
+    return checked(Rule(f"{text}.matches(r'{QUANTITY_PATTERN}') && {in_range}", message))
 
 
 def cel_quantity(path: str) -> str:

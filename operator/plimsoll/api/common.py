@@ -28,9 +28,9 @@ class StatusPart(Part):
 
 
 _NAME_MESSAGE = "must consist of a-z, 0-9 and -, begin with a letter and end with a letter or digit"
-Name = Annotated[str, Field(min_length=1, max_length=40, json_schema_extra=matching(NAME_PATTERN, _NAME_MESSAGE))]
+Name = Annotated[str, Field(max_length=40, json_schema_extra=matching(NAME_PATTERN, _NAME_MESSAGE))]
 #: Short enough for `{model}-v{n}` to be a Name with an n of eight digits.
-ModelName = Annotated[str, Field(min_length=1, max_length=30, json_schema_extra=matching(NAME_PATTERN, _NAME_MESSAGE))]
+ModelName = Annotated[str, Field(max_length=30, json_schema_extra=matching(NAME_PATTERN, _NAME_MESSAGE))]
 Sha256 = Annotated[
     str, Field(max_length=64, json_schema_extra=matching(r"^[0-9a-f]{64}$", "must be a SHA-256 in lower-case hex: 64 digits of 0-9 and a-f"))
 ]
@@ -72,13 +72,15 @@ def seconds(duration: str) -> float:
 
 
 def _number_as_text(value: Any) -> Any:
+    """YAML's `2` and `\"2\"` alike."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-_Amount = Annotated[str, BeforeValidator(_number_as_text), Field(min_length=1, max_length=24)]
-Cpu = Annotated[_Amount, Field(json_schema_extra=amount("10m", "256", "must be a CPU quantity from 10m to 256, such as 500m or 2"))]
+#: A string that users may write as a bare number.
+Bare = Annotated[str, BeforeValidator(_number_as_text), Field(max_length=24, json_schema_extra={"x-kubernetes-int-or-string": True})]
+Cpu = Annotated[Bare, Field(json_schema_extra=amount("10m", "256", "must be a CPU quantity from 10m to 256, such as 500m or 2"))]
 Memory = Annotated[
-    _Amount, Field(json_schema_extra=amount("32Mi", "4Ti", "must be a memory quantity from 32Mi to 4Ti with its unit, such as 512Mi or 2Gi"))
+    Bare, Field(json_schema_extra=amount("32Mi", "4Ti", "must be a memory quantity from 32Mi to 4Ti with its unit, such as 512Mi or 2Gi"))
 ]
 
 

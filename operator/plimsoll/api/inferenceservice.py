@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from plimsoll.api.cel import Rule, between, cel_duration, cel_list, checked, matching, operator_default
+from plimsoll.api.cel import Rule, between, cel_duration, cel_list, checked, operator_default
 from plimsoll.api.common import (
-    Conditions, Duration, EnvVars, ModelName, Part, Resources, Sha256, Short, StatusPart, Text, Timestamp, Token,
+    Bare, Conditions, Duration, EnvVars, ModelName, Part, Resources, Sha256, Short, StatusPart, Text, Timestamp, Token,
 )  # fmt: skip
 
 #: Headers that belong to one connection, to the message or to the proxy itself (RFC 9110, sections 6 and 7.6.1).
@@ -50,10 +50,11 @@ class ModelRef(Part):
 
     name: ModelName = Field(description="Name of the model.")
     version: Annotated[
-        str,
+        Bare,
         Field(
-            min_length=1, max_length=10,
-            json_schema_extra=matching("^(auto|[1-9][0-9]{0,7})$", 'must be "auto", or a version\'s number in quotes such as "7"'),
+            json_schema_extra=checked(
+                Rule("string(self).matches('^(auto|[1-9][0-9]{0,7})$')", 'must be "auto" or the number of a version, such as "7"'),
+            )
         ),
     ] = Field(
         default="auto", description='"auto" follows the newest approved version that is not quarantined; a number such as "7" pins one.'
@@ -76,7 +77,7 @@ class Runtime(Part):
 class Step(Part):
     """Send this share to the candidate until the evidence passes."""
 
-    weight: Annotated[int, Field(ge=1, le=99)] = Field(description="Percent of requests that the candidate answers; 100 follows by itself.")
+    weight: Annotated[int, Field(ge=1, json_schema_extra=checked(Rule("self < 100", "must be below 100: full traffic follows the last step by itself")))] = Field(description="Percent of requests that the candidate answers; full traffic follows the last step by itself.")
     min_duration: Annotated[Duration, Field(json_schema_extra=between("1s", "168h"))] = Field(default="30s", description="Stay at least this long.")
     min_requests: Annotated[int, Field(ge=0, le=1000000000)] = Field(default=50, description="The candidate must have answered at least this many.")
 
@@ -144,7 +145,7 @@ class Release(Part):
         ),
     )
     strategy: Literal["Canary", "Recreate"] = Field(default="Canary", description="Canary raises the share step by step on evidence; Recreate switches once ready.")
-    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=20)] = Field(
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=20, json_schema_extra=operator_default("weights 10 and 50"))] = Field(
         default=(Step(weight=10), Step(weight=50)), description="Shares before full traffic, rising."
     )
     analysis: Analysis = Field(default_factory=Analysis, description="Evidence and verdict.")

@@ -39,8 +39,9 @@ _WHY = Column("Why", '.status.conditions[?(@.type=="Ready")].message', wide=True
 _AGE = Column("Age", ".metadata.creationTimestamp", "date")
 _NAMED = Rule(
     f"size(self.metadata.name) <= 40 && self.metadata.name.matches(r'{NAME_PATTERN}')",
-    "metadata.name must have at most 40 characters of a-z, 0-9 and -, begin with a letter and end with a letter or digit: it becomes "
+    "must have at most 40 characters of a-z, 0-9 and -, begin with a letter and end with a letter or digit: it becomes "
     "the name of Services and the value of labels",
+    ".metadata.name",
 )
 
 KINDS = (
@@ -79,8 +80,9 @@ KINDS = (
             Rule(
                 "self.metadata.name.startsWith(self.spec.model + '-v')"
                 " && self.metadata.name.substring(size(self.spec.model) + 2).matches('^[1-9][0-9]{0,7}$')",
-                "metadata.name must be the model's name, -v and a number from 1, such as digits-v1",
-                message_expression="\"metadata.name must be '\" + self.spec.model + \"-v' and a number from 1, such as \" + self.spec.model + '-v1'",
+                "must be the model's name, -v and a number from 1, such as digits-v1",
+                ".metadata.name",
+                message_expression="\"must be '\" + self.spec.model + \"-v' and a number from 1, such as \" + self.spec.model + '-v1'",
             ),
         ),
     ),

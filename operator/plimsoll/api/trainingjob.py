@@ -32,18 +32,18 @@ Task = Literal["Classification", "Regression"]
 
 
 _EVERY_SET = [uri for uris in _BUNDLED_URIS.values() for uri in uris]
+_URI_PATTERN = r"^(s3://[a-z0-9][-.a-z0-9]*[a-z0-9]/[^\s]+|https://[^/\s]+/[^\s]+|sklearn://[^\s]*)$"
+_CSV_PATTERN = r"^[^?#]+\.csv(\.gz)?([?#].*)?$"
 DataUri = Annotated[
     str,
     Field(
         min_length=1,
         max_length=1024,
         json_schema_extra=checked(
+            Rule(f"self.matches(r'{_URI_PATTERN}')", "must be s3://bucket/key, https://host/path or sklearn://name"),
             Rule(
-                r"self.matches(r'^(s3://[a-z0-9][-.a-z0-9]*[a-z0-9]/[^\s]+|https://[^/\s]+/[^\s]+|sklearn://[^\s]*)$')",
-                "must be s3://bucket/key, https://host/path or sklearn://name",
-            ),
-            Rule(
-                rf"self.startsWith('sklearn://') ? self in {cel_list(_EVERY_SET)} : self.matches(r'^[^?#]+\.csv(\.gz)?([?#].*)?$')",
+                f"!self.matches(r'{_URI_PATTERN}') || (self.startsWith('sklearn://') ? self in {cel_list(_EVERY_SET)}"
+                f" : self.matches(r'{_CSV_PATTERN}'))",
                 f"must name a CSV file (.csv or .csv.gz) or one of {phrase(_EVERY_SET)}",
             ),
             CREDENTIALS,

@@ -43,7 +43,7 @@ def _version(kind: Kind) -> dict[str, Any]:
     schema: dict[str, Any] = {
         "description": f"{kind.name}: {spec['description']}",
         "type": "object",
-        "properties": {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}, "spec": spec, "status": status},
+        "properties": {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object", "properties": {"name": {"type": "string"}}}, "spec": spec, "status": status},
         "required": ["spec"],
         "x-kubernetes-validations": [rule.to_validation() for rule in kind.rules],
     }

@@ -89,10 +89,9 @@ class _Builder:
         default = field.get("default", _filled(out))
         if default is None or (default in ([], {}, "") and "properties" not in out):
             return out
-        in_schema = defaults and out.get("type") != "array" and "x-operator-default" not in field
-        if in_schema:
+        if defaults and out.get("type") != "array" and "x-operator-default" not in field:
             out["default"] = default
-        elif self.defaults and default:
+        if self.defaults and default != "" and "properties" not in out:
             text = field.get("x-operator-default") or (default if isinstance(default, str) else json.dumps(default))
             out["description"] += f" Default: {text}."
         return out
