@@ -1,0 +1,243 @@
+"""What became of a Job, in a sentence with the remedy, from the Job, its pods and the clock."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from plimsoll.core.conditions import shortened, unix
+from plimsoll.core.jobs import USER_ERROR
+from plimsoll.core.result import Message, parse_message
+from plimsoll.facts import Manifest
+
+#: How long a Job may be without a pod before that is said aloud, in seconds.
+PODLESS_SECONDS = 30
+#: How long the cache of pods may lag behind the one of Jobs, in seconds.
+LAG_SECONDS = 15
+_PULL_REASONS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
+_START_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+#: Reasons of `Waiting`: what a later deadline is explained with.
+WAITING = ("ImagePullBackOff", "ContainerCannotStart", "Unschedulable", "NoPods")
+_REASON = re.compile(r"^[A-Z][A-Za-z0-9]{0,63}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """State of a Job. `reason` and `message` tell what it waits for or why it failed; `look_again` is in seconds."""
+
+    state: Literal["Absent", "Suspended", "Waiting", "Running", "Complete", "Failed"]
+    reason: str = ""
+    message: str = ""
+    look_again: float | None = None
+
+
+def report(job: Manifest | None, pods: Sequence[Manifest], now: float) -> Report:
+    """What became of `job`. `pods` are those that it controls."""
+    if job is None:
+        return Report("Absent")
+    ended = {condition["type"]: condition for condition in _conditions(job) if condition.get("status") == "True"}
+    if "Complete" in ended:
+        return Report("Complete")
+    if "Failed" in ended:
+        return _failed(job, pods, ended["Failed"], now)
+    if job["spec"].get("suspend"):
+        return Report("Suspended")
+    return _going_on(job, pods, now)
+
+
+def publish_message(pods: Sequence[Manifest]) -> Message | None:
+    """The message of the container `publish` of a pod that ended well; None when no pod has one."""
+    for pod in pods:
+        for status, end in _ends(pod):
+            if status["name"] == "publish" and end.get("exitCode") == 0:
+                return parse_message(end.get("message") or "")
+    return None
+
+
+def lost_message(job: Manifest, now: float) -> bool:
+    """Whether a Job without a message has been complete for so long that its pods must be gone."""
+    ended = (job.get("status") or {}).get("completionTime")
+    return ended is not None and now - unix(ended) > LAG_SECONDS
+
+
+# --- failed -----------------------------------------------------------------------------------------------------------
+
+
+def _failed(job: Manifest, pods: Sequence[Manifest], condition: Manifest, now: float) -> Report:
+    reason = condition.get("reason", "")
+    if reason == "DeadlineExceeded":
+        deadline = job["spec"]["activeDeadlineSeconds"]
+        return Report(
+            "Failed",
+            reason,
+            f"Job {_name(job)} ran past its deadline of {deadline} s: raise it, or give it less to do.",
+        )
+    failed = sorted((pod for pod in pods if _phase(pod) == "Failed"), key=_age)
+    if failed:
+        return _explained(job, failed[-1], len(failed))
+    if now - unix(condition.get("lastTransitionTime") or "1970-01-01T00:00:00Z") <= LAG_SECONDS:
+        return Report("Running", look_again=2.0)
+    return Report(
+        "Failed",
+        reason or "JobFailed",
+        f"Job {_name(job)} failed: {condition.get('message') or 'it does not say why'}.",
+    )
+
+
+def _explained(job: Manifest, pod: Manifest, attempts: int) -> Report:
+    status = pod.get("status") or {}
+    for container, end in _ends(pod):
+        if end.get("exitCode", 0) == 0:
+            continue
+        name = container["name"]
+        if end.get("reason") == "OOMKilled":
+            limit = _limit(job, name)
+            return Report(
+                "Failed",
+                "OutOfMemory",
+                f"Container {name} needed more than its {limit} of memory: raise spec.resources.memory.",
+            )
+        if end["exitCode"] == USER_ERROR and name in _programs(job):
+            return _users_error(name, end.get("message") or "")
+        return Report("Failed", "ContainerFailed", _exited(job, name, end, attempts))
+    if status.get("reason") == "Evicted":
+        return Report("Failed", "Evicted", f"Pod {_name(pod)} was evicted: {_sentence(status.get('message', ''))}")
+    return Report(
+        "Failed",
+        "PodFailed",
+        f"Pod {_name(pod)} failed: {_sentence(status.get('message') or status.get('reason') or '')}",
+    )
+
+
+def _users_error(container: str, text: str) -> Report:
+    try:
+        error = json.loads(text)["error"]
+        reason, message = str(error["reason"]), str(error["message"])
+    except (ValueError, KeyError, TypeError):
+        reason, message = "InvalidInput", text or "it does not say what is wrong"
+    return Report("Failed", reason if _REASON.match(reason) else "InvalidInput", f"{container}: {_sentence(message)}")
+
+
+def _exited(job: Manifest, container: str, end: Manifest, attempts: int) -> str:
+    times = "" if attempts == 1 else f" in {attempts} attempts, the last time"
+    tail = _tail(end.get("message") or "")
+    logs = f"kubectl logs -n {job['metadata']['namespace']} job/{_name(job)} -c {container}"
+    return (
+        f"Container {container} failed{times} with exit code {end['exitCode']}{': ' + tail if tail else ''}. See {logs}"
+    )
+
+
+# --- going on ---------------------------------------------------------------------------------------------------------
+
+
+def _going_on(job: Manifest, pods: Sequence[Manifest], now: float) -> Report:
+    alive = [pod for pod in pods if _phase(pod) in ("Pending", "Running", "")]
+    for pod in alive:
+        waiting = _waiting(job, pod)
+        if waiting:
+            return waiting
+    if alive or pods:
+        return _running(job, pods)
+    since = now - unix((job.get("status") or {}).get("startTime") or job["metadata"]["creationTimestamp"])
+    if since < PODLESS_SECONDS:
+        return Report("Running", look_again=PODLESS_SECONDS - since)
+    where = f"kubectl describe job -n {job['metadata']['namespace']} {_name(job)}"
+    why = "a quota, a limit range or an admission policy may refuse it"
+    return Report("Waiting", "NoPods", f"Job {_name(job)} has had no pod for {PODLESS_SECONDS} s: {why}. See {where}")
+
+
+def _running(job: Manifest, pods: Sequence[Manifest]) -> Report:
+    failed = sorted((pod for pod in pods if _phase(pod) == "Failed"), key=_age)
+    if not failed:
+        return Report("Running")
+    last = _explained(job, failed[-1], 1)
+    attempt = f"Attempt {len(failed) + 1} of {job['spec'].get('backoffLimit', 6) + 1} is under way."
+    return Report("Running", "Retrying", f"{last.message} {attempt}")
+
+
+def _waiting(job: Manifest, pod: Manifest) -> Report | None:
+    for condition in _conditions(pod):
+        if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            return Report(
+                "Waiting", "Unschedulable", f"No node takes pod {_name(pod)}: {_sentence(condition.get('message', ''))}"
+            )
+    for status in _containers(pod):
+        waiting = (status.get("state") or {}).get("waiting") or {}
+        reason = waiting.get("reason", "")
+        if reason in _PULL_REASONS:
+            return Report("Waiting", "ImagePullBackOff", _pull(job, status))
+        if reason in _START_REASONS:
+            what = f"Container {status['name']} cannot start: {_sentence(waiting.get('message') or reason)}"
+            return Report("Waiting", "ContainerCannotStart", what)
+    return None
+
+
+def _pull(job: Manifest, status: Manifest) -> str:
+    image = _declared(job, status["name"]).get("image") or status.get("image", "")
+    deadline = job["spec"].get("activeDeadlineSeconds")
+    return (
+        f"The image {image} of container {status['name']} cannot be pulled: check its name and who may pull it. "
+        f"The Job waits for it until its deadline of {deadline} s."
+    )
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def _conditions(manifest: Manifest) -> Sequence[Manifest]:
+    return (manifest.get("status") or {}).get("conditions") or ()
+
+
+def _containers(pod: Manifest) -> Iterator[Manifest]:
+    status = pod.get("status") or {}
+    yield from status.get("initContainerStatuses") or ()
+    yield from status.get("containerStatuses") or ()
+
+
+def _ends(pod: Manifest) -> Iterator[tuple[Manifest, Manifest]]:
+    for status in _containers(pod):
+        end = (status.get("state") or {}).get("terminated")
+        if end:
+            yield status, end
+
+
+def _declared(job: Manifest, container: str) -> dict[str, Any]:
+    pod = job["spec"]["template"]["spec"]
+    everyone = (*(pod.get("initContainers") or ()), *pod["containers"])
+    return next((dict(one) for one in everyone if one["name"] == container), {})
+
+
+def _limit(job: Manifest, container: str) -> str:
+    return str(_declared(job, container).get("resources", {}).get("limits", {}).get("memory", "limit"))
+
+
+def _programs(job: Manifest) -> set[str]:
+    """The containers that run our programs: only those may say that the user made a mistake."""
+    rules = (job["spec"].get("podFailurePolicy") or {}).get("rules") or ()
+    return {rule["onExitCodes"]["containerName"] for rule in rules if rule.get("onExitCodes")}
+
+
+def _phase(pod: Manifest) -> str:
+    return str((pod.get("status") or {}).get("phase", ""))
+
+
+def _age(pod: Manifest) -> tuple[str, str]:
+    return str(pod["metadata"].get("creationTimestamp", "")), _name(pod)
+
+
+def _name(manifest: Manifest) -> str:
+    return str(manifest["metadata"]["name"])
+
+
+def _tail(text: str) -> str:
+    """The last line that says something, printable and short."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return shortened("".join(c for c in lines[-1] if c.isprintable()), 300).rstrip(".") if lines else ""
+
+
+def _sentence(text: str) -> str:
+    plain = shortened("".join(c if c.isprintable() else " " for c in text).strip(), 900)
+    return plain if plain.endswith((".", "…", "!", "?")) else f"{plain}."
