@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from plimsoll_training.errors import UserError
-from plimsoll_training.run import Split, Task
+from plimsoll_training.metric_names import Task
+from plimsoll_training.run import Split
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 
@@ -19,6 +20,11 @@ class Features:
 
     names: tuple[str, ...]
     text: frozenset[str]
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """What a column is called while fitting: skl2onnx rewrites names that are not identifiers."""
+        return {name: f"column_{index}" for index, name in enumerate(self.names)}
 
 
 def drop_split_column(frame: pd.DataFrame, split: Split | None, target: str) -> pd.DataFrame:
@@ -72,7 +78,9 @@ def labels(frame: pd.DataFrame, target: str, as_text: bool) -> npt.NDArray[Any]:
     wrong = ~(numbers == np.round(numbers))
     if wrong.any():
         cell = column.iloc[int(np.flatnonzero(wrong)[0])]
-        raise UserError(f"target: class {cell!r} of {target!r} is not a whole number; use whole numbers, names, or Regression")
+        raise UserError(
+            f"target: class {cell!r} of {target!r} is not a whole number; use whole numbers, names, or Regression"
+        )
     return np.asarray(numbers.astype(np.int64))
 
 

@@ -41,7 +41,8 @@ def read_dataset(reference: DataReference, field: str) -> Dataset:
     digest = hashlib.sha256(content).hexdigest()
     if reference.sha256 and digest != reference.sha256:
         raise UserError(
-            f"{field}.sha256: {reference.uri} has digest {digest}, expected {reference.sha256}; pin the new digest if the change was meant"
+            f"{field}.sha256: {reference.uri} has digest {digest}, expected {reference.sha256}; "
+            "pin the new digest if the change was meant"
         )
     return Dataset(reference.uri, digest, parse_csv(_unpacked(reference.uri, content, field), field))
 
@@ -79,7 +80,10 @@ def bundled_csv(name: str) -> bytes:
     """One of scikit-learn's own sets as canonical CSV: shortest exact decimals, target last."""
     bunch = BUNDLED[name]()
     names = [*map(str, bunch.feature_names), "target"]
-    rows = [[*map(repr, map(float, row)), repr(target)] for row, target in zip(bunch.data, bunch.target.tolist(), strict=True)]
+    rows = [
+        [*map(repr, map(float, row)), repr(target)]
+        for row, target in zip(bunch.data, bunch.target.tolist(), strict=True)
+    ]
     return to_csv(pd.DataFrame(rows, columns=names, dtype=object))
 
 

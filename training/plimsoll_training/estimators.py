@@ -8,7 +8,7 @@ from typing import Any
 from sklearn import ensemble, linear_model, naive_bayes, neighbors, neural_network, svm, tree
 
 from plimsoll_training.errors import UserError
-from plimsoll_training.run import Task
+from plimsoll_training.metric_names import Task
 
 CLASSIFIERS: dict[str, type[Any]] = {
     one.__name__: one

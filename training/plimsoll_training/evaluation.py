@@ -18,7 +18,7 @@ from plimsoll_training.data import Dataset, read_dataset
 from plimsoll_training.errors import ModelRejectedError, UserError
 from plimsoll_training.gates import Measurement, judge
 from plimsoll_training.inference import Feeds, LoadedModel, feeds_for, predictions, require_outputs
-from plimsoll_training.metrics import METRICS, Predictions
+from plimsoll_training.metrics import Predictions, measure
 from plimsoll_training.run import Gate, Slice, TrainingRun
 from plimsoll_training.splits import evaluation_rows
 
@@ -82,14 +82,16 @@ def answers_of(model: LoadedModel, data: EvaluationData, run: TrainingRun) -> An
     return Answers(feeds, outputs, predictions(outputs, run.task, data.classes))
 
 
-def judge_gate(gate: Gate, data: EvaluationData, answers: Answers, champions: dict[str, Predictions | str]) -> dict[str, object]:
+def judge_gate(
+    gate: Gate, data: EvaluationData, answers: Answers, champions: dict[str, Predictions | str]
+) -> dict[str, object]:
     """`champions`: their predictions on the same rows, or why there are none. Without an entry there is no champion."""
     rows = _slice_rows(data.frame, gate.slice)
     if not rows.any():
         assert gate.slice is not None
         why = f"no evaluation row has {gate.slice.column} = {gate.slice.value}"
         return judge(gate, Measurement(None, why))
-    measured = _finite(gate, data.truth[rows], answers.predictions.of(rows))
+    measured = measure(gate.metric, data.truth[rows], answers.predictions.of(rows))
     if measured is None:
         return judge(gate, Measurement(None, f"it has no finite value on {int(rows.sum())} rows"))
     champion = champions.get(gate.compared_to) if gate.compared_to is not None else None
@@ -97,14 +99,9 @@ def judge_gate(gate: Gate, data: EvaluationData, answers: Answers, champions: di
         return judge(gate, Measurement(measured))
     if isinstance(champion, str):
         return judge(gate, Measurement(measured, champion_absent=champion))
-    theirs = _finite(gate, data.truth[rows], champion.of(rows))
+    theirs = measure(gate.metric, data.truth[rows], champion.of(rows))
     absent = "" if theirs is not None else "its metric has no finite value on these rows"
     return judge(gate, Measurement(measured, champion=theirs, champion_absent=absent))
-
-
-def _finite(gate: Gate, truth: Values, given: Predictions) -> float | None:
-    value = METRICS[gate.metric].measure(truth, given)
-    return value if np.isfinite(value) else None
 
 
 def _slice_rows(frame: pd.DataFrame, wanted: Slice | None) -> Values:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from plimsoll_training.metrics import METRICS
+from plimsoll_training.metric_names import LOWER_IS_BETTER
 from plimsoll_training.run import Gate
 
 
@@ -55,7 +55,9 @@ def requirement(gate: Gate) -> str:
     if gate.max is not None:
         parts.append(f"max {gate.max:g}")
     if gate.compared_to is not None:
-        parts.append(f"no worse than {gate.compared_to}" + (f" by more than {gate.tolerance:g}" if gate.tolerance else ""))
+        parts.append(
+            f"no worse than {gate.compared_to}" + (f" by more than {gate.tolerance:g}" if gate.tolerance else "")
+        )
     return " and ".join(parts) + ("" if gate.slice is None else f" where {gate.slice.column} = {gate.slice.value}")
 
 
@@ -95,7 +97,7 @@ def _own_bounds(gate: Gate) -> list[Bound]:
 
 def _champion_bound(gate: Gate, champion: float) -> Bound:
     tolerance = gate.tolerance or 0.0
-    higher = METRICS[gate.metric].higher_is_better
+    higher = gate.metric not in LOWER_IS_BETTER
     sign = "−" if higher else "+"
     origin = f" ({gate.compared_to} {champion:.4f}" + (f" {sign} {tolerance:g})" if tolerance else ")")
     return Bound(champion - tolerance if higher else champion + tolerance, higher, origin)

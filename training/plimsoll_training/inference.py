@@ -9,8 +9,9 @@ import pandas as pd
 
 from plimsoll_training.columns import numeric, text
 from plimsoll_training.errors import ModelRejectedError
+from plimsoll_training.metric_names import Task
 from plimsoll_training.metrics import Predictions
-from plimsoll_training.run import Signature, Task, Tensor
+from plimsoll_training.run import Signature, Tensor
 from plimsoll_training.structure import require_plain_model
 
 BATCH_ROWS = 4096
@@ -63,7 +64,8 @@ class LoadedModel:
         """As `run`, for any number of rows."""
         rows = len(next(iter(feeds.values())))
         parts = [
-            self.run({name: values[start : start + BATCH_ROWS] for name, values in feeds.items()}) for start in range(0, rows, BATCH_ROWS)
+            self.run({name: values[start : start + BATCH_ROWS] for name, values in feeds.items()})
+            for start in range(0, rows, BATCH_ROWS)
         ]
         outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         for name, values in outputs.items():
@@ -86,13 +88,20 @@ def require_outputs(signature: Signature, task: Task) -> None:
             raise ModelRejectedError(f"output {name} is {outputs[name].datatype}; it must be {' or '.join(datatypes)}")
 
 
+def takes_matrix(signature: Signature) -> bool:
+    """Whether all features come as one tensor, rather than as a tensor a column."""
+    return (
+        len(signature.inputs) == 1 and signature.inputs[0].name == "input" and signature.inputs[0].datatype != "BYTES"
+    )
+
+
 def feeds_for(signature: Signature, frame: pd.DataFrame, names: tuple[str, ...]) -> Feeds:
     """The rows of `frame` as the model takes them: one tensor `input`, or a tensor a column named as the column.
 
     `names` are the features in the order of the training data. ModelRejectedError when the model asks for others;
     UserError when a cell does not fit.
     """
-    if [one.name for one in signature.inputs] == ["input"] and "input" not in names:
+    if takes_matrix(signature):
         return {"input": _matrix(signature.inputs[0], frame, names)}
     feeds: Feeds = {}
     for one in signature.inputs:
@@ -116,7 +125,9 @@ def predictions(outputs: dict[str, npt.NDArray[Any]], task: Task, classes: npt.N
     assert classes is not None
     label, probabilities = outputs["label"].reshape(-1), outputs["probabilities"]
     if probabilities.ndim != 2 or probabilities.shape[1] != len(classes):
-        raise ModelRejectedError(f"output probabilities has shape {list(probabilities.shape)} for {len(classes)} classes")
+        raise ModelRejectedError(
+            f"output probabilities has shape {list(probabilities.shape)} for {len(classes)} classes"
+        )
     if len(label) != len(probabilities):
         raise ModelRejectedError("output label must have one value a row")
     if not np.isfinite(probabilities).all():

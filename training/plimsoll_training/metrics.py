@@ -1,15 +1,17 @@
-"""The metrics that gates may name, with the direction in which each improves.
+"""How each metric is measured.
 
 Definitions are scikit-learn's; macro averages count a class without predictions as 0.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn import metrics as sk
+
+from plimsoll_training.metric_names import METRICS_OF, Task
 
 Values = npt.NDArray[Any]
 
@@ -26,13 +28,6 @@ class Predictions:
         """Only the rows of the mask."""
         probabilities = None if self.probabilities is None else self.probabilities[rows]
         return Predictions(self.values[rows], probabilities, self.classes)
-
-
-@dataclass(frozen=True)
-class Metric:
-    task: Literal["Classification", "Regression"]
-    higher_is_better: bool
-    measure: Callable[[Values, Predictions], float]
 
 
 def log_loss(truth: Values, predictions: Predictions) -> float:
@@ -69,21 +64,27 @@ def _r2(truth: Values, predictions: Predictions) -> float:
     return float(sk.r2_score(truth, predictions.values)) if len(truth) > 1 else float("nan")
 
 
-METRICS: dict[str, Metric] = {
-    "accuracy": Metric("Classification", True, _plain(sk.accuracy_score)),
-    "balanced_accuracy": Metric("Classification", True, balanced_accuracy),
-    "f1_macro": Metric("Classification", True, _macro(sk.f1_score)),
-    "precision_macro": Metric("Classification", True, _macro(sk.precision_score)),
-    "recall_macro": Metric("Classification", True, _macro(sk.recall_score)),
-    "log_loss": Metric("Classification", False, log_loss),
-    "r2": Metric("Regression", True, _r2),
-    "mean_absolute_error": Metric("Regression", False, _plain(sk.mean_absolute_error)),
-    "mean_squared_error": Metric("Regression", False, _plain(sk.mean_squared_error)),
-    "root_mean_squared_error": Metric("Regression", False, _plain(sk.root_mean_squared_error)),
+MEASURES: dict[str, Callable[[Values, Predictions], float]] = {
+    "accuracy": _plain(sk.accuracy_score),
+    "balanced_accuracy": balanced_accuracy,
+    "f1_macro": _macro(sk.f1_score),
+    "precision_macro": _macro(sk.precision_score),
+    "recall_macro": _macro(sk.recall_score),
+    "log_loss": log_loss,
+    "r2": _r2,
+    "mean_absolute_error": _plain(sk.mean_absolute_error),
+    "mean_squared_error": _plain(sk.mean_squared_error),
+    "root_mean_squared_error": _plain(sk.root_mean_squared_error),
 }
 
 
-def measure_all(task: str, truth: Values, predictions: Predictions) -> dict[str, float]:
-    """Every metric of the task; one that has no finite value on these rows is left out."""
-    measured = {name: one.measure(truth, predictions) for name, one in METRICS.items() if one.task == task}
-    return {name: value for name, value in measured.items() if np.isfinite(value)}
+def measure(name: str, truth: Values, predictions: Predictions) -> float | None:
+    """The metric on these rows; None where it has no finite value."""
+    value = MEASURES[name](truth, predictions)
+    return value if np.isfinite(value) else None
+
+
+def measure_all(task: Task, truth: Values, predictions: Predictions) -> dict[str, float]:
+    """Every metric of the task that has a finite value."""
+    measured = {name: measure(name, truth, predictions) for name in METRICS_OF[task]}
+    return {name: value for name, value in measured.items() if value is not None}

@@ -27,10 +27,11 @@ def make_pipeline(wanted: Preprocessing, features: Features, estimator: Any) -> 
     if not features.text:
         return Pipeline([*steps, ("estimator", estimator)])
     parts: list[tuple[str, Any, list[str]]] = []
-    numbers = [name for name in features.names if name not in features.text]
+    alias = features.aliases
+    numbers = [alias[name] for name in features.names if name not in features.text]
     if numbers:
         parts.append(("numbers", Pipeline(steps) if steps else "passthrough", numbers))
-    categories = [name for name in features.names if name in features.text]
+    categories = [alias[name] for name in features.names if name in features.text]
     parts.append(("categories", _encoder(wanted.categorical), categories))
     return Pipeline([("columns", ColumnTransformer(parts, sparse_threshold=0)), ("estimator", estimator)])
 

@@ -75,6 +75,6 @@ def sample_of(feeds: Feeds) -> list[dict[str, Any]]:
 
 
 def _feature_columns(feeds: Feeds, names: tuple[str, ...]) -> list[tuple[str, Values]]:
-    if list(feeds) == ["input"] and "input" not in names:
+    if list(feeds) == ["input"] and feeds["input"].dtype.kind == "f":
         return [(name, feeds["input"][:, index]) for index, name in enumerate(names)]
     return [(name, feeds[name].reshape(-1)) for name in names if name in feeds]

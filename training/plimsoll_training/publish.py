@@ -92,7 +92,9 @@ def _champions(run: TrainingRun, data: EvaluationData) -> dict[str, Predictions 
     return found
 
 
-def _write_version(store: Store, run: TrainingRun, model: ModelBytes, judged: Judged, result: dict[str, Any]) -> dict[str, Any]:
+def _write_version(
+    store: Store, run: TrainingRun, model: ModelBytes, judged: Judged, result: dict[str, Any]
+) -> dict[str, Any]:
     """Write what a version consists of; the fields of the result that say where it is.
 
     A model that failed its gates is kept too, so that it can be looked at: only a ModelVersion makes it servable.
@@ -142,6 +144,8 @@ def _empty_result(run: TrainingRun, data: EvaluationData) -> dict[str, Any]:
         "metrics": {},
         "gates": [],
         "profile": None,
-        "datasets": [{"name": one.uri, "version": f"sha256:{one.sha256}", "rows": len(one.frame)} for one in data.datasets],
+        "datasets": [
+            {"name": one.uri, "version": f"sha256:{one.sha256}", "rows": len(one.frame)} for one in data.datasets
+        ],
         "rows": {"training": data.training_rows, "evaluation": len(data.frame)},
     }

@@ -32,7 +32,8 @@ def settle(store: Store, key: str, result: dict[str, Any]) -> bytes:
     earlier = _parsed(standing, store.uri(key))
     if _finding(earlier) != _finding(result):
         raise UserError(
-            f"{store.uri(key)} already says {_sentence(earlier)}, this run found {_sentence(result)}; set a new rerunToken to keep both",
+            f"{store.uri(key)} already says {_sentence(earlier)}, this run found {_sentence(result)}; "
+            "set a new rerunToken to keep both",
             reason="ResultConflict",
         )
     say(f"adopted the result that is already at {store.uri(key)}")

@@ -8,9 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic.alias_generators import to_camel
 
 from plimsoll_training.errors import UserError
-from plimsoll_training.metrics import METRICS
+from plimsoll_training.metric_names import METRICS_OF, Task
 
-Task = Literal["Classification", "Regression"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -142,10 +141,12 @@ class TrainingRun(Document):
 
     @model_validator(mode="after")
     def _metrics_fit_the_task(self) -> Self:
-        known = [name for name, metric in METRICS.items() if metric.task == self.task]
+        known = METRICS_OF[self.task]
         for index, gate in enumerate(self.gates):
             if gate.metric not in known:
-                raise ValueError(f"gates.{index}.metric: {gate.metric} is no metric of {self.task}; choose {', '.join(known)}")
+                raise ValueError(
+                    f"gates.{index}.metric: {gate.metric} is no metric of {self.task}; choose {', '.join(known)}"
+                )
         return self
 
 

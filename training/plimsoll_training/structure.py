@@ -19,18 +19,22 @@ def require_plain_model(content: bytes) -> None:
         raise ModelRejectedError("the file is not an ONNX model: it has no graph with outputs")
     if model.functions:
         raise ModelRejectedError(f"the model defines functions of its own ({model.functions[0].name}); inline them")
-    graphs = list(_graphs(model))
+    graphs = list(graphs_of(model))
     domains = {one.domain for one in model.opset_import}
     domains |= {node.domain for graph in graphs for node in graph.node}
     if foreign := sorted(domains - ALLOWED_DOMAINS):
-        raise ModelRejectedError(f"the model needs operators of {', '.join(foreign)}; only ai.onnx and ai.onnx.ml are allowed")
+        raise ModelRejectedError(
+            f"the model needs operators of {', '.join(foreign)}; only ai.onnx and ai.onnx.ml are allowed"
+        )
     for graph in graphs:
         for tensor in _tensors(graph):
             if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
-                raise ModelRejectedError(f"the tensor {tensor.name!r} is kept in another file; store the weights inside the model")
+                raise ModelRejectedError(
+                    f"the tensor {tensor.name!r} is kept in another file; store the weights inside the model"
+                )
 
 
-def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
+def graphs_of(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
     """The graph, those of training, and every graph inside a node's attributes."""
     waiting = [model.graph]
     for training in model.training_info:

@@ -32,7 +32,9 @@ def train(where: Places) -> None:
     table = training_table(frame, features, trainer)
     target = target_values(frame, run.target, run.task)
     if run.task == "Classification" and len(np.unique(target)) < 2:
-        raise UserError(f"target: {run.target!r} has the single class {target[0]!r} in the training rows; two are needed")
+        raise UserError(
+            f"target: {run.target!r} has the single class {target[0]!r} in the training rows; two are needed"
+        )
     pipeline = make_pipeline(trainer.preprocessing, features, estimator)
     with step(f"fitted {trainer.estimator} on {len(frame)} rows"):
         _fit(pipeline, table, target)
@@ -54,7 +56,7 @@ def training_table(frame: pd.DataFrame, features: Features, trainer: SklearnTrai
                 "set trainer.sklearn.preprocessing.impute to Mean, Median or MostFrequent"
             )
     if features.text:
-        return pd.DataFrame(columns)
+        return pd.DataFrame(columns).rename(columns=features.aliases)
     return np.column_stack(list(columns.values()))
 
 

@@ -42,13 +42,17 @@ def verify(where: Places) -> bytes:
 def _verified(run: VerificationRun) -> Signature:
     claimed = run.artifact
     if claimed.size_bytes > run.limits.model_bytes:
-        raise ModelRejectedError(f"artifact.sizeBytes {claimed.size_bytes} is more than the limit of {run.limits.model_bytes} bytes")
+        raise ModelRejectedError(
+            f"artifact.sizeBytes {claimed.size_bytes} is more than the limit of {run.limits.model_bytes} bytes"
+        )
     try:
         model = read_model(chunks_of(claimed.uri), run.limits.model_bytes)
     except ObjectMissingError as error:
         raise ModelRejectedError(f"artifact.uri: {error}") from None
     if len(model.content) != claimed.size_bytes:
-        raise ModelRejectedError(f"the artifact has {len(model.content)} bytes, artifact.sizeBytes says {claimed.size_bytes}")
+        raise ModelRejectedError(
+            f"the artifact has {len(model.content)} bytes, artifact.sizeBytes says {claimed.size_bytes}"
+        )
     if model.sha256 != claimed.sha256:
         raise ModelRejectedError(f"the artifact has digest {model.sha256}, artifact.sha256 says {claimed.sha256}")
     loaded = LoadedModel(model.content)
