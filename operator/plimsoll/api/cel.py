@@ -37,7 +37,7 @@ def checked(*rules: Rule, **more: str | list[str]) -> dict[str, Any]:
 
 
 def operator_default(text: str) -> dict[str, Any]:
-    """`json_schema_extra` of a field whose default is the operator's and not the schema's; `text` says it to the reader."""
+    """`json_schema_extra` of a field whose default is the operator's, not the schema's; `text` tells it."""
     return {"x-operator-default": text}
 
 
@@ -52,7 +52,10 @@ def phrase(words: Iterable[str], last: str = "and") -> str:
     return f"{', '.join(head)} {last} {tail}" if head else tail
 
 
-CREDENTIALS = Rule("!self.matches('^[a-z0-9]+://[^/]*@')", "must not hold credentials: everyone who may read this object would read them")
+CREDENTIALS = Rule(
+    "!self.matches('^[a-z0-9]+://[^/]*@')",
+    "must not hold credentials: everyone who may read this object would read them",
+)
 
 
 def matching(pattern: str, message: str) -> dict[str, Any]:
@@ -67,7 +70,13 @@ DURATION_PATTERN = "^([0-9]{1,6}h([0-9]{1,6}m)?([0-9]{1,6}s)?|[0-9]{1,6}m([0-9]{
 def between(least: str, most: str) -> dict[str, Any]:
     """`json_schema_extra` of a Duration: its form and its range."""
     message = f"must be a duration from {least} to {most}, such as 30s, 5m or 1h30m"
-    return checked(Rule(f"self.matches('{DURATION_PATTERN}') && duration(self) >= duration('{least}') && duration(self) <= duration('{most}')", message))
+    return checked(
+        Rule(
+            f"self.matches('{DURATION_PATTERN}')"
+            f" && duration(self) >= duration('{least}') && duration(self) <= duration('{most}')",
+            message,
+        )
+    )
 
 
 def cel_duration(path: str) -> str:
@@ -81,7 +90,9 @@ QUANTITY_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,9})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 def amount(least: str, most: str, message: str) -> dict[str, Any]:
     """`json_schema_extra` of a quantity: its form and its range."""
     text = "string(self)"
-    in_range = f"!quantity({text}).isLessThan(quantity('{least}')) && !quantity({text}).isGreaterThan(quantity('{most}'))"
+    in_range = (
+        f"!quantity({text}).isLessThan(quantity('{least}')) && !quantity({text}).isGreaterThan(quantity('{most}'))"
+    )
     return checked(Rule(f"{text}.matches(r'{QUANTITY_PATTERN}') && {in_range}", message))
 
 

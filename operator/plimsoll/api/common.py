@@ -32,22 +32,26 @@ Name = Annotated[str, Field(max_length=40, json_schema_extra=matching(NAME_PATTE
 #: Short enough for `{model}-v{n}` to be a Name with an n of eight digits.
 ModelName = Annotated[str, Field(max_length=30, json_schema_extra=matching(NAME_PATTERN, _NAME_MESSAGE))]
 Sha256 = Annotated[
-    str, Field(max_length=64, json_schema_extra=matching(r"^[0-9a-f]{64}$", "must be a SHA-256 in lower-case hex: 64 digits of 0-9 and a-f"))
+    str,
+    Field(
+        max_length=64,
+        json_schema_extra=matching(r"^[0-9a-f]{64}$", "must be a SHA-256 in lower-case hex: 64 digits of 0-9 and a-f"),
+    ),
 ]
 Image = Annotated[
     str,
-    Field(min_length=1, max_length=512, json_schema_extra=matching(r"^[a-z0-9][^\s]*$", "must be an image reference such as registry.example/team/trainer:1.2")),
-]
-#: A file in an S3 bucket.
-S3Uri = Annotated[
-    str,
     Field(
-        min_length=1, max_length=1024,
-        json_schema_extra=checked(
-            Rule(r"self.matches('^s3://[a-z0-9][-.a-z0-9]*[a-z0-9]/[^\\s]+$')", "must be a file in an S3 bucket: s3://bucket/key"), CREDENTIALS
+        min_length=1,
+        max_length=512,
+        json_schema_extra=matching(
+            r"^[a-z0-9][^\s]*$", "must be an image reference such as registry.example/team/trainer:1.2"
         ),
     ),
-]  # fmt: skip
+]
+_S3_FILE = Rule(
+    r"self.matches(r'^s3://[a-z0-9][-.a-z0-9]*[a-z0-9]/[^\s]+$')", "must be a file in an S3 bucket: s3://bucket/key"
+)
+S3Uri = Annotated[str, Field(min_length=1, max_length=1024, json_schema_extra=checked(_S3_FILE, CREDENTIALS))]
 Text = Annotated[str, Field(max_length=1024)]
 Short = Annotated[str, Field(min_length=1, max_length=253)]
 Token = Annotated[str, Field(min_length=1, max_length=64)]
@@ -77,11 +81,23 @@ def _number_as_text(value: Any) -> Any:
 
 
 #: A string that users may write as a bare number.
-Bare = Annotated[str, BeforeValidator(_number_as_text), Field(max_length=24, json_schema_extra={"x-kubernetes-int-or-string": True})]
-Cpu = Annotated[Bare, Field(json_schema_extra=amount("10m", "256", "must be a CPU quantity from 10m to 256, such as 500m or 2"))]
-Memory = Annotated[
-    Bare, Field(json_schema_extra=amount("32Mi", "4Ti", "must be a memory quantity from 32Mi to 4Ti with its unit, such as 512Mi or 2Gi"))
+Bare = Annotated[
+    str, BeforeValidator(_number_as_text), Field(max_length=24, json_schema_extra={"x-kubernetes-int-or-string": True})
 ]
+Cpu = Annotated[
+    Bare, Field(json_schema_extra=amount("10m", "256", "must be a CPU quantity from 10m to 256, such as 500m or 2"))
+]
+Memory = Annotated[
+    Bare,
+    Field(
+        json_schema_extra=amount(
+            "32Mi", "4Ti", "must be a memory quantity from 32Mi to 4Ti with its unit, such as 512Mi or 2Gi"
+        )
+    ),
+]
+
+
+_ENV_NAME = matching("^[A-Za-z_][A-Za-z0-9_]*$", "must consist of letters, digits and _, and not begin with a digit")
 
 
 class EnvVar(Part):
@@ -94,18 +110,18 @@ class EnvVar(Part):
             ".name",
         ),
     )
-    name: Annotated[
-        str,
-        Field(
-            min_length=1, max_length=128,
-            json_schema_extra=matching("^[A-Za-z_][A-Za-z0-9_]*$", "must consist of letters, digits and _, and not begin with a digit"),
-        ),
-    ] = Field(description="Name of the variable.")  # fmt: skip
-    value: Annotated[str, Field(max_length=4096)] = Field(default="", description="Its value. Secrets do not belong here.")
+    name: Annotated[str, Field(max_length=128, json_schema_extra=_ENV_NAME)] = Field(
+        description="Name of the variable."
+    )
+    value: Annotated[str, Field(max_length=4096)] = Field(
+        default="", description="Its value. Secrets do not belong here."
+    )
 
 
 #: Merged by name; the API server refuses a name that occurs twice.
-EnvVars = Annotated[tuple[EnvVar, ...], Field(max_length=64, json_schema_extra=checked(list_type="map", list_map_keys=["name"]))]
+EnvVars = Annotated[
+    tuple[EnvVar, ...], Field(max_length=64, json_schema_extra=checked(list_type="map", list_map_keys=["name"]))
+]
 
 
 class Resources(Part):
@@ -129,12 +145,16 @@ class Condition(StatusPart):
     type: Annotated[str, Field(max_length=64)] = Field(description="Name of the condition, in positive polarity.")
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
     reason: Annotated[str, Field(max_length=128)] = Field(description="One word in CamelCase.")
-    message: Annotated[str, Field(max_length=2048)] = Field(default="", description="A sentence with numbers and, where due, the remedy.")
+    message: Annotated[str, Field(max_length=2048)] = Field(
+        default="", description="A sentence with numbers and, where due, the remedy."
+    )
     last_transition_time: Timestamp = Field(description="When the status last changed.")
     observed_generation: int | None = Field(default=None, description="The generation it speaks of.")
 
 
-Conditions = Annotated[tuple[Condition, ...], Field(max_length=16, json_schema_extra=checked(list_type="map", list_map_keys=["type"]))]
+Conditions = Annotated[
+    tuple[Condition, ...], Field(max_length=16, json_schema_extra=checked(list_type="map", list_map_keys=["type"]))
+]
 
 
 class Tensor(Part):
@@ -142,11 +162,29 @@ class Tensor(Part):
 
     name: Short = Field(description="Name of the tensor.")
     datatype: Literal[
-        "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES", "BF16"
+        "BOOL",
+        "UINT8",
+        "UINT16",
+        "UINT32",
+        "UINT64",
+        "INT8",
+        "INT16",
+        "INT32",
+        "INT64",
+        "FP16",
+        "FP32",
+        "FP64",
+        "BYTES",
+        "BF16",
     ] = Field(description="Open Inference Protocol datatype.")
     shape: Annotated[
         tuple[int, ...],
-        Field(max_length=8, json_schema_extra=checked(Rule("self.all(d, d == -1 || d > 0)", "must hold sizes from 1, or -1 for any size"))),
+        Field(
+            max_length=8,
+            json_schema_extra=checked(
+                Rule("self.all(d, d == -1 || d > 0)", "must hold sizes from 1, or -1 for any size")
+            ),
+        ),
     ] = Field(description="Dimensions; -1 is any size.")
 
 
@@ -156,8 +194,12 @@ _BY_NAME = checked(list_type="map", list_map_keys=["name"])
 class Signature(Part):
     """Inputs (raw columns: preprocessing is inside the graph) and outputs of a model."""
 
-    inputs: Annotated[tuple[Tensor, ...], Field(min_length=1, max_length=256, json_schema_extra=_BY_NAME)] = Field(description="Input tensors.")
-    outputs: Annotated[tuple[Tensor, ...], Field(min_length=1, max_length=64, json_schema_extra=_BY_NAME)] = Field(description="Output tensors.")
+    inputs: Annotated[tuple[Tensor, ...], Field(min_length=1, max_length=256, json_schema_extra=_BY_NAME)] = Field(
+        description="Input tensors."
+    )
+    outputs: Annotated[tuple[Tensor, ...], Field(min_length=1, max_length=64, json_schema_extra=_BY_NAME)] = Field(
+        description="Output tensors."
+    )
 
 
 class Location(Part):

@@ -8,13 +8,25 @@ from pydantic import Field
 
 from plimsoll.api.cel import Rule, between, cel_duration, cel_list, checked, operator_default
 from plimsoll.api.common import (
-    Bare, Conditions, Duration, EnvVars, ModelName, Part, Resources, Sha256, Short, StatusPart, Text, Timestamp, Token,
-)  # fmt: skip
+    Bare,
+    Conditions,
+    Duration,
+    EnvVars,
+    ModelName,
+    Part,
+    Resources,
+    Sha256,
+    Short,
+    StatusPart,
+    Text,
+    Timestamp,
+    Token,
+)
 
 #: Headers that belong to one connection, to the message or to the proxy itself (RFC 9110, sections 6 and 7.6.1).
 UNFIT_HEADERS = (
-    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding",
-    "upgrade", "expect", "host", "content-length", "content-type", "content-encoding",
+    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+    "transfer-encoding", "upgrade", "expect", "host", "content-length", "content-type", "content-encoding",
 )  # fmt: skip
 HeaderName = Annotated[
     str,
@@ -25,7 +37,8 @@ HeaderName = Annotated[
             Rule("self.matches('^[A-Za-z0-9-]+$')", "must be a header's name: letters, digits and -"),
             Rule(
                 f"!(self.lowerAscii() in {cel_list(UNFIT_HEADERS)}) && !self.lowerAscii().startsWith('plimsoll-')",
-                "must be a header that tells users apart, such as x-user-id: this one belongs to the connection, the message or the operator",
+                "must be a header that tells users apart, such as x-user-id:"
+                " this one belongs to the connection, the message or the operator",
             ),
         ),
     ),
@@ -37,7 +50,8 @@ Latency99 = Annotated[
         max_length=10,
         json_schema_extra=checked(
             Rule(
-                "self.matches('^[0-9]{1,5}(ms|s)$') && duration(self) >= duration('1ms') && duration(self) <= duration('10s')",
+                "self.matches('^[0-9]{1,5}(ms|s)$')"
+                " && duration(self) >= duration('1ms') && duration(self) <= duration('10s')",
                 "must be a duration from 1ms to 10s, such as 250ms or 2s",
             )
         ),
@@ -53,11 +67,15 @@ class ModelRef(Part):
         Bare,
         Field(
             json_schema_extra=checked(
-                Rule("string(self).matches('^(auto|[1-9][0-9]{0,7})$')", 'must be "auto" or the number of a version, such as "7"'),
+                Rule(
+                    "string(self).matches('^(auto|[1-9][0-9]{0,7})$')",
+                    'must be "auto" or the number of a version, such as "7"',
+                ),
             )
         ),
     ] = Field(
-        default="auto", description='"auto" follows the newest approved version that is not quarantined; a number such as "7" pins one.'
+        default="auto",
+        description='"auto" follows the newest approved version that is not quarantined; a number such as 7 pins one.',
     )
 
 
@@ -67,19 +85,37 @@ class Runtime(Part):
     replicas: Annotated[int, Field(ge=1, le=100)] = Field(default=1, description="Pods that serve the stable version.")
     resources: Resources = Field(default_factory=Resources, description="Of each server.")
     env: EnvVars = Field(default=(), description="Environment variables of the server.")
-    intra_op_threads: Annotated[int, Field(ge=1, le=64)] | None = Field(default=None, description="Threads of one inference; default: the CPU limit.")
+    intra_op_threads: Annotated[int, Field(ge=1, le=64)] | None = Field(
+        default=None, description="Threads of one inference; default: the CPU limit."
+    )
     node_selector: Annotated[dict[Short, Annotated[str, Field(max_length=63)]], Field(max_length=16)] = Field(
         default_factory=dict, description="Labels of nodes that may run the pods."
     )
-    termination_grace_period_seconds: Annotated[int, Field(ge=15, le=600)] = Field(default=45, description="Longest time for a pod to finish its requests.")
+    termination_grace_period_seconds: Annotated[int, Field(ge=15, le=600)] = Field(
+        default=45, description="Longest time for a pod to finish its requests."
+    )
 
 
 class Step(Part):
     """Send this share to the candidate until the evidence passes."""
 
-    weight: Annotated[int, Field(ge=1, json_schema_extra=checked(Rule("self < 100", "must be below 100: full traffic follows the last step by itself")))] = Field(description="Percent of requests that the candidate answers; full traffic follows the last step by itself.")
-    min_duration: Annotated[Duration, Field(json_schema_extra=between("1s", "168h"))] = Field(default="30s", description="Stay at least this long.")
-    min_requests: Annotated[int, Field(ge=0, le=1000000000)] = Field(default=50, description="The candidate must have answered at least this many.")
+    weight: Annotated[
+        int,
+        Field(
+            ge=1,
+            json_schema_extra=checked(
+                Rule("self < 100", "must be below 100: full traffic follows the last step by itself")
+            ),
+        ),
+    ] = Field(
+        description="Percent of requests that the candidate answers; full traffic follows the last step by itself."
+    )
+    min_duration: Annotated[Duration, Field(json_schema_extra=between("1s", "168h"))] = Field(
+        default="30s", description="Stay at least this long."
+    )
+    min_requests: Annotated[int, Field(ge=0, le=1000000000)] = Field(
+        default=50, description="The candidate must have answered at least this many."
+    )
 
 
 class ErrorRate(Part):
@@ -88,16 +124,25 @@ class ErrorRate(Part):
     rules = (Rule("self.enabled || !has(self.max)", "max does not apply while enabled is false: remove it", ".max"),)
     enabled: bool = Field(default=True, description="Whether failures are compared.")
     margin: Annotated[float, Field(gt=1, le=100)] = Field(default=1.5, description="Rate ratio that is still accepted.")
-    max: Annotated[float, Field(gt=0, le=1)] | None = Field(default=None, description="Absolute bound on the candidate's failure rate, where there is nothing to compare with.")
+    max: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None,
+        description="Absolute bound on the candidate's failure rate, where there is nothing to compare with.",
+    )
 
 
 class Latency(Part):
     """Requests slower than each bucket edge, candidate against stable."""
 
-    rules = (Rule("self.enabled || !has(self.maxP99)", "maxP99 does not apply while enabled is false: remove it", ".maxP99"),)
+    rules = (
+        Rule("self.enabled || !has(self.maxP99)", "maxP99 does not apply while enabled is false: remove it", ".maxP99"),
+    )
     enabled: bool = Field(default=True, description="Whether latency is compared.")
-    margin: Annotated[float, Field(gt=1, le=100)] = Field(default=2.0, description="Ratio of slow requests that is still accepted.")
-    max_p99: Latency99 | None = Field(default=None, description="Absolute bound on the candidate's p99, where there is nothing to compare with.")
+    margin: Annotated[float, Field(gt=1, le=100)] = Field(
+        default=2.0, description="Ratio of slow requests that is still accepted."
+    )
+    max_p99: Latency99 | None = Field(
+        default=None, description="Absolute bound on the candidate's p99, where there is nothing to compare with."
+    )
 
 
 class Analysis(Part):
@@ -105,8 +150,12 @@ class Analysis(Part):
 
     error_rate: ErrorRate = Field(default_factory=ErrorRate, description="Compare failures.")
     latency: Latency = Field(default_factory=Latency, description="Compare latency.")
-    alpha: Annotated[float, Field(gt=0, le=0.2)] = Field(default=0.01, description="Chance of rolling back a healthy version, over the whole release.")
-    window: Annotated[Duration, Field(json_schema_extra=between("1s", "1h"))] = Field(default="10s", description="How often evidence is read.")
+    alpha: Annotated[float, Field(gt=0, le=0.2)] = Field(
+        default=0.01, description="Chance of rolling back a healthy version, over the whole release."
+    )
+    window: Annotated[Duration, Field(json_schema_extra=between("1s", "1h"))] = Field(
+        default="10s", description="How often evidence is read."
+    )
 
 
 _DEADLINE = cel_duration("self.progressDeadline")
@@ -116,7 +165,11 @@ class Release(Part):
     """How a new version takes over."""
 
     rules = (
-        Rule("self.strategy == 'Canary' || !has(self.steps)", "steps apply only to strategy: Canary: remove them, or change the strategy", ".steps"),
+        Rule(
+            "self.strategy == 'Canary' || !has(self.steps)",
+            "steps apply only to strategy: Canary: remove them, or change the strategy",
+            ".steps",
+        ),
         Rule(
             "self.strategy == 'Canary' || !has(self.holdback) || self.holdback == 0",
             "holdback applies only to strategy: Canary: Recreate keeps no old version beside the new one; remove it",
@@ -134,7 +187,8 @@ class Release(Part):
             ".analysis",
         ),
         Rule(
-            f"!has(self.steps) || self.steps.all(step, !has(step.minDuration) || {cel_duration('step.minDuration')} < {_DEADLINE})",
+            "!has(self.steps)"
+            f" || self.steps.all(step, !has(step.minDuration) || {cel_duration('step.minDuration')} < {_DEADLINE})",
             "progressDeadline must be longer than every step's minDuration: raise it",
             ".progressDeadline",
         ),
@@ -144,25 +198,37 @@ class Release(Part):
             ".progressDeadline",
         ),
     )
-    strategy: Literal["Canary", "Recreate"] = Field(default="Canary", description="Canary raises the share step by step on evidence; Recreate switches once ready.")
-    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=20, json_schema_extra=operator_default("weights 10 and 50"))] = Field(
-        default=(Step(weight=10), Step(weight=50)), description="Shares before full traffic, rising."
+    strategy: Literal["Canary", "Recreate"] = Field(
+        default="Canary", description="Canary raises the share step by step on evidence; Recreate switches once ready."
     )
+    steps: Annotated[
+        tuple[Step, ...], Field(min_length=1, max_length=20, json_schema_extra=operator_default("weights 10 and 50"))
+    ] = Field(default=(Step(weight=10), Step(weight=50)), description="Shares before full traffic, rising.")
     analysis: Analysis = Field(default_factory=Analysis, description="Evidence and verdict.")
-    probation: Annotated[Duration, Field(json_schema_extra=between("1s", "168h"))] = Field(default="1m", description="How long the old version stays warm with the holdback after full traffic.")
-    holdback: Annotated[int, Field(ge=0, le=50, json_schema_extra=operator_default("5 with Canary, 0 with Recreate"))] = Field(
-        default=5, description="Percent of requests that the old version still answers during probation."
+    probation: Annotated[Duration, Field(json_schema_extra=between("1s", "168h"))] = Field(
+        default="1m", description="How long the old version stays warm with the holdback after full traffic."
     )
-    progress_deadline: Annotated[Duration, Field(json_schema_extra=between("10s", "168h"))] = Field(default="30m", description="Longest time without progress before onInconclusive applies.")
-    on_inconclusive: Literal["Hold", "Rollback"] = Field(default="Hold", description="What to do when the evidence does not decide in time.")
+    holdback: Annotated[
+        int, Field(ge=0, le=50, json_schema_extra=operator_default("5 with Canary, 0 with Recreate"))
+    ] = Field(default=5, description="Percent of requests that the old version still answers during probation.")
+    progress_deadline: Annotated[Duration, Field(json_schema_extra=between("10s", "168h"))] = Field(
+        default="30m", description="Longest time without progress before onInconclusive applies."
+    )
+    on_inconclusive: Literal["Hold", "Rollback"] = Field(
+        default="Hold", description="What to do when the evidence does not decide in time."
+    )
     retry_token: Token | None = Field(default=None, description="Change it to try a quarantined revision again.")
-    allow_signature_change: bool = Field(default=False, description="Accept a candidate whose inputs differ from the stable version's.")
+    allow_signature_change: bool = Field(
+        default=False, description="Accept a candidate whose inputs differ from the stable version's."
+    )
 
 
 class Traffic(Part):
     """How requests are split."""
 
-    provider: Literal["Builtin"] = Field(default="Builtin", description="Builtin works on any cluster, without add-ons.")
+    provider: Literal["Builtin"] = Field(
+        default="Builtin", description="Builtin works on any cluster, without add-ons."
+    )
     sticky_header: HeaderName | None = Field(
         default=None, description="Requests with the same value of this header stay with one version."
     )
@@ -187,7 +253,9 @@ class InferenceServiceSpec(Part):
 class RevisionRef(StatusPart):
     """A revision and the version it serves."""
 
-    revision: Annotated[str, Field(max_length=63)] = Field(description="Name of the ControllerRevision, Deployment and direct Service.")
+    revision: Annotated[str, Field(max_length=63)] = Field(
+        description="Name of the ControllerRevision, Deployment and direct Service."
+    )
     version: Annotated[str, Field(max_length=10)] = Field(description="Number of the version.")
     digest: Sha256 | None = Field(default=None, description="SHA-256 of the model.")
 
@@ -244,7 +312,8 @@ class Quarantined(StatusPart):
 
 
 Phase = Literal[
-    "Pending", "Idle", "Preparing", "Warming", "Analyzing", "Promoting", "Probation", "RollingBack", "RolledBack", "Held",
+    "Pending", "Idle", "Preparing", "Warming", "Analyzing", "Promoting", "Probation", "RollingBack", "RolledBack",
+    "Held",
 ]  # fmt: skip
 
 
@@ -253,18 +322,28 @@ class InferenceServiceStatus(StatusPart):
 
     observed_generation: int | None = Field(default=None, description="The generation acted on.")
     phase: Phase | None = Field(default=None, description="Where the release is.")
-    url: Annotated[str, Field(max_length=253)] | None = Field(default=None, description="Where to send requests inside the cluster.")
+    url: Annotated[str, Field(max_length=253)] | None = Field(
+        default=None, description="Where to send requests inside the cluster."
+    )
     stable: RevisionRef | None = Field(default=None, description="What answers users.")
     candidate: RevisionRef | None = Field(default=None, description="What is being released.")
     last_proven: RevisionRef | None = Field(default=None, description="The last revision that ended its probation.")
-    weight: Annotated[int, Field(ge=0, le=100)] | None = Field(default=None, description="Percent of requests for the candidate.")
-    step: Annotated[str, Field(max_length=16)] | None = Field(default=None, description="Step of the release, for example 1/3.")
+    weight: Annotated[int, Field(ge=0, le=100)] | None = Field(
+        default=None, description="Percent of requests for the candidate."
+    )
+    step: Annotated[str, Field(max_length=16)] | None = Field(
+        default=None, description="Step of the release, for example 1/3."
+    )
     attempt: int = Field(default=0, description="Number of the release.")
     epoch: int = Field(default=0, description="Epoch of the route document; it only rises.")
     followed_epoch: int = Field(default=0, description="The last epoch that every ready pod reported.")
-    primary: Annotated[str, Field(max_length=63)] | None = Field(default=None, description="The revision that receives public requests first.")
+    primary: Annotated[str, Field(max_length=63)] | None = Field(
+        default=None, description="The revision that receives public requests first."
+    )
     routed_at: Timestamp | None = Field(default=None, description="When the epoch last rose.")
-    retiring: Annotated[tuple[Retiring, ...], Field(max_length=8)] = Field(default=(), description="Revisions that are on their way out.")
+    retiring: Annotated[tuple[Retiring, ...], Field(max_length=8)] = Field(
+        default=(), description="Revisions that are on their way out."
+    )
     message: Text | None = Field(default=None, description="What is going on, in a sentence.")
     verdict: VerdictStatus | None = Field(default=None, description="The latest verdict.")
     started_at: Timestamp | None = Field(default=None, description="When the release began.")
@@ -272,13 +351,29 @@ class InferenceServiceStatus(StatusPart):
     step_since: Timestamp | None = Field(default=None, description="When the step's weight was seen in force.")
     progress_at: Timestamp | None = Field(default=None, description="When the release last progressed.")
     held_phase: Phase | None = Field(default=None, description="The phase to go on with after a hold.")
-    held_reason: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Why it is held, in one word.")
+    held_reason: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="Why it is held, in one word."
+    )
     reason: Text | None = Field(default=None, description="Why the release is held or was taken back, in a sentence.")
-    ledger: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="SHA-256 of the ledger that this status rests on.")
-    rollback_seconds: float | None = Field(default=None, description="From the last failed verdict until no pod sent traffic to the candidate.")
-    windows: Annotated[tuple[WindowStatus, ...], Field(max_length=10)] = Field(default=(), description="The last windows of evidence.")
-    quarantine: Annotated[tuple[Quarantined, ...], Field(max_length=10)] = Field(default=(), description="Revisions that are not tried again.")
-    history: Annotated[tuple[ReleaseRecord, ...], Field(max_length=10)] = Field(default=(), description="Ended releases, the newest first.")
-    commands: Annotated[tuple[Short, ...], Field(max_length=20)] = Field(default=(), description="Ids of commands that were consumed.")
-    replicas: Annotated[str, Field(max_length=16)] | None = Field(default=None, description="Ready and wanted pods of the stable version.")
+    ledger: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="SHA-256 of the ledger that this status rests on."
+    )
+    rollback_seconds: float | None = Field(
+        default=None, description="From the last failed verdict until no pod sent traffic to the candidate."
+    )
+    windows: Annotated[tuple[WindowStatus, ...], Field(max_length=10)] = Field(
+        default=(), description="The last windows of evidence."
+    )
+    quarantine: Annotated[tuple[Quarantined, ...], Field(max_length=10)] = Field(
+        default=(), description="Revisions that are not tried again."
+    )
+    history: Annotated[tuple[ReleaseRecord, ...], Field(max_length=10)] = Field(
+        default=(), description="Ended releases, the newest first."
+    )
+    commands: Annotated[tuple[Short, ...], Field(max_length=20)] = Field(
+        default=(), description="Ids of commands that were consumed."
+    )
+    replicas: Annotated[str, Field(max_length=16)] | None = Field(
+        default=None, description="Ready and wanted pods of the stable version."
+    )
     conditions: Conditions = Field(default=(), description="Ready, Promoted, Progressing.")

@@ -82,7 +82,8 @@ KINDS = (
                 " && self.metadata.name.substring(size(self.spec.model) + 2).matches('^[1-9][0-9]{0,7}$')",
                 "must be the model's name, -v and a number from 1, such as digits-v1",
                 ".metadata.name",
-                message_expression="\"must be '\" + self.spec.model + \"-v' and a number from 1, such as \" + self.spec.model + '-v1'",
+                message_expression="\"must be '\" + self.spec.model + \"-v' and a number from 1, such as \""
+                " + self.spec.model + '-v1'",
             ),
         ),
     ),

@@ -7,7 +7,18 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from plimsoll.api.cel import Rule, immutable
-from plimsoll.api.common import Conditions, Location, ModelName, Part, Sha256, Short, Signature, StatusPart, Text, Timestamp
+from plimsoll.api.common import (
+    Conditions,
+    Location,
+    ModelName,
+    Part,
+    Sha256,
+    Short,
+    Signature,
+    StatusPart,
+    Text,
+    Timestamp,
+)
 
 
 class Artifact(Location):
@@ -28,13 +39,21 @@ class DatasetRef(Part):
 class Lineage(Part):
     """Where the model comes from."""
 
-    training_job: Annotated[str, Field(max_length=63)] | None = Field(default=None, description="Name of the TrainingJob.")
+    training_job: Annotated[str, Field(max_length=63)] | None = Field(
+        default=None, description="Name of the TrainingJob."
+    )
     run: Annotated[str, Field(max_length=16)] | None = Field(default=None, description="Hash of the run.")
-    datasets: Annotated[tuple[DatasetRef, ...], Field(max_length=16)] = Field(default=(), description="Data sets with their versions.")
-    parameters: Annotated[dict[Short, Any], Field(max_length=64)] = Field(default_factory=dict, description="Parameters of the trainer.")
+    datasets: Annotated[tuple[DatasetRef, ...], Field(max_length=16)] = Field(
+        default=(), description="Data sets with their versions."
+    )
+    parameters: Annotated[dict[Short, Any], Field(max_length=64)] = Field(
+        default_factory=dict, description="Parameters of the trainer."
+    )
     seed: int | None = Field(default=None, description="Seed of everything random.")
     image: Annotated[str, Field(max_length=512)] | None = Field(default=None, description="Image of the trainer.")
-    git_commit: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Commit of the training code.")
+    git_commit: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="Commit of the training code."
+    )
 
 
 class Provenance(Part):
@@ -48,7 +67,9 @@ class Approval(Part):
     """A person's decision; the only mutable part of the spec."""
 
     decision: Literal["Approved", "Rejected"] = Field(description="Whether the version may be served.")
-    by: Annotated[str, Field(min_length=1, max_length=256)] = Field(description="Your own user name, as the cluster knows you.")
+    by: Annotated[str, Field(min_length=1, max_length=256)] = Field(
+        description="Your own user name, as the cluster knows you."
+    )
     reason: Text = Field(default="", description="Why.")
 
 
@@ -58,11 +79,15 @@ class ModelVersionSpec(Part):
     model: ModelName = Field(description="Name of the model; this object is called {model}-v{n}.")
     artifact: Artifact = Field(description="The model file in the store.")
     signature: Signature | None = Field(default=None, description="Inputs and outputs; checked against the file.")
-    metrics: Annotated[dict[Short, float], Field(max_length=32)] = Field(default_factory=dict, description="Metrics on the evaluation data.")
+    metrics: Annotated[dict[Short, float], Field(max_length=32)] = Field(
+        default_factory=dict, description="Metrics on the evaluation data."
+    )
     profile: Location | None = Field(default=None, description="Reference bins of features and predictions.")
     lineage: Lineage | None = Field(default=None, description="Where the model comes from.")
     provenance: Provenance | None = Field(default=None, description="Signature of the operator that published it.")
-    approval: Approval | None = Field(default=None, description="Needed before the version is served, unless it was approved automatically.")
+    approval: Approval | None = Field(
+        default=None, description="Needed before the version is served, unless it was approved automatically."
+    )
     require_approval: bool = Field(default=False, description="Wait for an approval before serving this version.")
 
 
@@ -73,10 +98,16 @@ class ModelVersionStatus(StatusPart):
     """Whether it may be served and who serves it."""
 
     observed_generation: int | None = Field(default=None, description="The generation acted on.")
-    phase: Literal["Verifying", "PendingApproval", "Ready", "Rejected", "Invalid"] | None = Field(default=None, description="Where it is.")
+    phase: Literal["Verifying", "PendingApproval", "Ready", "Rejected", "Invalid"] | None = Field(
+        default=None, description="Where it is."
+    )
     verified_digest: Sha256 | None = Field(default=None, description="The digest that was verified.")
     signature: Signature | None = Field(default=None, description="Inputs and outputs as found in the file.")
-    summary: Annotated[str, Field(max_length=256)] | None = Field(default=None, description="What matters most, for the printer column.")
-    in_use_by: Annotated[tuple[Short, ...], Field(max_length=64)] = Field(default=(), description="InferenceServices that serve it.")
+    summary: Annotated[str, Field(max_length=256)] | None = Field(
+        default=None, description="What matters most, for the printer column."
+    )
+    in_use_by: Annotated[tuple[Short, ...], Field(max_length=64)] = Field(
+        default=(), description="InferenceServices that serve it."
+    )
     verified_at: Timestamp | None = Field(default=None, description="When it was verified.")
     conditions: Conditions = Field(default=(), description="Ready, Verified, Approved.")

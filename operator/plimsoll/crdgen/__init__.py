@@ -1,1 +1,4 @@
-"""Development tool: writes the CRDs, their chart templates and the API reference from `plimsoll.api`. Never imported by the operator."""
+"""Development tool: writes the CRDs, their chart templates and the API reference from `plimsoll.api`.
+
+The operator never imports it. No reading of clusters and no knowledge of single kinds in here.
+"""

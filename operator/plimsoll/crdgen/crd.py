@@ -20,7 +20,10 @@ def definition(kind: Kind) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{kind.plural}.{GROUP}", "labels": {"app.kubernetes.io/name": "plimsoll", "app.kubernetes.io/part-of": "plimsoll"}},
+        "metadata": {
+            "name": f"{kind.plural}.{GROUP}",
+            "labels": {"app.kubernetes.io/name": "plimsoll", "app.kubernetes.io/part-of": "plimsoll"},
+        },
         "spec": {
             "group": GROUP,
             "names": {
@@ -43,7 +46,13 @@ def _version(kind: Kind) -> dict[str, Any]:
     schema: dict[str, Any] = {
         "description": f"{kind.name}: {spec['description']}",
         "type": "object",
-        "properties": {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object", "properties": {"name": {"type": "string"}}}, "spec": spec, "status": status},
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
+            "spec": spec,
+            "status": status,
+        },
         "required": ["spec"],
         "x-kubernetes-validations": [rule.to_validation() for rule in kind.rules],
     }
@@ -58,14 +67,18 @@ def _version(kind: Kind) -> dict[str, Any]:
 
 
 def _column(column: Column) -> dict[str, Any]:
-    return {"name": column.name, "type": column.type, "jsonPath": column.path} | ({"priority": 1} if column.wide else {})
+    return {"name": column.name, "type": column.type, "jsonPath": column.path} | (
+        {"priority": 1} if column.wide else {}
+    )
 
 
 def manifest(kind: Kind) -> str:
     """`crds/{plural}.yaml`. Raises ValueError when it has grown too large."""
     text = HEADER + _yaml(definition(kind))
     if len(text.encode()) > MAX_BYTES:
-        raise ValueError(f"the CRD of {kind.name} has {len(text.encode())} bytes, more than {MAX_BYTES}: shorten descriptions")
+        raise ValueError(
+            f"the CRD of {kind.name} has {len(text.encode())} bytes, more than {MAX_BYTES}: shorten descriptions"
+        )
     return text
 
 
@@ -74,8 +87,15 @@ def template(kind: Kind) -> str:
     crd = definition(kind)
     metadata = _yaml({"metadata": crd.pop("metadata")})
     head = _yaml({key: crd.pop(key) for key in ("apiVersion", "kind")})
-    keep = '{{- if .Values.crds.keep }}\n  annotations:\n    helm.sh/resource-policy: keep\n{{- end }}\n'
-    return HEADER + "{{- if .Values.crds.install }}\n" + _escaped(head + metadata) + keep + _escaped(_yaml(crd)) + "{{- end }}\n"
+    keep = "{{- if .Values.crds.keep }}\n  annotations:\n    helm.sh/resource-policy: keep\n{{- end }}\n"
+    return (
+        HEADER
+        + "{{- if .Values.crds.install }}\n"
+        + _escaped(head + metadata)
+        + keep
+        + _escaped(_yaml(crd))
+        + "{{- end }}\n"
+    )
 
 
 def _yaml(content: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from plimsoll.api.kinds import KINDS
 from plimsoll.crdgen.crd import manifest, template
+from plimsoll.crdgen.reference import page
 
 
 def generated() -> dict[str, str]:
@@ -12,4 +13,5 @@ def generated() -> dict[str, str]:
     for kind in KINDS:
         files[f"crds/{kind.plural}.yaml"] = manifest(kind)
         files[f"charts/plimsoll/templates/crds/{kind.plural}.yaml"] = template(kind)
+        files[f"docs/reference/{kind.name.lower()}.md"] = page(kind)
     return files

@@ -1,11 +1,11 @@
 """Structural OpenAPI schemas, as the API server wants them, from pydantic models.
 
-What pydantic gives differs in this: no `$ref`, no `title`, no union with null (an optional field may be absent), boolean
-`exclusiveMinimum`, and no `additionalProperties: false` (unknown fields are the API server's affair).
+They differ from pydantic's in this: no `$ref`, no `title`, no union with null (an optional field may be absent),
+boolean `exclusiveMinimum`, and no `additionalProperties: false` (unknown fields are the API server's affair).
 
-Defaults are in the schema for a field of an object in the spec. They are not for lists and inside lists: clients that compare
-what they applied with what is stored (Argo CD, `kubectl apply`) replace whole lists, and would never be done. There the operator
-fills in the default, and the description says so.
+Defaults are in the schema for a field of an object in the spec. They are not for lists and inside lists: clients that
+compare what they applied with what is stored (Argo CD, `kubectl apply`) replace whole lists, and would never be done.
+There the operator fills in the default, and the description says so.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ Schema = dict[str, Any]
 
 #: Kept as they are, in this order.
 _PLAIN = (
-    "type", "format", "enum", "minLength", "maxLength", "pattern", "minimum", "maximum", "minItems", "maxItems", "maxProperties",
-    "x-kubernetes-int-or-string", "x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-validations",
+    "type", "format", "enum", "minLength", "maxLength", "pattern", "minimum", "maximum", "minItems", "maxItems",
+    "maxProperties", "x-kubernetes-int-or-string", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
+    "x-kubernetes-validations",
 )  # fmt: skip
 
 
@@ -29,7 +30,7 @@ class Unbounded(Exception):
 
 
 def structural(model: type[Part], *, defaults: bool) -> Schema:
-    """The schema of one model. Raises Unbounded on a list, map or string without a bound and on a field without a description."""
+    """The schema of one model. Raises Unbounded on a list, map or string without a bound, or a field unexplained."""
     return _Builder(model, defaults).build()
 
 
@@ -131,7 +132,7 @@ def _demand_bounds(out: Schema, path: str) -> None:
 
 
 def _filled(out: Schema) -> Schema | None:
-    """The default of an object of optional fields, written out: the API server judges rules on it before it fills in defaults."""
+    """The default of an object of optional fields, written out: the API server judges rules on it as it stands."""
     if "properties" not in out:
         return None
     return {name: inner["default"] for name, inner in out["properties"].items() if "default" in inner}
