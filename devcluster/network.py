@@ -1,0 +1,123 @@
+"""Addresses, the bridge, kernel settings and firewall chains: made at the start, undone at the end.
+
+Everything lies in 198.18.0.0/15, kept for benchmarks by RFC 2544 and routed nowhere, so nothing listens outside.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from devcluster.commands import run, succeeds
+from devcluster.paths import Paths
+
+NODE_NAME = "devnode"
+NODE_ADDRESS = "198.18.0.1"
+POD_RANGE = "198.18.0.0/16"
+NODE_POD_RANGE = "198.18.0.0/24"
+SERVICE_RANGE = "198.19.0.0/16"
+API_SERVICE = "198.19.0.1"
+BRIDGE = "plimsoll0"
+CNI_NETWORK = "plimsoll-devcluster"
+
+# Set by us, by kubelet or by kube-proxy while the cluster is up; the values found before are put back.
+KERNEL_SETTINGS = [
+    "net/ipv4/ip_forward",
+    "net/ipv4/conf/all/route_localnet",
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "kernel/keys/root_maxkeys",
+    "kernel/keys/root_maxbytes",
+]
+OUR_CHAINS = re.compile(r"^(KUBE-|CNI-)")
+
+
+def bring_up(paths: Paths) -> None:
+    """Create the bridge that carries the node's address and let packets through; what was before is recorded."""
+    record = paths.state / "host-before.json"
+    if not record.exists():
+        record.write_text(json.dumps({"kernel": _kernel_settings(), "chains": _chains()}))
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    if not bridge_exists():
+        run(["ip", "link", "add", BRIDGE, "type", "bridge"])
+        run(["ip", "address", "add", f"{NODE_ADDRESS}/24", "dev", BRIDGE])
+    run(["ip", "link", "set", BRIDGE, "up"])
+
+
+def bridge_exists() -> bool:
+    return succeeds(["ip", "link", "show", BRIDGE])
+
+
+def take_down(paths: Paths) -> None:
+    """Remove the bridge, its veths and the chains of kube-proxy and the CNI plugins; restore kernel settings."""
+    if bridge_exists():
+        for link in json.loads(run(["ip", "-json", "link", "show", "master", BRIDGE]) or "[]"):
+            succeeds(["ip", "link", "delete", link["ifname"]])  # its pod's end may take it away first
+        run(["ip", "link", "delete", BRIDGE])
+    record = paths.state / "host-before.json"
+    if not record.exists():
+        return
+    before = json.loads(record.read_text())
+    for tool in ("iptables", "ip6tables"):
+        script = chain_removal(run([f"{tool}-save"]), keep=before["chains"].get(tool, []))
+        if script:
+            run([f"{tool}-restore", "--noflush"], stdin=script)
+    for name, value in before["kernel"].items():
+        setting = Path("/proc/sys") / name
+        if setting.read_text().strip() != value:
+            setting.write_text(value)
+
+
+def _kernel_settings() -> dict[str, str]:
+    present = [name for name in KERNEL_SETTINGS if Path("/proc/sys", name).exists()]
+    return {name: Path("/proc/sys", name).read_text().strip() for name in present}
+
+
+def _chains() -> dict[str, list[str]]:
+    return {tool: sorted(_chain_names(run([f"{tool}-save"]))) for tool in ("iptables", "ip6tables")}
+
+
+def _chain_names(dump: str) -> set[str]:
+    return {line[1:].split()[0] for line in dump.splitlines() if line.startswith(":")}
+
+
+def chain_removal(dump: str, keep: Iterable[str] = ()) -> str:
+    """Turn an ``iptables-save`` dump into an ``iptables-restore --noflush`` script that removes our chains.
+
+    Only chains of kube-proxy, kubelet and the CNI plugins go, with the rules that jump to them; those named in ``keep`` stay.
+    Empty when there is nothing to remove.
+    """
+    kept = set(keep)
+    ours = {name for name in _chain_names(dump) if OUR_CHAINS.match(name)} - kept
+    script: list[str] = []
+    for table, lines in _tables(dump):
+        chains = [name for name in _chain_names("\n".join(lines)) if name in ours]
+        jumps = [line for line in lines if line.startswith("-A ") and _jumps_into(line, ours)]
+        if not chains:
+            continue
+        script.append(f"*{table}")
+        script += [line.replace("-A ", "-D ", 1) for line in jumps]
+        script += [f"-F {name}" for name in sorted(chains)]
+        script += [f"-X {name}" for name in sorted(chains)]
+        script.append("COMMIT")
+    return "\n".join(script) + "\n" if script else ""
+
+
+def _jumps_into(rule: str, ours: set[str]) -> bool:
+    words = rule.split()
+    if words[1] in ours:
+        return False  # flushed with its chain
+    return any(word in ours for flag, word in zip(words, words[1:], strict=False) if flag in ("-j", "-g"))
+
+
+def _tables(dump: str) -> Iterable[tuple[str, list[str]]]:
+    name, lines = "", []
+    for line in dump.splitlines():
+        if line.startswith("*"):
+            name, lines = line[1:], []
+        elif line == "COMMIT":
+            yield name, lines
+        else:
+            lines.append(line)

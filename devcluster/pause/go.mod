@@ -1,0 +1,3 @@
+module plimsoll.dev/devcluster/pause
+
+go 1.26
