@@ -36,6 +36,8 @@ class Breaker:
         self._recent.append(True)
 
     def failed(self, now: float) -> None:
+        if self._opened_at is not None and not self._trying:
+            return  # nor does a failure from before
         self._in_a_row += 1
         self._recent.append(False)
         failures = self._recent.count(False)

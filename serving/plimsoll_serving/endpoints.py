@@ -44,7 +44,9 @@ class Endpoints:
         elif request.path.rstrip("/") in ("/v2", "/v2/models", "/v2/health/live", "/v2/health/ready"):
             respond(_only_get(request) or self._server(request.path.rstrip("/")))
         else:
-            respond(error_response(404, f"nothing is served at {request.path[:200]}; inference is POST {self._infer_path}"))
+            respond(
+                error_response(404, f"nothing is served at {request.path[:200]}; inference is POST {self._infer_path}")
+            )
 
     def _server(self, path: str) -> Response:
         if path == "/v2":
@@ -66,12 +68,16 @@ class Endpoints:
         name, rest = parts[0], parts[1:]
         pinned = rest[:1] == ["versions"] and len(rest) > 1
         if name != identity.model:
-            respond(error_response(404, f"model {name[:100]!r} is not served here; this server serves {identity.model!r}"))
+            respond(
+                error_response(404, f"model {name[:100]!r} is not served here; this server serves {identity.model!r}")
+            )
             return
         if pinned and rest[1] != identity.version:
             respond(
                 error_response(
-                    404, f"version {rest[1][:100]!r} of model {name!r} is not served here; this server serves version {identity.version!r}"
+                    404,
+                    f"version {rest[1][:100]!r} of model {name!r} is not served here; "
+                    f"this server serves version {identity.version!r}",
                 )
             )
             return
@@ -83,7 +89,9 @@ class Endpoints:
         elif verb == "":
             self._describe(request, pinned, respond)
         else:
-            respond(error_response(404, f"nothing is served at {request.path[:200]}; inference is POST {self._infer_path}"))
+            respond(
+                error_response(404, f"nothing is served at {request.path[:200]}; inference is POST {self._infer_path}")
+            )
 
     def _infer_or_refuse(self, request: Request, pinned: bool, respond: Respond) -> None:
         if request.method != "POST":

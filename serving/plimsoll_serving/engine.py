@@ -40,7 +40,9 @@ class Engine:
         try:
             request = decode(body, self.signature)
             arrays = self._model.run(request.inputs, request.outputs)
-            outputs = [(self.signature.outputs[name], array) for name, array in zip(request.outputs, arrays, strict=True)]
+            outputs = [
+                (self.signature.outputs[name], array) for name, array in zip(request.outputs, arrays, strict=True)
+            ]
             encoded = encode(self._name, self._version, request.id, outputs)
         except RequestError as error:
             return Answer(error.status, _error(error.message), 0)
@@ -58,8 +60,8 @@ class Engine:
     def warm_up(self, sample: list[Any]) -> None:
         """Run the model on the profile's sample, or on zeros without one.
 
-        Raises ArtifactError when the model fails on rows of its own training data. Zeros prove less: a model may rightly
-        refuse them (an unknown category), so that is only logged.
+        Raises ArtifactError when the model fails on rows of its own training data. Zeros prove less: a model may
+        rightly refuse them (an unknown category), so that is only logged.
         """
         body = sample_request(sample, self)
         for _ in range(WARM_UP_RUNS):

@@ -46,7 +46,9 @@ def _fetch_one(uri: str, sha256: str, target: Path, env: Environment) -> None:
         part.unlink()
         raise ArtifactError(f"{uri} has SHA-256 {actual}, expected {sha256}: refused")
     part.replace(target)
-    LOGGER.info("fetched and verified: %s", target.name, extra={"fields": {"uri": uri, "sha256": sha256, "bytes": size}})
+    LOGGER.info(
+        "fetched and verified: %s", target.name, extra={"fields": {"uri": uri, "sha256": sha256, "bytes": size}}
+    )
 
 
 def _download(store: ObjectStore, key: str, part: Path) -> tuple[str, int]:

@@ -22,7 +22,9 @@ Local = Callable[[Request], Awaitable[Response]]
 class Inference:
     """Answers requests off the event loop; a slow model delays only its own requests."""
 
-    def __init__(self, settings: Settings, routing: Routing, delegate: Delegate, metrics: ServingMetrics, readiness: Readiness) -> None:
+    def __init__(
+        self, settings: Settings, routing: Routing, delegate: Delegate, metrics: ServingMetrics, readiness: Readiness
+    ) -> None:
         self._identity = settings.identity
         self._access_share = settings.access_log
         self._routing = routing
@@ -75,7 +77,10 @@ class Inference:
             response = error_response(500, "the server failed on this request; its log has the trace")
         if self._access_share and random.random() < self._access_share:  # noqa: S311
             milliseconds = round((time.perf_counter() - start) * 1000, 3)
-            LOGGER.info("request", extra={"fields": {**self._fields(request), "status": response.status, "milliseconds": milliseconds}})
+            LOGGER.info(
+                "request",
+                extra={"fields": {**self._fields(request), "status": response.status, "milliseconds": milliseconds}},
+            )
         respond(response)
 
     # Decisions
@@ -158,7 +163,8 @@ class Inference:
             return error_response(503, self._readiness.reason), 0
         if request.header(b"inference-header-content-length") is not None:
             return error_response(
-                400, "inference-header-content-length: the binary tensor extension is not served; send the tensors as JSON"
+                400,
+                "inference-header-content-length: the binary tensor extension is not served; send the tensors as JSON",
             ), 0
         self._metrics.inflight += 1
         try:

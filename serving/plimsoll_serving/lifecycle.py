@@ -54,7 +54,7 @@ class Server:
         self._delegate.follow(route.arms)
         primary = self._routing.role is Role.PRIMARY
         if self._was_primary and not primary:
-            # kube-proxy leaves open connections where they are; only closing them moves these clients to the new primary.
+            # kube-proxy leaves open connections where they are; only closing them moves these clients.
             self._public.retire_connections()
         self._was_primary = primary
 
@@ -78,7 +78,10 @@ class Server:
         await self._ops.start(settings.host, settings.metrics_port)
         await self._public.start(settings.host, settings.public_port)
         await self._direct.start(settings.host, settings.direct_port)
-        LOGGER.info("listening", extra={"fields": {"public": self._public.port, "direct": self._direct.port, "metrics": self._ops.port}})
+        LOGGER.info(
+            "listening",
+            extra={"fields": {"public": self._public.port, "direct": self._direct.port, "metrics": self._ops.port}},
+        )
 
     async def _load(self) -> None:
         engine = await asyncio.to_thread(load, self._settings)
@@ -97,7 +100,7 @@ class Server:
         )
 
     async def _drain(self) -> None:
-        """Not ready, but serving for the drain time: endpoints take that long to forget this pod. Then finish and go."""
+        """Not ready, but serving on: endpoints take the drain time to forget this pod. Then finish and go."""
         self._readiness.draining = True
         for listener in (self._public, self._direct):
             listener.closing = True
@@ -117,7 +120,9 @@ class Server:
         deadline = loop.time() + FINISH_SECONDS
         while self._public.open_connections or self._direct.open_connections:
             if loop.time() >= deadline:
-                LOGGER.error("stopped with requests under way", extra={"fields": {"requests": self._inference.under_way}})
+                LOGGER.error(
+                    "stopped with requests under way", extra={"fields": {"requests": self._inference.under_way}}
+                )
                 return
             self._public.close_idle()
             self._direct.close_idle()

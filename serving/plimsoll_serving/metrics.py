@@ -90,7 +90,9 @@ class ServingMetrics:
     def collect(self) -> Iterator[Metric]:
         me = self._identity
         requests = CounterMetricFamily(
-            "plimsoll_requests", "Inferences answered by the model of this pod.", labels=("model", "version", "revision", "code")
+            "plimsoll_requests",
+            "Inferences answered by the model of this pod.",
+            labels=("model", "version", "revision", "code"),
         )
         for code, count in self._requests.items():
             requests.add_metric((me.model, me.version, me.revision, str(code)), count)
@@ -100,13 +102,17 @@ class ServingMetrics:
             labels=("model", "version", "revision"),
         )
         duration.add_metric((me.model, me.version, me.revision), self._duration.buckets(), self._duration.sum)
-        batch = HistogramMetricFamily("plimsoll_batch_size", "Rows of one run of the model.", labels=("model", "version"))
+        batch = HistogramMetricFamily(
+            "plimsoll_batch_size", "Rows of one run of the model.", labels=("model", "version")
+        )
         batch.add_metric((me.model, me.version), self._batch.buckets(), self._batch.sum)
         inflight = GaugeMetricFamily(
             "plimsoll_inflight_requests", "Inferences under way in the model of this pod.", labels=("model", "version")
         )
         inflight.add_metric((me.model, me.version), self.inflight)
-        epoch = GaugeMetricFamily("plimsoll_route_epoch", "Epoch of the route in force; 0 without one.", labels=("revision",))
+        epoch = GaugeMetricFamily(
+            "plimsoll_route_epoch", "Epoch of the route in force; 0 without one.", labels=("revision",)
+        )
         epoch.add_metric((me.revision,), self.route_epoch)
         yield from (requests, duration, *self._routing(), batch, inflight, epoch)
         yield from self._process.collect()
@@ -114,7 +120,9 @@ class ServingMetrics:
     def _routing(self) -> Iterator[Metric]:
         model = self._identity.model
         arms = CounterMetricFamily(
-            "plimsoll_arm_requests", "Inferences by the arm chosen for them and what came of it.", labels=("model", "revision", "outcome")
+            "plimsoll_arm_requests",
+            "Inferences by the arm chosen for them and what came of it.",
+            labels=("model", "revision", "outcome"),
         )
         for revision, outcomes in self._arms.items():
             for outcome, count in outcomes.items():

@@ -16,19 +16,28 @@ TEXT_FORMAT = b"text/plain; version=0.0.4; charset=utf-8"
 class Operations:
     """``/metrics``, ``/healthz``, ``/readyz`` and ``/route``."""
 
-    def __init__(self, identity: Identity, metrics: ServingMetrics, readiness: Readiness, routing: Routing, delegate: Delegate) -> None:
+    def __init__(
+        self, identity: Identity, metrics: ServingMetrics, readiness: Readiness, routing: Routing, delegate: Delegate
+    ) -> None:
         self._identity = identity
         self._metrics = metrics
         self._readiness = readiness
         self._routing = routing
         self._delegate = delegate
-        self._paths = {"/metrics": self._read_metrics, "/healthz": self._live, "/readyz": self._ready, "/route": self._route}
+        self._paths = {
+            "/metrics": self._read_metrics,
+            "/healthz": self._live,
+            "/readyz": self._ready,
+            "/route": self._route,
+        }
 
     def handle(self, request: Request, respond: Respond) -> None:
         """Answer one request."""
         answer = self._paths.get(request.path)
         if answer is None:
-            respond(error_response(404, f"nothing is served at {request.path[:200]}; here are {', '.join(self._paths)}"))
+            respond(
+                error_response(404, f"nothing is served at {request.path[:200]}; here are {', '.join(self._paths)}")
+            )
         elif request.method not in ("GET", "HEAD"):
             respond(method_not_allowed(request.method, request.path, "GET, HEAD"))
         else:

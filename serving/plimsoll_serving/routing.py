@@ -11,7 +11,7 @@ from plimsoll_serving.route import Arm, Route
 
 
 class Role(StrEnum):
-    """Primary: keeps its share and delegates the rest. Secondary: forwards to the primary. Standalone: no route names it."""
+    """Primary: delegates all but its share. Secondary: forwards to the primary. Standalone: no route names it."""
 
     PRIMARY = "primary"
     SECONDARY = "secondary"
@@ -29,7 +29,11 @@ class Routing:
     """
 
     def __init__(
-        self, revision: str, on_change: Callable[[Route], None], uniform: Callable[[], float], now: Callable[[], float] = time.time
+        self,
+        revision: str,
+        on_change: Callable[[Route], None],
+        uniform: Callable[[], float],
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._revision = revision
         self._on_change = on_change
@@ -50,7 +54,11 @@ class Routing:
             "route of epoch %d in force",
             route.epoch,
             extra={
-                "fields": {"role": self.role.value, "primary": route.primary, "weights": {arm.revision: arm.weight for arm in route.arms}}
+                "fields": {
+                    "role": self.role.value,
+                    "primary": route.primary,
+                    "weights": {arm.revision: arm.weight for arm in route.arms},
+                }
             },
         )
         return True

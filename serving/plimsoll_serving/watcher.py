@@ -56,5 +56,7 @@ class RouteWatcher:
 
     def _complain(self, stamp: Stamp, problem: str) -> None:
         if stamp != self._stamp:
-            LOGGER.error("route document ignored, the old one stays: %s", problem, extra={"fields": {"path": str(self._path)}})
+            LOGGER.error(
+                "route document ignored, the old one stays: %s", problem, extra={"fields": {"path": str(self._path)}}
+            )
         self._stamp = stamp

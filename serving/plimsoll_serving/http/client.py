@@ -51,7 +51,10 @@ class ClientConnection(asyncio.Protocol):
             self._transport.abort()
 
     async def exchange(self, message: bytes) -> Response:
-        """Send a request and await its answer. Raises ConnectionBrokenError; a cancelled exchange ends the connection."""
+        """Send a request and await its answer; a cancelled exchange ends the connection.
+
+        Raises ConnectionBrokenError.
+        """
         if self._transport is None or not self.usable:
             raise ConnectionBrokenError("the connection was closed", answered=False)
         self._answered = False
@@ -104,7 +107,10 @@ class ClientConnection(asyncio.Protocol):
 
 
 class ConnectionPool:
-    """Kept-alive connections to one address, each at most 30 s old, so that a Service keeps spreading them over its pods."""
+    """Kept-alive connections to one address.
+
+    Each is at most 30 s old, so that a Service keeps spreading them over its pods.
+    """
 
     def __init__(self, host: str, port: int, max_response_bytes: int) -> None:
         self._host = host
@@ -125,7 +131,9 @@ class ConnectionPool:
 
     async def connect(self) -> ClientConnection:
         """A new connection. Raises OSError when the address does not answer."""
-        _, connection = await self._loop.create_connection(lambda: ClientConnection(self._max_bytes), self._host, self._port)
+        _, connection = await self._loop.create_connection(
+            lambda: ClientConnection(self._max_bytes), self._host, self._port
+        )
         return connection
 
     def keep(self, connection: ClientConnection) -> None:

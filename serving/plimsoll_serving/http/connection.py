@@ -11,7 +11,7 @@ from plimsoll_serving.http.reader import RequestReader
 if TYPE_CHECKING:
     from plimsoll_serving.http.listener import Listener
 
-# An idle connection past its life is closed only after this quiet, so that the close does not meet a request on its way.
+# An idle connection past its life is closed only after this quiet: the close must not meet a request on its way.
 QUIET_SECONDS = 5.0
 LIFE_SPREAD = 0.2
 
@@ -40,7 +40,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         if not self._listener.admit(self):
-            busy = error_response(503, f"the server has {self._listener.limits.connections} connections open; try again")
+            busy = error_response(
+                503, f"the server has {self._listener.limits.connections} connections open; try again"
+            )
             self._transport.write(render(busy, True, None))
             self._close()
 

@@ -12,8 +12,8 @@ from plimsoll_serving.http.message import Header, Request, Response, error_respo
 class RequestReader:
     """Turns a byte stream into a queue of complete requests.
 
-    A fault of the stream (too large, not HTTP) becomes a Response at its place in the queue, after which nothing more is
-    read: the answers of the requests before it keep their order.
+    A fault of the stream (too large, not HTTP) becomes a Response at its place in the queue, after which nothing
+    more is read: the answers of the requests before it keep their order.
     """
 
     def __init__(self, limits: Limits, budget: Budget, on_expect: Callable[[], None]) -> None:

@@ -120,7 +120,9 @@ def _shape(item: dict[str, Any], field: str, tensor: Tensor) -> list[int]:
     shape: list[int] = _required(item, "shape", field, list, "a list of integers")
     if len(shape) > MAX_RANK or any(type(size) is not int or not 0 <= size < 2**40 for size in shape):
         raise RequestError(f"{field}.shape is not a list of at most {MAX_RANK} sizes of 0 or more")
-    fits = len(shape) == len(tensor.shape) and all(want in (-1, size) for want, size in zip(tensor.shape, shape, strict=True))
+    fits = len(shape) == len(tensor.shape) and all(
+        want in (-1, size) for want, size in zip(tensor.shape, shape, strict=True)
+    )
     if not fits:
         raise RequestError(f"{field}.shape is {shape}, but input {tensor.name!r} takes {list(tensor.shape)}")
     return shape
@@ -135,7 +137,9 @@ def _check_symbols(inputs: dict[str, NDArray[Any]], signature: Signature) -> Non
                 continue
             known, owner = sizes.setdefault(symbol, (size, name))
             if known != size:
-                raise RequestError(f"inputs disagree on {symbol!r}: {owner!r} has {known}, {name!r} has {size}; it must be one size")
+                raise RequestError(
+                    f"inputs disagree on {symbol!r}: {owner!r} has {known}, {name!r} has {size}; it must be one size"
+                )
 
 
 def _outputs(document: dict[str, Any], signature: Signature) -> list[str]:

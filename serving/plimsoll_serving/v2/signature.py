@@ -7,7 +7,7 @@ from plimsoll_serving.v2.datatypes import Datatype
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One input or output. ``shape`` has -1 where the size is free; ``symbols`` names the free sizes that have a name."""
+    """One input or output. ``shape`` has -1 where the size is free; ``symbols`` has the names of such sizes."""
 
     name: str
     datatype: Datatype

@@ -1,7 +1,7 @@
-"""JSON values to numpy arrays, exactly: nothing is rounded to an integer, wrapped around or parsed from text in silence.
+"""JSON values to numpy arrays, exactly: nothing is rounded to an integer, wrapped around or parsed from text.
 
-JSON has no number for NaN and the infinities. They are read from the strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``
-(as in protobuf's JSON mapping), NaN also from ``null``, and are written as those strings.
+JSON has no number for NaN and the infinities. They are read from the strings ``"NaN"``, ``"Infinity"`` and
+``"-Infinity"`` (as in protobuf's JSON mapping), NaN also from ``null``, and are written as those strings.
 """
 
 import math
@@ -41,7 +41,9 @@ def flatten(data: list[Any], field: str) -> tuple[list[Any], list[int]]:
             raise RequestError(f"{field} mixes lists and values at depth {len(shape)}")
         widths = set(map(len, level))
         if len(widths) != 1:
-            raise RequestError(f"{field} is ragged: lists of {min(widths)} and of {max(widths)} values at depth {len(shape)}")
+            raise RequestError(
+                f"{field} is ragged: lists of {min(widths)} and of {max(widths)} values at depth {len(shape)}"
+            )
         shape.append(widths.pop())
         if len(shape) > MAX_RANK:
             raise RequestError(f"{field} is nested deeper than {MAX_RANK}")
