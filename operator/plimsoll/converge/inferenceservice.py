@@ -1,0 +1,151 @@
+"""One pass over an InferenceService."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pydantic import ValidationError
+
+from plimsoll import names
+from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
+from plimsoll.converge.act import carry_out
+from plimsoll.converge.ports import NameConflict, Refused, Unavailable, World
+from plimsoll.converge.troubles import fault
+from plimsoll.core import inferenceservice as core
+from plimsoll.core import route
+from plimsoll.core.conditions import Finding
+from plimsoll.core.jobs import controlled_by
+from plimsoll.core.ledger import digest
+from plimsoll.core.release.children import ledger_name
+from plimsoll.core.release.collect import ledger_text
+from plimsoll.core.release.observed import Observed
+from plimsoll.core.revision import load
+from plimsoll.facts import AnnotatePod, Create, Manifest, Plan, Ref, Sample
+
+#: How long to wait before trying what the user has to set right, in seconds.
+_RETRY_SECONDS = 60.0
+
+
+async def reconcile(world: World, ref: Ref) -> float | None:
+    """Bring one InferenceService forward. Returns in how many seconds to come back, None to wait for events.
+
+    Raises Conflict (plan again) and Unavailable (back off) as the ports do; the status says when it is the store.
+    """
+    owner, sample = _cached_owner(world, ref), None
+    if owner is not None:
+        plan, sample = await _plan(world, owner, None)
+        if _is_harmless(plan):
+            await carry_out(world, owner, plan)
+            return plan.requeue_after
+    # Whatever bears traffic, destroys or is remembered is decided on the owner as it is now, not as the cache has it.
+    owner = await world.cluster.get(ref)
+    if owner is None or owner["metadata"].get("deletionTimestamp"):
+        return None
+    plan, _ = await _plan(world, owner, sample)
+    return await _carry_out(world, owner, plan)
+
+
+def _cached_owner(world: World, ref: Ref) -> Manifest | None:
+    found = [one for one in world.cluster.cached(ref.api_version, ref.kind, ref.namespace) if one["metadata"]["name"] == ref.name]
+    return found[0] if found and not found[0]["metadata"].get("deletionTimestamp") else None
+
+
+def _is_harmless(plan: Plan) -> bool:
+    return plan.status is None and not plan.before and all(isinstance(action, AnnotatePod) for action in plan.after)
+
+
+async def _plan(world: World, owner: Manifest, sample: Sample | None) -> tuple[Plan, Sample | None]:
+    status = InferenceServiceStatus.model_validate(owner.get("status") or {})
+    try:
+        spec = InferenceServiceSpec.model_validate(owner.get("spec") or {})
+    except ValidationError as error:
+        return core.troubled(owner, status, Finding("Accepted", "False", "InvalidSpec", fault(error)), world.now()), None
+    observed = await _confirmed(world, _observe(world, owner, spec, status))
+    if sample is None and core.needs_sample(status):
+        sample = await world.metrics.sample(observed.namespace, _measured(observed))
+    return core.plan(replace(observed, sample=sample, now=world.now())), sample
+
+
+async def _carry_out(world: World, owner: Manifest, plan: Plan) -> float | None:
+    """Store and names that are taken become conditions; the rest is raised."""
+    try:
+        await _prepare(world, owner, plan)
+        await carry_out(world, owner, plan)
+    except NameConflict as error:
+        finding = Finding("Accepted", "False", "NameConflict", f"{error}.")
+    except Refused as error:
+        finding = Finding("Accepted", "False", "Refused", f"The API server does not allow it: {error}.")
+    except Unavailable as error:
+        if _needs_store(plan):
+            said = f"The artifact store does not answer: {error}. It is tried again."
+            await _tell(world, owner, Finding("StoreAvailable", "False", "StoreUnavailable", said))
+        raise
+    else:
+        return plan.requeue_after
+    await _tell(world, owner, finding)
+    return _RETRY_SECONDS
+
+
+async def _prepare(world: World, owner: Manifest, plan: Plan) -> None:
+    """Bucket and credentials, before the first pod that needs them. Raises Unavailable."""
+    if _needs_store(plan):
+        await world.store.ensure_namespace(owner["metadata"]["namespace"])
+
+
+def _needs_store(plan: Plan) -> bool:
+    return any(isinstance(action, Create) and action.manifest["kind"] == "Deployment" for action in plan.after)
+
+
+async def _tell(world: World, owner: Manifest, finding: Finding) -> None:
+    """Write a finding on the owner as it is now: part of the plan may be done already."""
+    live = await world.cluster.get(Ref.of(owner))
+    if live is not None:
+        status = InferenceServiceStatus.model_validate(live.get("status") or {})
+        await carry_out(world, live, core.troubled(live, status, finding, world.now()))
+
+
+# --- gather ---------------------------------------------------------------------------------------------------------
+
+
+def _observe(world: World, owner: Manifest, spec: InferenceServiceSpec, status: InferenceServiceStatus) -> Observed:
+    meta = owner["metadata"]
+    namespace, selector = meta["namespace"], {names.LABEL_INFERENCE_SERVICE: meta["name"]}
+
+    def own(api_version: str, kind: str) -> dict[str, Manifest]:
+        found = world.cluster.cached(api_version, kind, namespace, selector)
+        return {one["metadata"]["name"]: one for one in found if controlled_by(meta["uid"], one)}
+
+    records = own("apps/v1", "ControllerRevision")
+    return Observed(
+        owner=owner, spec=spec, status=status, settings=world.settings, now=world.now(),
+        versions=tuple(world.cluster.cached(names.API_VERSION, "ModelVersion", namespace)),
+        revisions=tuple(load(one) for one in records.values()), records=records,
+        deployments=own("apps/v1", "Deployment"), services=own("v1", "Service"),
+        budgets=own("policy/v1", "PodDisruptionBudget"), config_maps=own("v1", "ConfigMap"),
+        pods=tuple(world.cluster.cached("v1", "Pod", namespace, selector)),
+    )  # fmt: skip
+
+
+async def _confirmed(world: World, observed: Observed) -> Observed:
+    """Where cache and status contradict each other, ask the API server: the ledger, and the candidate's ModelVersion."""
+    status, name = observed.status, ledger_name(observed.name, observed.status.attempt)
+    text = ledger_text(observed)
+    if status.ledger is not None and (text is None or digest(text) != status.ledger):
+        live = await world.cluster.get(Ref("v1", "ConfigMap", observed.namespace, name))
+        if live is not None and controlled_by(observed.owner["metadata"]["uid"], live):
+            observed = replace(observed, config_maps={**observed.config_maps, name: live})
+    known = {one["metadata"]["name"] for one in observed.versions}
+    for reference in (status.stable, status.candidate):
+        version = f"{observed.spec.model.name}-v{reference.version}" if reference else ""
+        if version and version not in known:
+            live = await world.cluster.get(Ref(names.API_VERSION, "ModelVersion", observed.namespace, version))
+            observed = replace(observed, versions=(*observed.versions, live)) if live is not None else observed
+            known.add(version)
+    return observed
+
+
+def _measured(observed: Observed) -> tuple[Manifest, ...]:
+    """The ready pods of every revision that the route names, or that is to be compared."""
+    revisions = {arm.revision for arm in route.arms(observed.status)}
+    revisions |= {one.revision for one in (observed.status.stable, observed.status.candidate) if one is not None}
+    return tuple(pod for revision in sorted(revisions) for pod in observed.ready_pods(revision))

@@ -1,0 +1,121 @@
+"""The plan of one pass over an InferenceService: status first, everything else follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from plimsoll.api.common import seconds
+from plimsoll.api.inferenceservice import InferenceServiceStatus
+from plimsoll.core import route
+from plimsoll.core.conditions import Finding, conditions, unix
+from plimsoll.core.ledger import digest
+from plimsoll.core.release import children, report
+from plimsoll.core.release.choice import choose
+from plimsoll.core.release.collect import Collected, collect, ledger_text, shown
+from plimsoll.core.release.machine import DRAIN_SECONDS, decide
+from plimsoll.core.release.observed import Observed
+from plimsoll.core.release.turn import Status, Turn, changed
+from plimsoll.facts import Action, Manifest, Notice, Plan
+
+SOON_SECONDS = 0.2
+EPOCH_SECONDS = 0.25
+OUTAGE_SECONDS = 5.0
+_TROUBLES = {"Accepted", "StoreAvailable"}
+_AT_REST = {None, "Pending", "Idle", "RolledBack"}
+
+
+def plan(observed: Observed) -> Plan:
+    """What this pass wants of the world. Empty when the world is as the spec asks."""
+    collected = collect(observed)
+    turn = Turn(observed, choose(observed), collected.evidence)
+    status = decide(turn)
+    status = _with_ledger(observed, status, collected)
+    status = report.reported(turn, status)
+    after = children.actions(observed, status, turn.choice)
+    status = _acted(observed, status) if not after else _with_troubles(observed, status)
+    old, new = observed.status.to_manifest(), status.to_manifest()
+    before = _before(observed, collected)
+    moved = bool(after or before) or old != new
+    return Plan(
+        before=before,
+        status=new if old != new else None,
+        after=(*after, *_archived(observed, status, collected)),
+        notices=report.notices(observed.status, status),
+        requeue_after=_requeue(observed, status, collected, moved=moved),
+    )
+
+
+def needs_sample(status: InferenceServiceStatus) -> bool:
+    """Whether the pods have to be asked: while a candidate is measured, and until all of them follow the route."""
+    return status.followed_epoch < status.epoch or (status.candidate is not None and status.phase != "Preparing")
+
+
+def troubled(owner: Manifest, status: InferenceServiceStatus, finding: Finding, now: float) -> Plan:
+    """The status with one more finding beside the conditions that it has, and an Event when it is news."""
+    kept = [Finding(one.type, one.status, one.reason, one.message) for one in status.conditions if one.type != finding.type]
+    found = conditions(status.conditions, [*kept, finding], now=now, generation=owner["metadata"].get("generation"))
+    told = any((one.type, one.reason, one.message) == (finding.type, finding.reason, finding.message) for one in status.conditions)
+    if told:
+        return Plan()
+    notice = Notice("Warning", finding.reason, finding.message)
+    return Plan(status=changed(status, conditions=found).to_manifest(), notices=(notice,))
+
+
+# --- the parts of the plan ------------------------------------------------------------------------------------------
+
+
+def _with_ledger(observed: Observed, status: Status, collected: Collected) -> Status:
+    """The status cites the ledger that it rests on; a new attempt has none."""
+    if status.attempt != observed.status.attempt or not collected.evidence.windows and collected.text is None:
+        return status
+    text = collected.text or ledger_text(observed)
+    fields: Mapping[str, Any] = {"ledger": digest(text) if text else None, "windows": shown(collected.evidence.windows)}
+    return changed(status, **fields)
+
+
+def _before(observed: Observed, collected: Collected) -> tuple[Action, ...]:
+    return (children.ledger_action(observed, observed.status.attempt, collected.text),) if collected.text else ()
+
+
+def _archived(observed: Observed, status: Status, collected: Collected) -> tuple[Action, ...]:
+    """At the end of a release its ledger goes to the store; should this be lost, it goes there before it is deleted."""
+    ended = status.phase in _AT_REST and observed.status.phase not in _AT_REST
+    text = collected.text or ledger_text(observed)
+    return (children.archive(observed, observed.status.attempt, text),) if ended and text else ()
+
+
+def _acted(observed: Observed, status: Status) -> Status:
+    """A generation counts as acted on when nothing is left to be done for it."""
+    return changed(status, observed_generation=observed.generation)
+
+
+def _with_troubles(observed: Observed, status: Status) -> Status:
+    """What kept us from doing this stays in the conditions until it is done."""
+    troubles = [one for one in observed.status.conditions if one.type in _TROUBLES]
+    return changed(status, conditions=(*status.conditions, *troubles)) if troubles else status
+
+
+def _requeue(observed: Observed, status: Status, collected: Collected, *, moved: bool) -> float | None:
+    times = [SOON_SECONDS] if moved else []
+    times += [max(at - observed.now, SOON_SECONDS) for at in _deadlines(observed, status, collected)]
+    return round(min(times), 3) if times else None
+
+
+def _deadlines(observed: Observed, status: Status, collected: Collected) -> Iterator[float]:
+    """When something may have to be done that no event tells of, in Unix seconds."""
+    now = observed.now
+    if status.followed_epoch < status.epoch:
+        late = status.routed_at is not None and now - unix(status.routed_at) > 2 * route.LAG_SECONDS
+        yield now + (OUTAGE_SECONDS if late else EPOCH_SECONDS)
+    else:
+        yield from (unix(one.since) + DRAIN_SECONDS for one in status.retiring)
+    measured = status.candidate is not None and bool(status.weight)
+    if measured and status.step_since is not None and collected.next_at is not None:
+        yield collected.next_at
+    if measured and (renewal := route.renewal_due(observed)) is not None:
+        yield renewal
+    if status.candidate is not None and status.progress_at is not None:
+        due = unix(status.progress_at) + seconds(observed.spec.release.progress_deadline)
+        if due > now:
+            yield due

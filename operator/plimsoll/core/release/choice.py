@@ -1,0 +1,130 @@
+"""Which revision the spec asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from plimsoll.api.inferenceservice import InferenceServiceStatus, Quarantined
+from plimsoll.api.modelversion import ModelVersionSpec
+from plimsoll.core import revision as revisions
+from plimsoll.core.release.observed import Observed
+from plimsoll.core.revision import Revision
+from plimsoll.core.serving_pod import Serving
+from plimsoll.core.versions import of_model
+from plimsoll.facts import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The revision to serve, or why there is none; `passed_over` are newer revisions that are in quarantine."""
+
+    revision: Revision | None = None
+    reason: str = ""
+    message: str = ""
+    passed_over: tuple[str, ...] = ()
+
+
+def choose(observed: Observed) -> Choice:
+    """`auto`: the newest version that is Ready and not quarantined, never older than the stable one; a number: that version.
+
+    An older version is chosen for the user only when the stable one has been rejected since.
+    """
+    wanted = observed.spec.model.version
+    by_number = of_model(observed.versions, observed.spec.model.name)
+    if wanted != "auto":
+        return _pinned(observed, by_number.get(int(wanted)), int(wanted))
+    floor = _floor(observed.status, by_number)
+    ready = [number for number in sorted(by_number, reverse=True) if number >= floor and _phase(by_number[number]) == "Ready"]
+    passed_over: list[str] = []
+    for number in ready:
+        found = _revision(observed, by_number[number], number)
+        if not is_quarantined(observed.status, found.name, observed.spec.release.retry_token):
+            return Choice(found, passed_over=tuple(passed_over))
+        passed_over.append(found.name)
+    if ready:
+        return Choice(None, "Quarantined", "every approved version is quarantined: change retryToken to try again", tuple(passed_over))
+    return Choice(None, "ModelVersionNotFound", _nothing_ready(observed, by_number))
+
+
+def _pinned(observed: Observed, manifest: Manifest | None, number: int) -> Choice:
+    name = f"{observed.spec.model.name}-v{number}"
+    if manifest is None:
+        return Choice(None, "ModelVersionNotFound", f"spec.model.version: there is no ModelVersion {name}; make it or name another version")
+    phase = _phase(manifest)
+    if phase != "Ready":
+        return Choice(None, "ModelVersionNotReady", f"ModelVersion {name} is {phase or 'not verified yet'}; it must be Ready (approved)")
+    found = _revision(observed, manifest, number)
+    if is_quarantined(observed.status, found.name, observed.spec.release.retry_token):
+        message = f"revision {found.name} of version {number} was taken back; change release.retryToken to try it again"
+        return Choice(None, "Quarantined", message, (found.name,))
+    return Choice(found)
+
+
+def _floor(status: InferenceServiceStatus, by_number: Mapping[int, Manifest]) -> int:
+    if status.stable is None:
+        return 0
+    stable = int(status.stable.version)
+    return 0 if stable in by_number and _phase(by_number[stable]) in {"Rejected", "Invalid"} else stable
+
+
+def _phase(manifest: Manifest) -> str:
+    return str((manifest.get("status") or {}).get("phase") or "")
+
+
+def _nothing_ready(observed: Observed, by_number: Mapping[int, Manifest]) -> str:
+    model = observed.spec.model.name
+    if not by_number:
+        return f"model {model} has no version; train one (TrainingJob) or make a ModelVersion {model}-v1"
+    listed = ", ".join(f"v{number} {_phase(by_number[number]) or 'unverified'}" for number in sorted(by_number)[-5:])
+    return f"no version of model {model} is Ready to be served: {listed}"
+
+
+def _revision(observed: Observed, manifest: Manifest, number: int) -> Revision:
+    """The stored revision with these inputs, or one rendered now: only then are the images of the settings taken."""
+    serving = Serving(
+        observed.name, observed.namespace, str(number), ModelVersionSpec.model_validate(manifest["spec"]), observed.spec.runtime
+    )
+    found = revisions.find(observed.revisions, revisions.inputs_hash(serving))
+    if found is not None:
+        return found
+    following = 1 + max((one.number for one in observed.revisions), default=0)
+    return revisions.render(serving, observed.settings, _signature(manifest), following)
+
+
+def _signature(manifest: Manifest) -> Mapping[str, Any] | None:
+    found: Mapping[str, Any] | None = (manifest.get("status") or {}).get("signature") or manifest["spec"].get("signature")
+    return found
+
+
+def is_quarantined(status: InferenceServiceStatus, revision: str, token: str | None) -> bool:
+    """Whether the revision was taken back under this very retryToken."""
+    return any(one.revision == revision and one.retry_token == token for one in status.quarantine)
+
+
+def quarantined(status: InferenceServiceStatus, entry: Quarantined) -> tuple[Quarantined, ...]:
+    """The quarantine with `entry`, the newest first; at most ten."""
+    return (entry, *(one for one in status.quarantine if one.revision != entry.revision))[:10]
+
+
+def refuses_stable_inputs(candidate: Revision, stable: Revision) -> str | None:
+    """Why requests that the stable revision accepts would be refused by the candidate, in a sentence; None when they are accepted.
+
+    Names and types must be equal, each dimension equal or free (-1) in the candidate. Without both signatures nothing is known.
+    """
+    if not candidate.signature or not stable.signature:
+        return None
+    ours = {one["name"]: one for one in stable.signature["inputs"]}
+    theirs = {one["name"]: one for one in candidate.signature["inputs"]}
+    for name in sorted(ours.keys() | theirs.keys()):
+        if name not in theirs or name not in ours:
+            return f"input {name} is {'unknown to the candidate' if name in ours else 'new'}"
+        have, want = theirs[name], ours[name]
+        if have["datatype"] != want["datatype"] or not _accepts(have["shape"], want["shape"]):
+            return f"input {name}: {want['datatype']} {want['shape']} became {have['datatype']} {have['shape']}"
+    return None
+
+
+def _accepts(candidate: list[int], stable: list[int]) -> bool:
+    return len(candidate) == len(stable) and all(mine in (-1, theirs) for mine, theirs in zip(candidate, stable, strict=True))

@@ -1,0 +1,139 @@
+"""What one pass knows of an InferenceService and its children."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from plimsoll import names
+from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
+from plimsoll.core.revision import Revision
+from plimsoll.facts import Manifest, Sample, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The owner and its children as they were seen, by name. `now` is in Unix seconds.
+
+    `pods` are all pods of the service; `sample` is None when nobody asked them; `ledger` is the text of this attempt's ledger.
+    """
+
+    owner: Manifest
+    spec: InferenceServiceSpec
+    status: InferenceServiceStatus
+    settings: Settings
+    now: float
+    versions: tuple[Manifest, ...] = ()
+    revisions: tuple[Revision, ...] = ()
+    deployments: Mapping[str, Manifest] = field(default_factory=dict)
+    services: Mapping[str, Manifest] = field(default_factory=dict)
+    budgets: Mapping[str, Manifest] = field(default_factory=dict)
+    config_maps: Mapping[str, Manifest] = field(default_factory=dict)
+    records: Mapping[str, Manifest] = field(default_factory=dict)
+    pods: tuple[Manifest, ...] = ()
+    sample: Sample | None = None
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+        return str(self.owner["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        """The service's namespace."""
+        return str(self.owner["metadata"]["namespace"])
+
+    @property
+    def generation(self) -> int:
+        """The generation of the spec in hand."""
+        return int(self.owner["metadata"].get("generation", 0))
+
+    def revision(self, name: str | None) -> Revision | None:
+        """The stored revision of this name."""
+        return next((one for one in self.revisions if one.name == name), None)
+
+    def pods_of(self, revision: str | None) -> tuple[Manifest, ...]:
+        """The pods of a revision that are not on their way out."""
+        return tuple(pod for pod in self.pods if revision_of(pod) == revision and "deletionTimestamp" not in pod["metadata"])
+
+    def ready_pods(self, revision: str | None) -> tuple[Manifest, ...]:
+        """Those that are ready."""
+        return tuple(pod for pod in self.pods_of(revision) if is_ready(pod))
+
+    def ready(self, revision: str | None) -> int:
+        """How many are ready."""
+        return len(self.ready_pods(revision))
+
+
+def revision_of(pod: Manifest) -> str:
+    """The revision that a pod says it is of."""
+    return str((pod["metadata"].get("labels") or {}).get(names.LABEL_REVISION, ""))
+
+
+def is_ready(pod: Manifest) -> bool:
+    """Whether its condition Ready is True."""
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in _conditions(pod))
+
+
+def _conditions(manifest: Manifest) -> Sequence[Manifest]:
+    return (manifest.get("status") or {}).get("conditions") or ()
+
+
+# --- what is wrong with a revision ----------------------------------------------------------------------------------
+
+_IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+_CONFIG = {"CreateContainerConfigError", "CreateContainerError"}
+_RESTARTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a revision's pods do not come up. `fault` is true when the revision itself is to blame."""
+
+    reason: str
+    message: str
+    fault: bool = False
+
+
+def trouble(observed: Observed, revision: str) -> Trouble | None:
+    """The worst trouble of a revision's pods, or of its Deployment when it cannot make pods."""
+    found = [one for pod in observed.pods_of(revision) if (one := _pod_trouble(pod)) is not None]
+    deployment = observed.deployments.get(revision)
+    if deployment is not None:
+        found += [
+            Trouble("InsufficientCapacity", f"pods cannot be created: {one.get('message', '')}")
+            for one in _conditions(deployment)
+            if one["type"] == "ReplicaFailure" and one["status"] == "True"
+        ]
+    return max(found, key=lambda one: one.fault, default=None)
+
+
+def _pod_trouble(pod: Manifest) -> Trouble | None:
+    name, status = pod["metadata"]["name"], pod.get("status") or {}
+    for one in _conditions(pod):
+        if one["type"] == "PodScheduled" and one["status"] == "False" and one.get("reason") == "Unschedulable":
+            return Trouble("InsufficientCapacity", f"pod {name} cannot be scheduled: {one.get('message', '')}")
+    for one in status.get("initContainerStatuses") or ():
+        if (found := _container_trouble(name, one, own=False)) is not None:
+            return found
+    for one in status.get("containerStatuses") or ():
+        if (found := _container_trouble(name, one, own=True)) is not None:
+            return found
+    return None
+
+
+def _container_trouble(pod: str, container: Manifest, *, own: bool) -> Trouble | None:
+    """A server that crashes is the revision's fault; a fetch that fails may be the store's."""
+    waiting = (container.get("state") or {}).get("waiting") or {}
+    reason, said = waiting.get("reason", ""), waiting.get("message", "")
+    if reason in _IMAGE:
+        return Trouble("ImageUnavailable", f"pod {pod}: image {container.get('image', '')}: {reason} {said}".rstrip())
+    if reason in _CONFIG:
+        return Trouble("ConfigurationMissing", f"pod {pod}: {reason}: {said}")
+    restarts = container.get("restartCount", 0)
+    if reason == "CrashLoopBackOff" or (restarts >= _RESTARTS and not container.get("ready")):
+        last = ((container.get("lastState") or {}).get("terminated") or {}).get("reason", "Error")
+        if own:
+            return Trouble("CrashLoop", f"pod {pod} crashes: {restarts} restarts, last {last}", fault=True)
+        return Trouble("ArtifactUnavailable", f"pod {pod} cannot fetch the model: {restarts} tries, last {last}")
+    return None

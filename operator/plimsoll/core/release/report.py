@@ -1,0 +1,147 @@
+"""What the status says to people: one sentence, the conditions, and the news of a transition."""
+
+from __future__ import annotations
+
+from plimsoll.core.conditions import Finding, conditions, shortened
+from plimsoll.core.release import turn as moves
+from plimsoll.core.release.observed import trouble
+from plimsoll.core.release.turn import Status, Turn
+from plimsoll.facts import Notice
+
+_WARNINGS = {"Held", "RollingBack", "RolledBack"}
+
+
+def reported(turn: Turn, status: Status) -> Status:
+    """The status with url, pods, message and conditions."""
+    observed = turn.observed
+    ready = observed.ready(status.stable.revision) if status.stable else None
+    findings = [one for one in (_ready(turn, status), _promoted(turn, status), _progressing(turn, status)) if one is not None]
+    return moves.changed(
+        status,
+        url=f"http://{observed.name}.{observed.namespace}.svc" if status.attempt else None,
+        replicas=None if ready is None else f"{ready}/{observed.spec.runtime.replicas}",
+        message=shortened(message(turn, status), 1024),
+        conditions=conditions(status.conditions, findings, now=turn.now, generation=observed.generation),
+    )
+
+
+def notices(before: Status, after: Status) -> tuple[Notice, ...]:
+    """One Event for each transition: of the phase, the reason of a hold, the step or its share."""
+    here, there = ((one.phase, one.held_reason, one.step, one.attempt, one.weight) for one in (before, after))
+    if here == there or after.phase is None:
+        return ()
+    kind = "Warning" if after.phase in _WARNINGS else "Normal"
+    return (Notice(kind, after.held_reason or after.phase, shortened(after.message or "", 1024)),)
+
+
+# --- the sentence ---------------------------------------------------------------------------------------------------
+
+
+def message(turn: Turn, status: Status) -> str:
+    """What is going on."""
+    stable = f"v{status.stable.version}" if status.stable else "nothing"
+    candidate = f"v{status.candidate.version}" if status.candidate else ""
+    match status.phase:
+        case "Pending":
+            return turn.choice.message or "waiting for a version"
+        case "Idle":
+            return f"{stable} serves" + (f"; {turn.choice.message}" if turn.choice.message else "")
+        case "RolledBack":
+            return f"{stable} serves; {_taken_back(status)}"
+        case "Preparing":
+            return f"candidate {candidate}: recording the revision"
+        case "Warming":
+            return f"candidate {candidate} is starting; {stable} serves"
+        case "Analyzing":
+            return _analyzing(turn, status)
+        case "Promoting":
+            what = "becoming primary" if status.primary == _name(status) else "scaling up to take over"
+            return f"candidate {candidate} is {what}"
+        case "Probation":
+            return f"{candidate} serves {status.weight} %, {stable} stays warm; {_evidence(turn, status)}{_queued(turn, status)}"
+        case "RollingBack":
+            return f"taking {candidate} back: {status.reason or ''}"
+    return f"{_held(status)} ({status.held_phase} of {candidate} at {status.weight or 0} %)"
+
+
+def _held(status: Status) -> str:
+    return f"held, {status.held_reason}: {status.reason or ''}"
+
+
+def _taken_back(status: Status) -> str:
+    newest = status.history[0] if status.history else None
+    took = f" in {status.rollback_seconds:g} s" if status.rollback_seconds is not None else ""
+    return f"v{newest.version} was taken back{took}: {newest.reason}" if newest else "the last release was taken back"
+
+
+def _analyzing(turn: Turn, status: Status) -> str:
+    number = moves.step_number(turn.observed, status)
+    if not number:
+        return f"candidate {_name(status)} at {status.weight} %"
+    step = moves.steps(turn.observed)[number - 1]
+    head = f"candidate v{status.candidate.version if status.candidate else ''} at {status.weight} %, step {status.step}"
+    if status.weight != step.weight:
+        return f"{head}: waiting for pods to carry {step.weight} %"
+    if status.step_since is None:
+        return f"{head}: waiting until every pod reports epoch {status.epoch}"
+    seen = sum(one.candidate.requests for one in turn.evidence.windows if (one.step, one.weight) == (number, status.weight))
+    return f"{head}: {seen} of {step.min_requests} requests, {_evidence(turn, status)}"
+
+
+def _evidence(turn: Turn, status: Status) -> str:
+    if turn.evidence.outage is not None:
+        return f"no evidence ({turn.evidence.outage}), holding"
+    return status.verdict.reason if status.verdict else "waiting for evidence"
+
+
+def _queued(turn: Turn, status: Status) -> str:
+    wanted = turn.choice.revision
+    waits = wanted is not None and wanted.name != _name(status)
+    return f"; v{wanted.version} waits for the end of the probation" if wanted is not None and waits else ""
+
+
+def _name(status: Status) -> str:
+    return status.candidate.revision if status.candidate else ""
+
+
+# --- conditions -----------------------------------------------------------------------------------------------------
+
+
+def _ready(turn: Turn, status: Status) -> Finding:
+    """Of what receives public requests. Never True while it crashes."""
+    observed = turn.observed
+    serving = status.primary or (status.stable.revision if status.stable else None)
+    if serving is None:
+        return Finding("Ready", "False", turn.choice.reason or "NothingServing", message(turn, status))
+    ready, wanted = observed.ready(serving), observed.spec.runtime.replicas
+    found = trouble(observed, serving)
+    if found is not None and found.fault:
+        return Finding("Ready", "False", found.reason, found.message)
+    if ready == 0:
+        return Finding("Ready", "False", "NoPodReady", f"none of {wanted} pods of {serving} is ready")
+    return Finding("Ready", "True", "Serving", f"{ready} of {wanted} pods of {serving} are ready")
+
+
+def _promoted(turn: Turn, status: Status) -> Finding | None:
+    """Whether what the spec asks for is what serves."""
+    if status.attempt == 0:
+        return None
+    if status.phase in {"RolledBack", "RollingBack"}:
+        return Finding("Promoted", "False", "RolledBack", _taken_back(status))
+    if status.candidate is not None:
+        return Finding("Promoted", "False", "Releasing", f"version {status.candidate.version} is being released")
+    if turn.choice.revision is None and turn.choice.reason:
+        return Finding("Promoted", "False", turn.choice.reason, turn.choice.message)
+    version = status.stable.version if status.stable else ""
+    return Finding("Promoted", "True", "Promoted", f"version {version} takes all requests")
+
+
+def _progressing(turn: Turn, status: Status) -> Finding | None:
+    """Only during a release; False says why it does not go on, and since when."""
+    if status.candidate is None or status.phase is None:
+        return None
+    if status.phase == "Held":
+        return Finding("Progressing", "False", status.held_reason or "Held", status.reason or "")
+    if turn.evidence.outage is not None:
+        return Finding("Progressing", "False", "EvidenceUnavailable", turn.evidence.outage)
+    return Finding("Progressing", "True", status.phase, message(turn, status))

@@ -1,0 +1,216 @@
+"""What the phases decide from, and the moves that they can make. Every move returns a new status and touches nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from plimsoll.api.common import seconds
+from plimsoll.api.inferenceservice import InferenceServiceStatus, Phase, Quarantined, ReleaseRecord, Retiring, RevisionRef, Step
+from plimsoll.core import route
+from plimsoll.core.conditions import precise, shortened, timestamp, unix
+from plimsoll.core.release.choice import Choice, quarantined
+from plimsoll.core.release.observed import Observed
+from plimsoll.core.revision import Revision
+from plimsoll.facts import Verdict, Window
+
+Status = InferenceServiceStatus
+Outcome = Literal["Promoted", "RolledBack", "Superseded", "Aborted"]
+_REASON_LIMIT = 1024
+_KEPT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the pods said in this pass.
+
+    `fresh` is true when a window was added or one was found that no status has judged; `verdict` is then set. `followed` is
+    whether every ready pod reported the epoch in force. `outage` names why the latest window cannot count.
+    """
+
+    windows: tuple[Window, ...] = ()
+    verdict: Verdict | None = None
+    fresh: bool = False
+    followed: bool = False
+    outage: str | None = None
+    seen_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One pass: the world, the revision to serve, the evidence."""
+
+    observed: Observed
+    choice: Choice
+    evidence: Evidence
+
+    @property
+    def now(self) -> float:
+        """Unix seconds."""
+        return self.observed.now
+
+
+def changed(status: Status, **fields: Any) -> Status:
+    """A copy with these fields, checked."""
+    return Status.model_validate(status.model_dump() | fields)
+
+
+def enter(turn: Turn, status: Status, phase: Phase, **fields: Any) -> Status:
+    """Go to a phase; that is progress."""
+    at = timestamp(turn.now)
+    clear = {"held_phase": None, "held_reason": None, "reason": None}
+    return changed(status, **({"phase": phase, "phase_since": at, "progress_at": at} | clear | fields))
+
+
+def shift(turn: Turn, status: Status, *, primary: str, weight: int) -> Status:
+    """Give the candidate this share under this primary. The epoch rises; the share counts as in force once the pods report it."""
+    if (status.primary, status.weight or 0) == (primary, weight):
+        return status
+    return changed(
+        status, primary=primary, weight=weight, epoch=next_epoch(turn.observed), routed_at=precise(turn.now), step_since=None
+    )
+
+
+def next_epoch(observed: Observed) -> int:
+    """Above every epoch that was ever written, also when the status was lost."""
+    written = route.read(observed.config_maps.get(route.name(observed.name)))
+    return 1 + max(observed.status.epoch, written["epoch"] if written else 0)
+
+
+def begin(turn: Turn, status: Status, revision: Revision) -> Status:
+    """A new attempt at weight 0."""
+    status = retire_candidate(turn, status)
+    reference = ref(revision)
+    at = timestamp(turn.now)
+    return enter(
+        turn, status, "Preparing", candidate=reference, attempt=status.attempt + 1, weight=0, step=None, step_since=None,
+        verdict=None, started_at=at, ledger=None, windows=(), rollback_seconds=None,
+        retiring=tuple(one for one in status.retiring if one.revision != revision.name),
+    )  # fmt: skip
+
+
+def ref(revision: Revision) -> RevisionRef:
+    """How the status names a revision."""
+    return RevisionRef(revision=revision.name, version=revision.version, digest=revision.digest)
+
+
+def hold(turn: Turn, status: Status, reason: str, message: str) -> Status:
+    """Stay as it is, share and all, until what holds is gone."""
+    if (status.phase, status.held_reason, status.reason) == ("Held", reason, _cut(message)):
+        return status
+    since = status.phase_since if status.phase == "Held" else timestamp(turn.now)
+    phase = status.held_phase if status.phase == "Held" else status.phase
+    return changed(status, phase="Held", phase_since=since, held_phase=phase, held_reason=reason, reason=_cut(message))
+
+
+def go_on(turn: Turn, status: Status) -> Status:
+    """End a hold where it began."""
+    return enter(turn, status, status.held_phase or "Preparing")
+
+
+def roll_back(turn: Turn, status: Status, outcome: Outcome, reason: str) -> Status:
+    """Take the candidate back at once, waiting for nobody. All but a superseded revision goes into quarantine."""
+    assert status.candidate is not None
+    status = recorded(turn, status, outcome, reason)
+    if outcome != "Superseded":
+        status = _with_quarantine(turn, status, reason)
+    if status.stable is not None:
+        status = shift(turn, status, primary=status.stable.revision, weight=0)
+    return enter(turn, status, "RollingBack", step=None, reason=_cut(reason))
+
+
+def _with_quarantine(turn: Turn, status: Status, reason: str) -> Status:
+    assert status.candidate is not None
+    entry = Quarantined(
+        revision=status.candidate.revision, version=status.candidate.version, at=timestamp(turn.now), reason=_cut(reason),
+        retry_token=turn.observed.spec.release.retry_token,
+    )  # fmt: skip
+    return changed(status, quarantine=quarantined(status, entry))
+
+
+def retire_candidate(turn: Turn, status: Status) -> Status:
+    """The candidate keeps its pods until the last connections to it have ended."""
+    return status if status.candidate is None else changed(_retired(turn, status, status.candidate), candidate=None)
+
+
+def succeed(turn: Turn, status: Status) -> Status:
+    """The candidate becomes the stable revision; the old one keeps its pods for a while."""
+    assert status.candidate is not None
+    new, old = status.candidate, status.stable
+    status = changed(status, stable=new, candidate=None)
+    if old is not None:
+        status = _retired(turn, status, old)
+    was_shared = old is not None and (status.weight or 0) < 100
+    if was_shared:
+        status = changed(status, epoch=next_epoch(turn.observed), routed_at=precise(turn.now))
+    return enter(turn, changed(status, weight=0, primary=new.revision), "Idle", step=None, step_since=None)
+
+
+def _retired(turn: Turn, status: Status, reference: RevisionRef) -> Status:
+    entry = Retiring(revision=reference.revision, version=reference.version, since=precise(turn.now))
+    others = tuple(one for one in status.retiring if one.revision != reference.revision)
+    return changed(status, retiring=(entry, *others)[:8])
+
+
+def recorded(turn: Turn, status: Status, outcome: Outcome, reason: str) -> Status:
+    """The history with this attempt, the newest first."""
+    assert status.candidate is not None
+    entry = ReleaseRecord(
+        attempt=status.attempt, revision=status.candidate.revision, version=status.candidate.version, outcome=outcome,
+        reason=_cut(reason), started_at=status.started_at or timestamp(turn.now), finished_at=timestamp(turn.now),
+    )  # fmt: skip
+    return changed(status, history=(entry, *status.history)[:_KEPT])
+
+
+def _cut(text: str) -> str:
+    return shortened(text, _REASON_LIMIT)
+
+
+# --- steps and capacity ---------------------------------------------------------------------------------------------
+
+
+def steps(observed: Observed) -> Sequence[Step]:
+    """The steps of the release; none for Recreate."""
+    release = observed.spec.release
+    return release.steps if release.strategy == "Canary" else ()
+
+
+def step_number(observed: Observed, status: Status) -> int:
+    """The step that the release is on or goes to, from 1, within the steps that the spec has now; 0 before the first."""
+    written = int(status.step.partition("/")[0]) if status.step else 0
+    return min(written, len(steps(observed)))
+
+
+def step_text(observed: Observed, number: int) -> str:
+    """`1/3`."""
+    return f"{number}/{len(steps(observed))}"
+
+
+def share(replicas: int, weight: int) -> int:
+    """Pods that `weight` percent need: 4 replicas at 10 % need 1, at 50 % 2, at 51 % 3."""
+    return max(1, math.ceil(replicas * weight / 100))
+
+
+def peak(observed: Observed, status: Status) -> int:
+    """What the stable revision has or should have at the moment: as much as a new primary must bring."""
+    if status.stable is None:
+        return 1
+    deployment = observed.deployments.get(status.stable.revision) or {}
+    have = int((deployment.get("spec") or {}).get("replicas", 0))
+    return max(have, observed.ready(status.stable.revision), observed.spec.runtime.replicas)
+
+
+def stable_is_down(observed: Observed, status: Status) -> bool:
+    """Whether nothing serves that a release could be compared with."""
+    if status.stable is None:
+        return True
+    deployment = observed.deployments.get(status.stable.revision) or {}
+    return observed.ready(status.stable.revision) == 0 and not (deployment.get("status") or {}).get("readyReplicas")
+
+
+def overdue(turn: Turn, status: Status) -> bool:
+    """Whether the release made no progress for longer than the spec allows."""
+    deadline = seconds(turn.observed.spec.release.progress_deadline)
+    return status.progress_at is not None and turn.now - unix(status.progress_at) >= deadline

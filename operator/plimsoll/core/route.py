@@ -1,0 +1,196 @@
+"""The route document: who answers which share. It is a function of the status, so each epoch has one meaning."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from plimsoll import names
+from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
+from plimsoll.core.conditions import precise, timestamp, unix
+from plimsoll.core.release.observed import Observed, is_ready, revision_of
+from plimsoll.facts import AnnotatePod, Delete, Manifest, Ref, Sample
+
+MAX_BLIND_SECONDS = 900
+VALID_SECONDS = 600
+RENEW_SECONDS = 300
+NUDGE_SECONDS = 2.0
+LAG_SECONDS = 30.0
+_LEAST_TIMEOUT = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One revision in the document; weight 0 names a revision that must forward what still reaches it."""
+
+    revision: str
+    version: str
+    weight: int
+
+
+def arms(status: InferenceServiceStatus) -> tuple[Arm, ...]:
+    """The arms that the status asks for, the primary first; none before there is a primary."""
+    if status.primary is None:
+        return ()
+    stable, candidate, weight = status.stable, status.candidate, status.weight or 0
+    found: list[Arm] = []
+    if stable is not None:
+        found.append(Arm(stable.revision, stable.version, 100 - weight))
+    if candidate is not None and (weight > 0 or status.phase == "RollingBack"):
+        found.append(Arm(candidate.revision, candidate.version, weight))
+    known = {arm.revision for arm in found}
+    found += [Arm(one.revision, one.version, 0) for one in status.retiring if one.revision not in known]
+    return tuple(sorted(found, key=lambda arm: arm.revision != status.primary))
+
+
+def name(service: str) -> str:
+    """The ConfigMap's name."""
+    return f"{service}-route"
+
+
+def document(observed: Observed, status: InferenceServiceStatus) -> dict[str, Any]:
+    """`route.json` for the status, as docs/contracts.md has it; two arms are valid for ten minutes."""
+    named = arms(status)
+    shared = sum(arm.weight > 0 for arm in named) > 1
+    return {
+        "formatVersion": 1,
+        "epoch": status.epoch,
+        "primary": status.primary,
+        "arms": [_arm(arm, observed.namespace) for arm in named],
+        "sticky": _sticky(observed.spec),
+        "delegateTimeoutSeconds": delegate_timeout(observed.sample, status.stable.revision if status.stable else ""),
+        "validUntil": timestamp(observed.now + VALID_SECONDS) if shared else None,
+        "maxBlindSeconds": MAX_BLIND_SECONDS,
+    }
+
+
+def _arm(arm: Arm, namespace: str) -> dict[str, Any]:
+    address = f"{arm.revision}.{namespace}.svc:{names.PORT_DIRECT}"
+    return {"revision": arm.revision, "version": arm.version, "weight": arm.weight, "mode": "Serve", "address": address}
+
+
+def _sticky(spec: InferenceServiceSpec) -> dict[str, str] | None:
+    return {"header": spec.traffic.sticky_header} if spec.traffic.sticky_header else None
+
+
+def config_map(observed: Observed, content: Mapping[str, Any]) -> dict[str, Any]:
+    """The ConfigMap that every pod of the service mounts."""
+    labels = names.labels("route", model=observed.spec.model.name, inferenceservice=observed.name)
+    meta = {"name": name(observed.name), "namespace": observed.namespace, "labels": labels}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {names.ROUTE_KEY: json.dumps(content, sort_keys=True)}}
+
+
+def read(manifest: Manifest | None) -> dict[str, Any] | None:
+    """The document in a ConfigMap; None when there is none or somebody broke it."""
+    try:
+        content = json.loads((manifest or {})["data"][names.ROUTE_KEY])
+        return content if isinstance(content, dict) and isinstance(content["epoch"], int) else None
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def wanted(observed: Observed, status: InferenceServiceStatus) -> dict[str, Any] | None:
+    """The document to write now, or None when the one in the cluster does.
+
+    A higher epoch in the cluster means that our status is old: it is never written over.
+    """
+    if status.primary is None:
+        return None
+    have, want = read(observed.config_maps.get(name(observed.name))), document(observed, status)
+    if have is None or have["epoch"] < status.epoch:
+        return want
+    if have["epoch"] > status.epoch:
+        return None
+    return None if _meaning(have) == _meaning(want) and not _needs_renewal(have, observed.now) else want
+
+
+def _meaning(content: Mapping[str, Any]) -> tuple[object, ...]:
+    weights = {(arm.get("revision"), arm.get("weight"), arm.get("address")) for arm in content.get("arms") or () if arm.get("weight")}
+    return content.get("primary"), weights, json.dumps(content.get("sticky")), content.get("validUntil") is None
+
+
+def _needs_renewal(content: Mapping[str, Any], now: float) -> bool:
+    return content["validUntil"] is not None and unix(content["validUntil"]) - now <= RENEW_SECONDS
+
+
+def renewal_due(observed: Observed) -> float | None:
+    """When the document has to be renewed, in Unix seconds."""
+    have = read(observed.config_maps.get(name(observed.name)))
+    return unix(have["validUntil"]) - RENEW_SECONDS if have and have.get("validUntil") else None
+
+
+def delegate_timeout(sample: Sample | None, stable: str) -> float:
+    """Twice the stable p99 in seconds, at least 1: p99 is the lowest bucket edge that 99 of 100 requests stayed under."""
+    counts = [pod.latency for pod in (sample.pods if sample else ()) if pod.revision == stable and pod.latency]
+    total = [sum(column) for column in zip(*counts, strict=True)]
+    if not total or total[-1] == 0:
+        return _LEAST_TIMEOUT
+    under = [edge for edge, count in zip(names.LATENCY_EDGES, total, strict=False) if count >= 0.99 * total[-1]]
+    return max(_LEAST_TIMEOUT, 2 * (under[0] if under else names.LATENCY_EDGES[-1]))
+
+
+# --- whether the pods follow ----------------------------------------------------------------------------------------
+
+
+def _epochs(observed: Observed) -> dict[str, int]:
+    """The epoch that each pod reported; -1 when it has no document. A pod that did not answer is not in it."""
+    return {pod.pod: -1 if pod.epoch is None else pod.epoch for pod in (observed.sample.pods if observed.sample else ())}
+
+
+def _named_pods(observed: Observed, status: InferenceServiceStatus) -> tuple[Manifest, ...]:
+    return tuple(pod for arm in arms(status) for pod in observed.pods_of(arm.revision))
+
+
+def followed(observed: Observed, status: InferenceServiceStatus) -> bool:
+    """Whether every ready pod of every arm reported the status's epoch, and the primary has one. Silence is not following."""
+    epochs = _epochs(observed)
+    pods = [pod for pod in _named_pods(observed, status) if is_ready(pod)]
+    return any(revision_of(pod) == status.primary for pod in pods) and all(
+        epochs.get(pod["metadata"]["name"], -1) >= status.epoch for pod in pods
+    )
+
+
+def nudges(observed: Observed, status: InferenceServiceStatus) -> tuple[AnnotatePod, ...]:
+    """Annotations that make kubelet refresh the document in pods that lag, each again after two seconds."""
+    epochs = _epochs(observed)
+    found = []
+    for pod in _named_pods(observed, status):
+        meta = pod["metadata"]
+        told, at = _nudged(meta.get("annotations") or {})
+        lags = epochs.get(meta["name"], status.epoch) < status.epoch
+        if told < status.epoch or (lags and observed.now - at >= NUDGE_SECONDS):
+            value = f"{status.epoch}@{precise(observed.now)}"
+            found.append(AnnotatePod(observed.namespace, meta["name"], names.ANNOTATION_ROUTE_EPOCH, value))
+    return tuple(found)
+
+
+def _nudged(annotations: Mapping[str, str]) -> tuple[int, float]:
+    epoch, _, at = annotations.get(names.ANNOTATION_ROUTE_EPOCH, "").partition("@")
+    try:
+        return int(epoch), unix(at)
+    except ValueError:
+        return -1, 0.0
+
+
+def laggards(observed: Observed, status: InferenceServiceStatus) -> tuple[Delete, ...]:
+    """Pods that answer but have reported an older epoch for 30 s; one of a revision at a time, none while another is not ready."""
+    if status.routed_at is None or observed.now - unix(status.routed_at) < LAG_SECONDS:
+        return ()
+    epochs, found = _epochs(observed), []
+    for arm in arms(status):
+        pods = observed.pods_of(arm.revision)
+        late = [
+            pod for pod in pods
+            if epochs.get(pod["metadata"]["name"], status.epoch) < status.epoch and _age(pod, observed.now) >= LAG_SECONDS
+        ]  # fmt: skip
+        if late and all(is_ready(pod) for pod in pods):
+            meta = late[0]["metadata"]
+            found.append(Delete(Ref("v1", "Pod", observed.namespace, meta["name"]), meta["uid"]))
+    return tuple(found)
+
+
+def _age(pod: Manifest, now: float) -> float:
+    created = pod["metadata"].get("creationTimestamp")
+    return now - unix(created) if created else 0.0
