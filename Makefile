@@ -71,8 +71,9 @@ $(VENV)/.complete: requirements/dev.txt
 	@touch $@
 
 .PHONY: generate
-generate: venv ## CRDs and the API reference from operator/plimsoll/api
+generate: venv ## CRDs, API reference and plain manifests, from the models and the chart
 	$(PY) -m plimsoll.crdgen
+	$(PY) -m config.render
 
 .PHONY: format
 format: venv ## Format the code

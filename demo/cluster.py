@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
 import shutil
@@ -87,8 +86,6 @@ def _devcluster() -> Kubernetes:
     for verb in (["up"], ["images"]):
         if subprocess.run([sys.executable, str(ROOT / "devcluster"), *verb], check=False).returncode:
             raise Stop(f"devcluster {verb[0]} did not finish: its last lines above say why")
-    told = subprocess.run(
-        [sys.executable, str(ROOT / "devcluster"), "env", "--json"], capture_output=True, text=True, check=True
-    )
-    answer = json.loads(told.stdout)
-    return Kubernetes(pathlib.Path(answer["kubeconfig"]), None, answer["path"])
+    told = subprocess.run([sys.executable, str(ROOT / "devcluster"), "env"], capture_output=True, text=True, check=True)
+    exports = dict(line.removeprefix("export ").split("=", 1) for line in told.stdout.splitlines())
+    return Kubernetes(pathlib.Path(exports["KUBECONFIG"]), None, exports["PATH"].split(":")[0])
