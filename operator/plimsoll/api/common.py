@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from plimsoll.api.cel import CREDENTIALS, NAME_PATTERN, Rule, amount, cel_quantity, checked, matching
+from plimsoll.api.cel import NAME_PATTERN, Rule, amount, cel_quantity, checked, matching
 
 
 class Part(BaseModel):
@@ -51,7 +51,7 @@ Image = Annotated[
 _S3_FILE = Rule(
     r"self.matches(r'^s3://[a-z0-9][-.a-z0-9]*[a-z0-9]/[^\s]+$')", "must be a file in an S3 bucket: s3://bucket/key"
 )
-S3Uri = Annotated[str, Field(min_length=1, max_length=1024, json_schema_extra=checked(_S3_FILE, CREDENTIALS))]
+S3Uri = Annotated[str, Field(min_length=1, max_length=1024, json_schema_extra=checked(_S3_FILE))]
 Text = Annotated[str, Field(max_length=1024)]
 Short = Annotated[str, Field(min_length=1, max_length=253)]
 Token = Annotated[str, Field(min_length=1, max_length=64)]
