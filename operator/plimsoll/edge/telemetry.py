@@ -1,0 +1,34 @@
+"""The operator's own metrics: one registry, named here and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import (
+    GC_COLLECTOR,
+    PLATFORM_COLLECTOR,
+    PROCESS_COLLECTOR,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+)
+
+REGISTRY: Final = CollectorRegistry()
+for _collector in (GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR):
+    REGISTRY.register(_collector)
+
+RECONCILES: Final = Counter(
+    "plimsoll_reconcile_total", "Passes by kind and by how they ended.", ("kind", "result"), registry=REGISTRY
+)
+RECONCILE_SECONDS: Final = Histogram(
+    "plimsoll_reconcile_duration_seconds", "Duration of one pass.", ("kind",), registry=REGISTRY
+)
+QUEUE_DEPTH: Final = Gauge("plimsoll_queue_depth", "Objects that wait for a pass now.", registry=REGISTRY)
+API_REQUESTS: Final = Counter(
+    "plimsoll_api_requests_total", "Requests to the API server.", ("verb", "resource", "code"), registry=REGISTRY
+)
+LEADER: Final = Gauge("plimsoll_leader", "1 while this instance holds the Lease.", registry=REGISTRY)
+CACHED_OBJECTS: Final = Gauge("plimsoll_cached_objects", "Objects in the watch cache.", ("kind",), registry=REGISTRY)
+#: Counted when a release ends; `outcome` is Promoted, RolledBack or Aborted.
+RELEASES: Final = Counter("plimsoll_release_total", "Ended releases.", ("namespace", "outcome"), registry=REGISTRY)

@@ -1,0 +1,123 @@
+"""Settings of the operator from its environment. Every error names the variable and the remedy."""
+
+from __future__ import annotations
+
+import re
+import socket
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from plimsoll.edge.store import StoreSettings
+from plimsoll.facts import Settings
+
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
+_NAME: Final = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+
+Environment = Mapping[str, str]
+
+
+class SettingsError(Exception):
+    """A variable that is missing or wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """Everything that the install decides. `identity` names this instance in the Lease."""
+
+    facts: Settings
+    store: StoreSettings
+    identity: str
+    lease_name: str
+    log_level: str
+    workers: int
+    http_port: int
+
+
+def load(env: Environment) -> Install:
+    """The settings. Raises SettingsError."""
+    facts = Settings(
+        namespace=_name(env, "PLIMSOLL_NAMESPACE", "plimsoll-system"),
+        namespaces=_namespaces(env),
+        serving_image=env.get("PLIMSOLL_SERVING_IMAGE") or Settings().serving_image,
+        training_image=env.get("PLIMSOLL_TRAINING_IMAGE") or Settings().training_image,
+        image_pull_policy=_choice(env, "PLIMSOLL_IMAGE_PULL_POLICY", PULL_POLICIES, "IfNotPresent"),
+        cluster_domain=env.get("PLIMSOLL_CLUSTER_DOMAIN") or "cluster.local",
+    )
+    return Install(
+        facts=facts,
+        store=_store(env),
+        # Two processes outside a pod must never be taken for one.
+        identity=env.get("PLIMSOLL_POD") or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
+        lease_name=_name(env, "PLIMSOLL_LEASE_NAME", "plimsoll-operator"),
+        log_level=_choice(env, "PLIMSOLL_LOG_LEVEL", LOG_LEVELS, "info"),
+        workers=_number(env, "PLIMSOLL_WORKERS", 8, (1, 64)),
+        http_port=_number(env, "PLIMSOLL_HTTP_PORT", 8085, (1, 65535)),
+    )
+
+
+def _store(env: Environment) -> StoreSettings:
+    endpoint = _url(env, "PLIMSOLL_STORE_ENDPOINT", None)
+    return StoreSettings(
+        endpoint=endpoint,
+        public_endpoint=_url(env, "PLIMSOLL_STORE_PUBLIC_ENDPOINT", endpoint),
+        admin_endpoint=_url(env, "PLIMSOLL_STORE_ADMIN_ENDPOINT", endpoint),
+        region=env.get("PLIMSOLL_STORE_REGION") or "us-east-1",
+        access_key_id=_required(env, "PLIMSOLL_STORE_ACCESS_KEY_ID", "the store's key id"),
+        secret_access_key=_required(env, "PLIMSOLL_STORE_SECRET_ACCESS_KEY", "the store's secret key"),
+        managed=_choice(env, "PLIMSOLL_STORE_MODE", ("managed", "external"), "managed") == "managed",
+    )
+
+
+def _required(env: Environment, variable: str, what: str) -> str:
+    value = env.get(variable)
+    if not value:
+        raise SettingsError(f"{variable} is not set: give {what}")
+    return value
+
+
+def _url(env: Environment, variable: str, default: str | None) -> str:
+    value = env.get(variable) or default
+    if value is None:
+        raise SettingsError(f"{variable} is not set: give the store's URL, for example http://plimsoll-store:7070")
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise SettingsError(
+            f"{variable} must be an http or https URL without credentials, for example https://s3.example.org"
+        )
+    return value.rstrip("/")
+
+
+def _namespaces(env: Environment) -> tuple[str, ...]:
+    listed = [part.strip() for part in env.get("PLIMSOLL_NAMESPACES", "").split(",")]
+    namespaces = tuple(dict.fromkeys(part for part in listed if part))
+    for namespace in namespaces:
+        if not _NAME.match(namespace):
+            raise SettingsError(
+                f"PLIMSOLL_NAMESPACES: {namespace!r} is not a namespace's name; give names separated by commas"
+            )
+    return namespaces
+
+
+def _name(env: Environment, variable: str, default: str) -> str:
+    value = env.get(variable) or default
+    if not _NAME.match(value):
+        raise SettingsError(f"{variable} is {value!r}: give a name of lower-case letters, digits and -")
+    return value
+
+
+def _choice(env: Environment, variable: str, choices: tuple[str, ...], default: str) -> str:
+    value = env.get(variable) or default
+    if value not in choices:
+        raise SettingsError(f"{variable} is {value!r}: give one of {', '.join(choices)}")
+    return value
+
+
+def _number(env: Environment, variable: str, default: int, bounds: tuple[int, int]) -> int:
+    value = env.get(variable) or str(default)
+    if not value.isdecimal() or not bounds[0] <= int(value) <= bounds[1]:
+        raise SettingsError(f"{variable} is {value!r}: give a whole number from {bounds[0]} to {bounds[1]}")
+    return int(value)
