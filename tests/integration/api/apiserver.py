@@ -54,7 +54,9 @@ class ApiServer:
         query = "?fieldValidation=Strict" + ("&dryRun=All" if dry_run else "")
         return self.call("POST", self.path(manifest["kind"]) + query, manifest)
 
-    def patch(self, kind: str, name: str, change: Manifest, subresource: str = "", *, dry_run: bool = False) -> Manifest:
+    def patch(
+        self, kind: str, name: str, change: Manifest, subresource: str = "", *, dry_run: bool = False
+    ) -> Manifest:
         """A JSON merge patch."""
         path = self.path(kind, name) + subresource + ("?dryRun=All" if dry_run else "")
         return self.call("PATCH", path, change, **{"Content-Type": "application/merge-patch+json"})
@@ -78,7 +80,7 @@ def kubeconfig() -> str:
 def cases(folder: str, kind: str) -> list[Manifest]:
     """The table of a kind: each case has a `manifest` made of the table's base, `set` and `remove`."""
     table = _table(folder, kind)
-    return [case | {"manifest": varied(table["base"], case)} for case in table["cases"]]
+    return [{"manifest": varied(table.get("base", {}), case)} | case for case in table["cases"]]
 
 
 def base(folder: str, kind: str) -> Manifest:
