@@ -37,7 +37,7 @@ def train(where: Places) -> None:
         )
     pipeline = make_pipeline(trainer.preprocessing, features, estimator)
     with step(f"fitted {trainer.estimator} on {len(frame)} rows"):
-        _fit(pipeline, table, target)
+        fit(pipeline, table, target)
     with step("converted to ONNX") as converting:
         content = to_onnx_bytes(pipeline, features, run.task)
         converting.done = f"converted to ONNX, {len(content)} bytes,"
@@ -60,7 +60,8 @@ def training_table(frame: pd.DataFrame, features: Features, trainer: SklearnTrai
     return np.column_stack(list(columns.values()))
 
 
-def _fit(pipeline: Pipeline, table: Any, target: npt.NDArray[Any]) -> None:
+def fit(pipeline: Pipeline, table: Any, target: npt.NDArray[Any]) -> None:
+    """Fit in place. UserError with what the estimator says of its parameters or data."""
     # One thread inside BLAS and OpenMP: the order of their sums, so the model's bytes, depends on their number.
     with threadpool_limits(limits=1):
         try:

@@ -34,7 +34,6 @@ def open_model(path: Path, limit: int) -> BinaryIO:
         raise UserError(f"trainer: it wrote no {path}") from None
     except OSError as error:
         raise UserError(f"trainer: {path} must be a regular file ({error.strerror})") from None
-    file = os.fdopen(descriptor, "rb")
     about = os.fstat(descriptor)
     fault = ""
     if not stat.S_ISREG(about.st_mode):
@@ -44,6 +43,6 @@ def open_model(path: Path, limit: int) -> BinaryIO:
     elif about.st_size > limit:
         fault = f"has {about.st_size} bytes, more than limits.modelBytes {limit}"
     if fault:
-        file.close()
+        os.close(descriptor)
         raise UserError(f"trainer: {path} {fault}")
-    return file
+    return os.fdopen(descriptor, "rb")

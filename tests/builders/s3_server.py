@@ -1,0 +1,92 @@
+"""A real S3 server (versitygw over a folder) on loopback, for tests. Importable without pytest."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+SOURCES = Path(__file__).resolve().parents[2] / "devcluster" / "store"
+ACCESS_KEY = "plimsoll-tests"
+SECRET_KEY = "plimsoll-tests-secret"
+START_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running server; a folder below `root` is a bucket."""
+
+    endpoint: str
+    root: Path
+
+    def make_bucket(self, name: str) -> str:
+        (self.root / name).mkdir()
+        return name
+
+    def environment(self, bucket: str) -> dict[str, str]:
+        """What the Secret `plimsoll-store` gives to a container."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "PLIMSOLL_BUCKET": bucket,
+        }
+
+
+@contextlib.contextmanager
+def running_s3_server(root: Path) -> Iterator[S3Server]:
+    """Start versitygw over `root`, and end it."""
+    root.mkdir(parents=True, exist_ok=True)
+    port = _free_port()
+    environment = {**os.environ, "ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
+    command = [str(binary()), "--quiet", "--port", f"127.0.0.1:{port}", "posix", str(root)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        try:
+            _await_port(port, process)
+            yield S3Server(f"http://127.0.0.1:{port}", root)
+        finally:
+            process.terminate()
+
+
+def binary() -> Path:
+    """`PLIMSOLL_VERSITYGW`, else the one in the project's cache, else built into it (about two minutes)."""
+    if given := os.environ.get("PLIMSOLL_VERSITYGW"):
+        return Path(given)
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = Path(os.environ.get("PLIMSOLL_CACHE") or base / "plimsoll")
+    # devcluster names its builds by the digest of their sources.
+    known = [path for path in cache.glob("bin/**/*versitygw*") if path.is_file() and os.access(path, os.X_OK)]
+    if known:
+        return max(known, key=lambda path: path.stat().st_mtime)
+    if (on_path := shutil.which("versitygw")) is not None:
+        return Path(on_path)
+    if shutil.which("go") is None or not SOURCES.is_dir():
+        raise RuntimeError("no S3 server: set PLIMSOLL_VERSITYGW to a versitygw binary, or install Go to build it")
+    built = cache / "bin" / "versitygw"
+    built.parent.mkdir(parents=True, exist_ok=True)
+    package = "github.com/versity/versitygw/cmd/versitygw"
+    subprocess.run(["go", "build", "-o", str(built), package], cwd=SOURCES, check=True)
+    return built
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            assert process.stderr is not None
+            raise RuntimeError(f"versitygw ended at once: {process.stderr.read().decode()}")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"versitygw did not listen on port {port} within {START_SECONDS:.0f} s")
