@@ -4,9 +4,9 @@
     ref = world.cluster.add(manifest)
     await reconcile(world.ports, ref)
 
-Everything is copied in and out, and must be JSON. Each effect (`Effect`) is written into `world.effects`. Faults are set by
-`world.crash_after(k)` (the k-th effect from now is done, then the process dies), `world.lose_next(error)` (the next effect is
-not done) and `world.drop_answer(error)` (it is done, but the caller is told that it was not).
+Everything is copied in and out, and must be JSON. Each effect (`Effect`) is written into `world.effects`. Faults are
+set by `world.crash_after(k)` (the k-th effect from now is done, then the process dies), `world.lose(k)` (it is not done)
+and `world.drop_answer(k)` (it is done, but the caller is told that it was not).
 """
 
 from __future__ import annotations
@@ -53,42 +53,35 @@ class Effect:
 
 
 class Faults:
-    """Counts effects and lets them go wrong."""
+    """Counts effects and lets one of them go wrong."""
 
     def __init__(self) -> None:
         self.effects: list[Effect] = []
-        self._before: list[Exception] = []
-        self._answer: list[Exception] = []
-        self._crash_in: int | None = None
+        self._left = 0
+        self._done = False
+        self._error: Exception | None = None
 
-    def crash_after(self, k: int) -> None:
-        self._crash_in = k
-
-    def lose_next(self, error: Exception) -> None:
-        self._before.append(error)
-
-    def drop_answer(self, error: Exception) -> None:
-        self._answer.append(error)
-
-    def spare(self) -> None:
-        """No more faults."""
-        self._crash_in, self._before, self._answer = None, [], []
+    def arm(self, k: int, error: Exception, *, done: bool) -> None:
+        """Raise `error` at the k-th effect from now, before or after it is done."""
+        self._left, self._error, self._done = k, error, done
 
     def about_to(self) -> None:
         """Call before an effect."""
-        if self._before:
-            raise self._before.pop(0)
+        if self._error is not None:
+            self._left -= 1
+            if self._left == 0 and not self._done:
+                self._strike()
 
     def did(self, effect: Effect) -> None:
         """Call after an effect."""
         self.effects.append(effect)
-        if self._answer:
-            raise self._answer.pop(0)
-        if self._crash_in is not None:
-            self._crash_in -= 1
-            if self._crash_in <= 0:
-                self._crash_in = None
-                raise Crash(effect)
+        if self._error is not None and self._left == 0 and self._done:
+            self._strike()
+
+    def _strike(self) -> None:
+        error, self._error = self._error, None
+        assert error is not None
+        raise error
 
 
 @dataclass
@@ -328,6 +321,11 @@ class FakeWorld:
     def effects(self) -> list[Effect]:
         return self.faults.effects
 
+    @property
+    def writes(self) -> list[Effect]:
+        """The effects that changed something: not the creation of what was there."""
+        return [effect for effect in self.effects if effect.verb != "adopt" and effect.detail is not False]
+
     def tick(self, seconds: float) -> None:
         self.time += seconds
 
@@ -336,13 +334,16 @@ class FakeWorld:
         self.settings = replace(self.settings, **settings)
 
     def crash_after(self, k: int) -> None:
-        self.faults.crash_after(k)
+        """The process dies when the k-th effect from now is done."""
+        self.faults.arm(k, Crash(), done=True)
 
-    def lose_next(self, error: Exception) -> None:
-        self.faults.lose_next(error)
+    def lose(self, k: int = 1, error: Exception | None = None) -> None:
+        """The k-th effect from now is not done."""
+        self.faults.arm(k, error or Unavailable("time-out"), done=False)
 
-    def drop_answer(self, error: Exception) -> None:
-        self.faults.drop_answer(error)
+    def drop_answer(self, k: int = 1, error: Exception | None = None) -> None:
+        """The k-th effect from now is done, but the caller is told that it was not."""
+        self.faults.arm(k, error or Unavailable("time-out"), done=True)
 
     def state(self) -> dict[str, Any]:
         """Everything that lasts, without what differs from run to run: UIDs, versions and times."""

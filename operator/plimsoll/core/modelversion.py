@@ -12,7 +12,7 @@ from plimsoll.api.modelversion import ModelVersionSpec, ModelVersionStatus
 from plimsoll.core import jobs, versions
 from plimsoll.core.conditions import Finding, conditions, find, shortened, timestamp
 from plimsoll.core.jobs import Order
-from plimsoll.core.outcome import Report, lost_message, report
+from plimsoll.core.outcome import Report, lost_message, report, sentence
 from plimsoll.core.publishing import headline
 from plimsoll.core.result import Refusal, Result
 from plimsoll.core.run import Run, verify_document
@@ -133,7 +133,7 @@ def _verify(seen: Seen, vouched: Vouched, settings: Settings, now: float) -> _Ju
 def _judged(seen: Seen, result: Result) -> _Judgement:
     sha256 = seen.spec.artifact.sha256
     if result.verdict != "Passed":
-        message = result.reason or "verify gave no reason"
+        message = sentence(result.reason or "verify gave no reason")
         return _Judgement(
             "Invalid", Finding("Verified", "False", "ModelRejected", f"The model was not accepted: {message}")
         )
@@ -189,7 +189,7 @@ def _approval(seen: Seen) -> Finding:
         return Finding(
             "Approved", "Unknown", "PendingApproval", f"A person has to approve this version: {_command(seen)}"
         )
-    why = f": {approval.reason}" if approval.reason else "."
+    why = f": {sentence(approval.reason)}" if approval.reason else "."
     if approval.decision == "Approved":
         return Finding("Approved", "True", "Approved", f"{approval.by} approved it{why}")
     return Finding("Approved", "False", "Rejected", f"{approval.by} rejected it{why}")

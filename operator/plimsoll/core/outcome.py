@@ -104,11 +104,11 @@ def _explained(job: Manifest, pod: Manifest, attempts: int) -> Report:
             return _users_error(name, end.get("message") or "")
         return Report("Failed", "ContainerFailed", _exited(job, name, end, attempts))
     if status.get("reason") == "Evicted":
-        return Report("Failed", "Evicted", f"Pod {_name(pod)} was evicted: {_sentence(status.get('message', ''))}")
+        return Report("Failed", "Evicted", f"Pod {_name(pod)} was evicted: {sentence(status.get('message', ''))}")
     return Report(
         "Failed",
         "PodFailed",
-        f"Pod {_name(pod)} failed: {_sentence(status.get('message') or status.get('reason') or '')}",
+        f"Pod {_name(pod)} failed: {sentence(status.get('message') or status.get('reason') or '')}",
     )
 
 
@@ -118,7 +118,7 @@ def _users_error(container: str, text: str) -> Report:
         reason, message = str(error["reason"]), str(error["message"])
     except (ValueError, KeyError, TypeError):
         reason, message = "InvalidInput", text or "it does not say what is wrong"
-    return Report("Failed", reason if _REASON.match(reason) else "InvalidInput", f"{container}: {_sentence(message)}")
+    return Report("Failed", reason if _REASON.match(reason) else "InvalidInput", f"{container}: {sentence(message)}")
 
 
 def _exited(job: Manifest, container: str, end: Manifest, attempts: int) -> str:
@@ -162,7 +162,7 @@ def _waiting(job: Manifest, pod: Manifest) -> Report | None:
     for condition in _conditions(pod):
         if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
             return Report(
-                "Waiting", "Unschedulable", f"No node takes pod {_name(pod)}: {_sentence(condition.get('message', ''))}"
+                "Waiting", "Unschedulable", f"No node takes pod {_name(pod)}: {sentence(condition.get('message', ''))}"
             )
     for status in _containers(pod):
         waiting = (status.get("state") or {}).get("waiting") or {}
@@ -170,7 +170,7 @@ def _waiting(job: Manifest, pod: Manifest) -> Report | None:
         if reason in _PULL_REASONS:
             return Report("Waiting", "ImagePullBackOff", _pull(job, status))
         if reason in _START_REASONS:
-            what = f"Container {status['name']} cannot start: {_sentence(waiting.get('message') or reason)}"
+            what = f"Container {status['name']} cannot start: {sentence(waiting.get('message') or reason)}"
             return Report("Waiting", "ContainerCannotStart", what)
     return None
 
@@ -238,6 +238,7 @@ def _tail(text: str) -> str:
     return shortened("".join(c for c in lines[-1] if c.isprintable()), 300).rstrip(".") if lines else ""
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """A text of somebody else's, printable, short, and with a full stop."""
     plain = shortened("".join(c if c.isprintable() else " " for c in text).strip(), 900)
     return plain if plain.endswith((".", "…", "!", "?")) else f"{plain}."

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from plimsoll.core import versions
 from plimsoll.core.conditions import Finding, shortened
+from plimsoll.core.outcome import sentence
 from plimsoll.core.result import GateEntry, Result
 from plimsoll.core.trainingstatus import Seen, Stored, failed, outcome
 from plimsoll.facts import Action, Create, Manifest, Plan, PutObject
@@ -24,7 +25,7 @@ def settle(seen: Seen, stored: Stored, now: float) -> Plan:
     if result.verdict == "GatesFailed":
         return _gates_failed(seen, result, now, note, trained(seen, stored))
     if result.verdict == "Rejected":
-        message = f"The model was not accepted: {result.reason or 'publish gave no reason'}"
+        message = f"The model was not accepted: {sentence(result.reason or 'publish gave no reason')}"
         plan = failed(seen, "ModelRejected", message, now, trained(seen, stored))
         return Plan(before=note, status=plan.status, notices=plan.notices)
     return _passed(seen, stored, now, note)
