@@ -10,6 +10,7 @@ from typing import Any
 
 from plimsoll.core.conditions import timestamp
 from plimsoll.facts import Manifest, Ref
+
 from tests.builders.world import FakeWorld
 
 NAMESPACE = "demo"
@@ -154,7 +155,7 @@ def message_of(document: Mapping[str, Any]) -> str:
     return json.dumps(body | {"result": hashlib.sha256(body_of(document)).hexdigest()})
 
 
-# --- what controllers and kubelets do -----------------------------------------------------------------------------------
+# --- what controllers and kubelets do ---------------------------------------------------------------------------------
 
 
 def job_ref(name: str) -> Ref:

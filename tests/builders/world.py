@@ -5,8 +5,8 @@
     await reconcile(world.ports, ref)
 
 Everything is copied in and out, and must be JSON. Each effect (`Effect`) is written into `world.effects`. Faults are
-set by `world.crash_after(k)` (the k-th effect from now is done, then the process dies), `world.lose(k)` (it is not done)
-and `world.drop_answer(k)` (it is done, but the caller is told that it was not).
+set by `world.crash_after(k)` (the k-th effect from now is done, then the process dies), `world.lose(k)` (it is not
+done) and `world.drop_answer(k)` (it is done, but the caller is told that it was not).
 """
 
 from __future__ import annotations

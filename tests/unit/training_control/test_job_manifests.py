@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from plimsoll.api.common import Resources
 from plimsoll.api.trainingjob import TrainingJobSpec
 from plimsoll.core import jobs
 from plimsoll.core.run import training_run
 from plimsoll.facts import Settings
+
 from tests.builders.training import Modifier, training_job, with_container, with_spec
 
 LONGEST = "a" * 40

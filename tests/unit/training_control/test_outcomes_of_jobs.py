@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from plimsoll.core.conditions import timestamp
 from plimsoll.core.outcome import Report, lost_message, publish_message, report
+
 from tests.builders.training import DIGEST, message_of, pod_of, result, terminated, waiting, with_container
 from tests.builders.world import NOON
 from tests.unit.training_control.test_job_manifests import made

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-
 from plimsoll.converge.modelversion import reconcile
 from plimsoll.converge.ports import Conflict, Unavailable
 from plimsoll.facts import Ref
+
 from tests.builders import training as t
 from tests.builders.world import Crash, FakeSigner, FakeWorld
 

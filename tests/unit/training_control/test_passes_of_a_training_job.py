@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from plimsoll.converge.ports import Conflict, Refused, Unavailable
 from plimsoll.converge.trainingjob import reconcile
 from plimsoll.facts import Ref
+
 from tests.builders import training as t
 from tests.builders.world import Crash, FakeWorld
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from plimsoll.core.result import Message, Refusal, Result, accept, parse_accepted, parse_message
 from plimsoll.core.run import digest
+
 from tests.builders.training import DIGEST, OTHER_DIGEST, body_of, gates_failed, message_of, rejected, result
 
 RUN = "0123456789abcdef"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from plimsoll.api.trainingjob import TrainingJobSpec
 from plimsoll.core.run import document, run_hash, training_run
+
 from tests.builders.training import comparing, training_job, with_container, with_spec
 
 
