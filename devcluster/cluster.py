@@ -38,7 +38,7 @@ def _start(paths: Paths, part: parts.Part) -> None:
         parts.start(paths, part)
         if part is parts.CONTAINERD:
             teardown.record_mount_namespace(paths)
-            images.ensure(paths, [images.PAUSE])
+            images.ensure(paths, [images.PAUSE], images.PAUSE_TAG)
 
 
 def _link(paths: Paths, name: str, target: str) -> None:

@@ -1,21 +1,172 @@
-"""Building container images with buildah and importing them into containerd, each once for each digest of its inputs."""
+"""The images: built when their inputs changed, imported into containerd when it does not have them yet."""
 
-from devcluster import build
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from devcluster import buildah, parts
+from devcluster.build import PAUSE as PAUSE_PROGRAM
+from devcluster.build import STORE as STORE_PROGRAM
+from devcluster.build import Program, binary, digest_of
 from devcluster.commands import run
-from devcluster.paths import Paths
-from devcluster.reporting import step
-from devcluster import parts
-PAUSE="pause"
-NAMES=["pause"]
-def by_name(n): return n
-def ensure(paths, images, tag="dev"):
-    binary = build.binary(paths, build.PAUSE)
-    b = paths.run/"pause-image"
-    b.mkdir(exist_ok=True)
-    (b/"Containerfile").write_text('FROM scratch\nCOPY pause /pause\nUSER 65535:65535\nENTRYPOINT ["/pause"]\n')
-    import shutil; shutil.copy(binary, b/"pause")
-    run(["buildah","--root",paths.cache/"containers","--runroot",paths.cache/"containers-run","bud","--isolation","chroot","--pull-never","-t","localhost/pause:1",b])
-    t=b/"pause.tar"
-    t.unlink(missing_ok=True)
-    run(["buildah","--root",paths.cache/"containers","--runroot",paths.cache/"containers-run","push","localhost/pause:1",f"docker-archive:{t}:localhost/pause:1"])
-    run([*parts.in_containerd_mounts(paths),"ctr","--address",paths.containerd_socket,"--namespace","k8s.io","images","import",t])
+from devcluster.paths import CHECKOUT, SOURCES, Paths
+from devcluster.reporting import DevclusterError, say, step
+
+INPUTS_LABEL = "plimsoll.dev/inputs"
+BASE_PACKAGES = "python3,ca-certificates,tzdata"
+UNUSED = [f"path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale")]
+
+
+@dataclass(frozen=True)
+class Image:
+    """Either a program alone (``program``) or a Python package with its locked dependencies (``package``)."""
+
+    name: str
+    repository: str
+    containerfile: Path
+    program: Program | None = None
+    requirements: Path | None = None
+    package: Path | None = None
+
+
+def _of_package(name: str, package: str) -> Image:
+    return Image(
+        name=name,
+        repository=f"localhost/plimsoll-{name}",
+        containerfile=CHECKOUT / name / "Containerfile",
+        requirements=CHECKOUT / "requirements" / f"{name}.txt",
+        package=CHECKOUT / name / package,
+    )
+
+
+PAUSE = Image("pause", "localhost/pause", SOURCES / "pause" / "Containerfile", program=PAUSE_PROGRAM)
+STORE = Image("store", "localhost/plimsoll-store", SOURCES / "store" / "Containerfile", program=STORE_PROGRAM)
+ALL = [
+    _of_package("operator", "plimsoll"),
+    _of_package("serving", "plimsoll_serving"),
+    _of_package("training", "plimsoll_training"),
+    STORE,
+]
+NAMES = [image.name for image in ALL]
+PAUSE_TAG = "1"
+
+
+def by_name(name: str) -> Image:
+    for image in ALL:
+        if image.name == name:
+            return image
+    raise DevclusterError(f"no image is called {name!r}; the images are {', '.join(NAMES)}.")
+
+
+def ensure(paths: Paths, wanted: Iterable[Image], tag: str) -> None:
+    """Make containerd hold ``wanted`` under ``tag``, each built from the checkout as it is now."""
+    if not re.fullmatch(r"\w[\w.-]{0,127}", tag):
+        raise DevclusterError(f"{tag!r} cannot be an image tag; use letters, digits, dots, dashes and underscores.")
+    present = imported(paths)
+    for image in wanted:
+        reference, inputs = f"{image.repository}:{tag}", digest_of_inputs(image)
+        if present.get(reference) == inputs:
+            say(f"{reference} is current")
+            continue
+        twin = next((ref for ref, of in present.items() if of == inputs and ref.startswith(f"{image.repository}:")), "")
+        if twin:
+            ctr(paths, "images", "tag", "--force", twin, reference)
+        else:
+            _build(paths, image, reference)
+            with step(f"importing {reference}"):
+                _import(paths, reference)
+        ctr(paths, "images", "label", reference, f"{INPUTS_LABEL}={inputs}")
+        present[reference] = inputs
+
+
+def digest_of_inputs(image: Image) -> str:
+    """Digest of everything the image is made from that lies in the checkout, as 63 hex digits (a label's bound)."""
+    files = [image.containerfile]
+    if image.program:
+        files += [path for path in image.program.folder.iterdir() if path.is_file()]
+    if image.package and image.requirements:
+        files += [SOURCES / "base" / "Containerfile", image.requirements, *sources(image.package)]
+    return digest_of(files, CHECKOUT, BASE_PACKAGES)[:63]
+
+
+def sources(package: Path) -> list[Path]:
+    return [path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+
+
+def ctr(paths: Paths, *words: str | Path) -> str:
+    client = ["ctr", "--address", paths.containerd_socket, "--namespace", "k8s.io"]
+    return run([*parts.in_containerd_mounts(paths), *client, *words])
+
+
+def imported(paths: Paths) -> dict[str, str]:
+    """The images containerd holds, by reference, each with the digest of the inputs it was built from ("" if unknown)."""
+    return parse_images(ctr(paths, "images", "list").splitlines()[1:])
+
+
+def parse_images(lines: Sequence[str]) -> dict[str, str]:
+    """Read the rows of ``ctr images list``: the reference is the first column, labels are ``key=value,…`` in the last."""
+    found = {}
+    for line in lines:
+        columns = line.split()
+        labels = dict(pair.split("=", 1) for pair in columns[-1].split(",") if "=" in pair)
+        found[columns[0]] = labels.get(INPUTS_LABEL, "")
+    return found
+
+
+def _build(paths: Paths, image: Image, reference: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="devcluster-") as folder:
+        context = Path(folder)
+        if image.program:
+            shutil.copy2(binary(paths, image.program), context)
+            recipe = buildah.Recipe(image.containerfile, context)
+        else:
+            arguments, volumes = buildah.download_settings(paths)
+            bases = {"BASE": base(paths, "runtime"), "BUILD_BASE": base(paths, "build")}
+            _fill_context(image, context)
+            recipe = buildah.Recipe(image.containerfile, context, arguments | bases, volumes)
+        with step(f"building {reference}"):
+            buildah.build(paths, reference, recipe)
+
+
+def _fill_context(image: Image, context: Path) -> None:
+    """Copy what the Containerfile asks for to where it would find it in a clean checkout."""
+    if image.requirements is None or image.package is None or not image.requirements.exists():
+        raise DevclusterError(f"{image.requirements} is missing; run `make lock`.")
+    for source in [image.requirements, *sources(image.package)]:
+        target = context / source.relative_to(CHECKOUT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+
+
+def base(paths: Paths, stage: str) -> str:
+    """Reference of our base image for ``stage`` (runtime or build), made when it is not there yet."""
+    containerfile = SOURCES / "base" / "Containerfile"
+    key = digest_of([containerfile], SOURCES, BASE_PACKAGES, *UNUSED)[:16]
+    reference = f"localhost/devcluster-base-{stage}:{key}"
+    if buildah.has(paths, reference):
+        return reference
+    archive = paths.cache / "base" / key / "base.tar"
+    if not archive.exists():
+        _bootstrap(archive)
+    with step(f"building {reference}"):
+        buildah.build(paths, reference, buildah.Recipe(containerfile, archive.parent, stage=stage))
+    return reference
+
+
+def _bootstrap(archive: Path) -> None:
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = archive.with_name("unfinished.tar")
+    leave_out = [f"--dpkgopt={option}" for option in UNUSED]
+    with step("mmdebstrap bookworm (about half a minute)"):
+        run(["mmdebstrap", "--variant=minbase", f"--include={BASE_PACKAGES}", *leave_out, "bookworm", unfinished])
+        unfinished.rename(archive)
+
+
+def _import(paths: Paths, reference: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="devcluster-", dir=paths.cache) as folder:
+        archive = Path(folder) / "image.tar"
+        buildah.buildah(paths, "push", reference, f"docker-archive:{archive}:{reference}")
+        ctr(paths, "images", "import", archive)
