@@ -28,9 +28,9 @@ example, from outside a cluster:
   export PLIMSOLL_STORE_ENDPOINT=http://127.0.0.1:7070
   export PLIMSOLL_STORE_PUBLIC_ENDPOINT=http://plimsoll-store.plimsoll-system.svc:7070
   export PLIMSOLL_STORE_ACCESS_KEY_ID=plimsoll-root PLIMSOLL_STORE_SECRET_ACCESS_KEY=…
-  python -m plimsoll run
+  python -m plimsoll
 
-The environment is described in docs/reference/operator.md. Exit codes: 0 stopped, 1 must be started again, 2 wrong settings.
+Exit codes: 0 stopped, 1 must be started again, 2 wrong settings.
 """
 
 

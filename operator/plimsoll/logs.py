@@ -32,4 +32,6 @@ def configure(level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for chatty in ("kopf", "aiohttp", "asyncio", "urllib3", "botocore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # It warns that it does not get the signals, which is how it is meant.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
     logging.getLogger("plimsoll.audit").setLevel(logging.INFO)

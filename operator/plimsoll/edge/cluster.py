@@ -1,7 +1,7 @@
 """ports.Cluster on the real API server: cached and live reads, guarded effects.
 
-Every effect first asks the guard whether the lease lasts longer than a request may take. What the API server answers goes
-into the cache at once, so that the next pass reads what this one wrote.
+Every effect first asks the guard whether the lease lasts longer than a request may take. What the API server answers
+goes into the cache at once, so that the next pass reads what this one wrote.
 """
 
 from __future__ import annotations
@@ -100,6 +100,9 @@ class Cluster:
         try:
             return self._keep(ref, await self._api.call(request))
         except ApiError as error:
+            # Another object has the name now: the API server says that its UID cannot be changed.
+            if error.status == 422 and "metadata.uid" in str(error):
+                raise Conflict(f"{ref.kind} {ref.name} is another object than the one that was planned for") from error
             raise _failure(ref, error) from error
 
     async def _annotate(self, action: AnnotatePod) -> Manifest | None:

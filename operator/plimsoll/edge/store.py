@@ -1,7 +1,7 @@
 """ports.Store: the S3 store, one bucket a namespace, read and written with the store's own root credentials.
 
-With a managed store the bucket, a user bounded to it and the Secret for the pods are made here; with an external one they
-are the users'. What a namespace needs besides (its ServiceAccounts) is made in either mode.
+With a managed store the bucket, a user bounded to it and the Secret for the pods are made here; with an external one
+they are the users'. What a namespace needs besides (its ServiceAccounts) is made in either mode.
 """
 
 from __future__ import annotations

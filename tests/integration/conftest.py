@@ -1,0 +1,111 @@
+"""The cluster that integration tests use: KUBECONFIG and CONTEXT, else the development cluster. Asked for only by tests that need it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes import config
+from kubernetes.client import ApiClient, ApiException, CoreV1Api
+
+ROOT = Path(__file__).resolve().parents[2]
+PLURALS = ("trainingjobs", "modelversions", "inferenceservices")
+
+
+@dataclass(frozen=True)
+class ClusterAccess:
+    """Path of a kubeconfig, and its context (None: the current one)."""
+
+    kubeconfig: str
+    context: str | None
+
+
+@pytest.fixture(scope="session")
+def cluster_access() -> ClusterAccess:
+    """Fails with one sentence when no cluster is configured."""
+    path = os.environ.get("KUBECONFIG") or _devcluster_kubeconfig()
+    if not Path(path).is_file():
+        pytest.fail(
+            f"no cluster: start one with `python3 devcluster up`, or set KUBECONFIG ({path} is not a file)",
+            pytrace=False,
+        )
+    return ClusterAccess(path, os.environ.get("CONTEXT") or None)
+
+
+def _devcluster_kubeconfig() -> str:
+    printed = subprocess.run([sys.executable, ROOT / "devcluster", "env"], capture_output=True, text=True, check=False)
+    lines = [line.removeprefix("export KUBECONFIG=") for line in printed.stdout.splitlines() if "KUBECONFIG=" in line]
+    return lines[0].strip("'\"") if lines else "python3 devcluster env named none"
+
+
+@pytest.fixture(scope="session")
+def api(cluster_access: ClusterAccess) -> Iterator[ApiClient]:
+    """The official client, logged in."""
+    client = config.new_client_from_config(cluster_access.kubeconfig, context=cluster_access.context)
+    try:
+        CoreV1Api(client).list_namespace(limit=1, _request_timeout=10)
+    except Exception as error:
+        pytest.fail(
+            f"no cluster: {cluster_access.kubeconfig} leads to {client.configuration.host}: {error}", pytrace=False
+        )
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def make_namespace(api: ApiClient) -> Iterator[Callable[[], str]]:
+    """Fresh namespaces with Pod Security `restricted` enforced, deleted at the end."""
+    core, made = CoreV1Api(api), list[str]()
+
+    def make() -> str:
+        name = f"test-{uuid.uuid4().hex[:10]}"
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        core.create_namespace({"metadata": {"name": name, "labels": labels}})
+        made.append(name)
+        return name
+
+    yield make
+    for name in made:
+        core.delete_namespace(name, propagation_policy="Background")
+
+
+@pytest.fixture
+def namespace(make_namespace: Callable[[], str]) -> str:
+    """A fresh namespace."""
+    return make_namespace()
+
+
+@pytest.fixture(scope="session")
+def custom_resources(api: ApiClient) -> None:
+    """Our CRDs, served."""
+    for plural in PLURALS:
+        manifest = yaml.safe_load((ROOT / "crds" / f"{plural}.yaml").read_text())
+        _apply(api, f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{manifest['metadata']['name']}", manifest)
+    for plural in PLURALS:
+        _await_served(api, plural)
+
+
+def _apply(api: ApiClient, path: str, manifest: Any) -> None:
+    headers = {"Content-Type": "application/apply-patch+yaml", "Accept": "application/json"}
+    url = f"{api.configuration.host}{path}?fieldManager=tests&force=true"
+    answer = api.call_api("PATCH", url, headers, manifest, _request_timeout=30)
+    if answer.status >= 300:
+        raise ApiException(answer.status, answer.reason, body=answer.read().decode())
+
+
+def _await_served(api: ApiClient, plural: str) -> None:
+    url = f"{api.configuration.host}/apis/plimsoll.dev/v1alpha1/{plural}"
+    for _ in range(100):
+        if api.call_api("GET", url, {"Accept": "application/json"}, _request_timeout=30).status == 200:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"{plural} are not served within 10 s")
