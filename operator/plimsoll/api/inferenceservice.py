@@ -124,7 +124,7 @@ class ErrorRate(Part):
     rules = (Rule("self.enabled || !has(self.max)", "max does not apply while enabled is false: remove it", ".max"),)
     enabled: bool = Field(default=True, description="Whether failures are compared.")
     margin: Annotated[float, Field(gt=1, le=100)] = Field(default=1.5, description="Rate ratio that is still accepted.")
-    max: Annotated[float, Field(gt=0, le=1)] | None = Field(
+    max: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         default=None,
         description="Absolute bound on the candidate's failure rate, where there is nothing to compare with.",
     )

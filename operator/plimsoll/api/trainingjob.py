@@ -98,7 +98,7 @@ class Split(Part):
             "column does not apply to by: Random: remove it, or set by to Time or Hash",
             ".column",
         ),
-        Rule("self.by == 'Random' || !has(self.seed)", "seed applies only to by: Random: remove it", ".seed"),
+        Rule("self.by != 'Time' || !has(self.seed)", "seed does not apply to by: Time: remove it", ".seed"),
     )
     fraction: Annotated[float, Field(gt=0, le=0.9)] = Field(
         default=0.2, description="Share of the rows held out for evaluation."
@@ -109,7 +109,7 @@ class Split(Part):
     )
     column: Short | None = Field(default=None, description="Column for Time and Hash.")
     seed: Annotated[int, Field(ge=0, le=4294967295)] | None = Field(
-        default=None, description="Seed of a random split; default: spec.seed."
+        default=None, description="Seed of a split by Random or Hash; default: spec.seed."
     )
 
 
@@ -196,11 +196,7 @@ class Gate(Part):
     """A bound on a metric of the evaluation data. A model that misses any gate does not become a version."""
 
     rules = (
-        Rule("has(self.min) || has(self.max) || has(self.comparedTo)", "set min, max or both, or comparedTo"),
-        Rule(
-            "!has(self.comparedTo) || (!has(self.min) && !has(self.max))",
-            "set either comparedTo or min and max: for both, write two gates",
-        ),
+        Rule("has(self.min) || has(self.max) || has(self.comparedTo)", "set at least one of min, max and comparedTo"),
         Rule(
             "!has(self.tolerance) || has(self.comparedTo)",
             "tolerance applies only to comparedTo: remove it, or compare",

@@ -127,7 +127,7 @@ def training_jobs(draw: st.DrawFn) -> Manifest:
 def releases(draw: st.DrawFn) -> Manifest:
     common = {"probation": durations(1, 3600), "progressDeadline": durations(3601, 9000), "retryToken": words}
     compared = {"margin": st.floats(1.01, 100)}
-    absolute = {"errorRate": st.fixed_dictionaries({}, optional=compared | {"max": st.floats(0.001, 1)})}
+    absolute = {"errorRate": st.fixed_dictionaries({}, optional=compared | {"max": st.floats(0.001, 0.999)})}
     latency = st.fixed_dictionaries({}, optional=compared | {"maxP99": st.sampled_from(["1ms", "250ms", "10s"])})
     analysis = st.fixed_dictionaries(
         {}, optional=absolute | {"latency": latency, "alpha": st.floats(0.001, 0.2), "window": durations(1, 3600)}
