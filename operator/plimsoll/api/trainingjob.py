@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from plimsoll.api.cel import CREDENTIALS, Rule, cel_list, checked, phrase
+from plimsoll.api.cel import Rule, cel_list, phrase
 from plimsoll.api.common import (
     Conditions,
     EnvVars,
     Image,
     ModelName,
-    Name,
     Part,
     Resources,
     Sha256,
@@ -22,6 +21,8 @@ from plimsoll.api.common import (
     Timestamp,
     Token,
 )
+from plimsoll.api.gates import ClassificationMetric, Gate, RegressionMetric
+from plimsoll.api.trainingdata import BUNDLED_URIS, Data
 
 Classifier = Literal[
     "LogisticRegression", "RandomForestClassifier", "ExtraTreesClassifier", "GradientBoostingClassifier",
@@ -33,109 +34,7 @@ Regressor = Literal[
     "GradientBoostingRegressor",
     "HistGradientBoostingRegressor", "DecisionTreeRegressor", "KNeighborsRegressor", "MLPRegressor",
 ]  # fmt: skip
-ClassificationMetric = Literal[
-    "accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "log_loss"
-]
-RegressionMetric = Literal["r2", "mean_absolute_error", "mean_squared_error", "root_mean_squared_error"]
-Metric = ClassificationMetric | RegressionMetric
-#: Metrics that cannot leave 0..1, and errors, which cannot be negative.
-SHARES: Final = ("accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro")
-ERRORS: Final = ("log_loss", "mean_absolute_error", "mean_squared_error", "root_mean_squared_error")
-#: Sets bundled with scikit-learn by the task that they are for. Their target column is `target`.
-BUNDLED: Final = {"Classification": ("digits", "iris", "wine", "breast_cancer"), "Regression": ("diabetes",)}
-_BUNDLED_URIS: Final = {task: [f"sklearn://{name}" for name in names] for task, names in BUNDLED.items()}
 Task = Literal["Classification", "Regression"]
-
-
-_EVERY_SET = [uri for uris in _BUNDLED_URIS.values() for uri in uris]
-_URI_PATTERN = r"^(s3://[a-z0-9][-.a-z0-9]*[a-z0-9]/[^\s]+|https://[^/\s]+/[^\s]+|sklearn://[^\s]*)$"
-_CSV_PATTERN = r"^[^?#]+\.csv(\.gz)?([?#].*)?$"
-DataUri = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=1024,
-        json_schema_extra=checked(
-            Rule(f"self.matches(r'{_URI_PATTERN}')", "must be s3://bucket/key, https://host/path or sklearn://name"),
-            Rule(
-                f"!self.matches(r'{_URI_PATTERN}') || (self.startsWith('sklearn://') ? self in {cel_list(_EVERY_SET)}"
-                f" : self.matches(r'{_CSV_PATTERN}'))",
-                f"must name a CSV file (.csv or .csv.gz) or one of {phrase(_EVERY_SET)}",
-            ),
-            CREDENTIALS,
-        ),
-    ),
-]
-
-
-class DataSource(Part):
-    """Where rows are: CSV with a header row."""
-
-    rules = (
-        Rule(
-            "!(self.uri.startsWith('sklearn://') && has(self.sha256))",
-            "sha256 does not apply to sklearn:// sets, which come with the training image: remove it",
-            ".sha256",
-        ),
-    )
-    uri: DataUri = Field(
-        description="s3://bucket/key.csv, https://…/file.csv, or sklearn://digits for a set bundled with scikit-learn."
-    )
-    sha256: Sha256 | None = Field(default=None, description="Expected SHA-256 of the file; another file is refused.")
-
-
-class Split(Part):
-    """How evaluation rows are held out of the training data."""
-
-    rules = (
-        Rule(
-            "self.by == 'Random' || has(self.column)",
-            "column is needed with by: Time and by: Hash: name the column",
-            ".column",
-        ),
-        Rule(
-            "self.by != 'Random' || !has(self.column)",
-            "column does not apply to by: Random: remove it, or set by to Time or Hash",
-            ".column",
-        ),
-        Rule("self.by != 'Time' || !has(self.seed)", "seed does not apply to by: Time: remove it", ".seed"),
-    )
-    fraction: Annotated[float, Field(gt=0, le=0.9)] = Field(
-        default=0.2, description="Share of the rows held out for evaluation."
-    )
-    by: Literal["Random", "Time", "Hash"] = Field(
-        default="Random",
-        description="Random rows, the latest rows by a column, or whole groups by the hash of a column.",
-    )
-    column: Short | None = Field(default=None, description="Column for Time and Hash.")
-    seed: Annotated[int, Field(ge=0, le=4294967295)] | None = Field(
-        default=None, description="Seed of a split by Random or Hash; default: spec.seed."
-    )
-
-
-class Data(Part):
-    """Training rows, and either evaluation rows or a split."""
-
-    rules = (
-        Rule(
-            "has(self.evaluation) != has(self.split)",
-            "set exactly one of evaluation (rows of their own) and split (rows held out of training)",
-        ),
-        Rule(
-            "!has(self.evaluation) || self.evaluation.uri != self.training.uri",
-            "evaluation must not be the training data: rows that the trainer saw prove nothing; use split instead",
-            ".evaluation",
-        ),
-        Rule(
-            "!has(self.evaluation) || !has(self.evaluation.sha256) || !has(self.training.sha256)"
-            " || self.evaluation.sha256 != self.training.sha256",
-            "evaluation must not be the training data: both have the same sha256; use split instead",
-            ".evaluation",
-        ),
-    )
-    training: DataSource = Field(description="Rows to train on.")
-    evaluation: DataSource | None = Field(default=None, description="Rows to evaluate on; the trainer never sees them.")
-    split: Split | None = Field(default=None, description="Hold evaluation rows out of the training data instead.")
 
 
 class Preprocessing(Part):
@@ -179,68 +78,11 @@ class Trainer(Part):
     container: ContainerTrainer | None = Field(default=None, description="A container image of yours.")
 
 
-class Slice(Part):
-    """Rows whose column has this value."""
-
-    column: Short = Field(description="Column of the evaluation data.")
-    value: Short = Field(description="Value, as written in the file.")
-
-
-class ComparedTo(Part):
-    """The champion: what an InferenceService serves as stable."""
-
-    inference_service: Name = Field(description="InferenceService of the same namespace.")
-
-
-class Gate(Part):
-    """A bound on a metric of the evaluation data. A model that misses any gate does not become a version."""
-
-    rules = (
-        Rule("has(self.min) || has(self.max) || has(self.comparedTo)", "set at least one of min, max and comparedTo"),
-        Rule(
-            "!has(self.tolerance) || has(self.comparedTo)",
-            "tolerance applies only to comparedTo: remove it, or compare",
-            ".tolerance",
-        ),
-        Rule(
-            "!has(self.min) || !has(self.max) || self.min <= self.max",
-            "min must not be above max: nothing could pass",
-            ".min",
-        ),
-        Rule(
-            f"!(self.metric in {cel_list(SHARES)}) || ((!has(self.min) || (self.min >= 0.0 && self.min <= 1.0))"
-            " && (!has(self.max) || (self.max >= 0.0 && self.max <= 1.0))"
-            " && (!has(self.tolerance) || self.tolerance <= 1.0))",
-            "min, max and tolerance of this metric are shares from 0 to 1: write 0.9 for 90 %",
-        ),
-        Rule(
-            f"!(self.metric in {cel_list(ERRORS)})"
-            " || ((!has(self.min) || self.min >= 0.0) && (!has(self.max) || self.max >= 0.0))",
-            "min and max of an error must not be negative",
-        ),
-        Rule(
-            "self.metric != 'r2' || !has(self.min) || self.min <= 1.0",
-            "min of r2 must not be above 1: nothing could pass",
-            ".min",
-        ),
-    )
-    metric: Metric = Field(description="Name of the metric.")
-    min: float | None = Field(default=None, description="At least this.")
-    max: float | None = Field(default=None, description="At most this.")
-    slice: Slice | None = Field(default=None, description="Only on these rows.")
-    compared_to: ComparedTo | None = Field(
-        default=None, description="Not worse than the champion by more than the tolerance."
-    )
-    tolerance: Annotated[float, Field(ge=0)] | None = Field(
-        default=None, description="How much worse than the champion is accepted; default 0."
-    )
-
-
 def _suited(task: str, estimators: Any, metrics: Any) -> tuple[Rule, ...]:
     """What the task demands of estimator, gates and bundled data."""
     allowed = [*get_args(estimators)]
     names = [*get_args(metrics)]
-    others = [uri for other, uris in _BUNDLED_URIS.items() if other != task for uri in uris]
+    others = [uri for other, uris in BUNDLED_URIS.items() if other != task for uri in uris]
     return (
         Rule(
             f"self.task != '{task}' || !has(self.trainer.sklearn)"

@@ -5,15 +5,9 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from hypothesis import strategies as st
-from plimsoll.api.trainingjob import (
-    BUNDLED,
-    ERRORS,
-    SHARES,
-    ClassificationMetric,
-    Classifier,
-    RegressionMetric,
-    Regressor,
-)
+from plimsoll.api.gates import ERRORS, SHARES, ClassificationMetric, RegressionMetric
+from plimsoll.api.trainingdata import BUNDLED
+from plimsoll.api.trainingjob import Classifier, Regressor
 
 Manifest = dict[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import pytest
-from plimsoll.api import trainingjob
+from plimsoll.api import gates, trainingdata, trainingjob
 from plimsoll_training import data, estimators, metric_names, run
 
 
@@ -15,13 +15,13 @@ def test_the_estimators_are_those_of_the_trainer() -> None:
 
 
 def test_the_metrics_are_those_of_the_gates() -> None:
-    assert get_args(trainingjob.ClassificationMetric) == metric_names.METRICS_OF["Classification"]
-    assert get_args(trainingjob.RegressionMetric) == metric_names.METRICS_OF["Regression"]
-    assert set(trainingjob.ERRORS) == metric_names.LOWER_IS_BETTER
+    assert get_args(gates.ClassificationMetric) == metric_names.METRICS_OF["Classification"]
+    assert get_args(gates.RegressionMetric) == metric_names.METRICS_OF["Regression"]
+    assert set(gates.ERRORS) == metric_names.LOWER_IS_BETTER
 
 
 def test_the_bundled_sets_are_those_of_the_training_image() -> None:
-    assert {name for names in trainingjob.BUNDLED.values() for name in names} == set(data.BUNDLED)
+    assert {name for names in trainingdata.BUNDLED.values() for name in names} == set(data.BUNDLED)
 
 
 @pytest.mark.parametrize("step", ["scaler", "impute", "categorical"])
