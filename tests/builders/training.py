@@ -93,6 +93,12 @@ def with_container(image: str = "example.org/trainer:1") -> Modifier:
     return with_spec(trainer={"container": container})
 
 
+def holding(digest: str) -> Modifier:
+    """A version of this file."""
+    uri = f"s3://plimsoll-{NAMESPACE}/models/digits/sha256/{digest}/model.onnx"
+    return with_spec(artifact={"uri": uri, "sha256": digest, "sizeBytes": 12345, "format": "onnx"})
+
+
 def comparing(service: str = "digits", tolerance: float = 0.01) -> Modifier:
     """A gate against a champion."""
     gate = {"metric": "accuracy", "comparedTo": {"inferenceService": service}, "tolerance": tolerance}

@@ -9,13 +9,14 @@ from plimsoll.api.modelversion import ModelVersionSpec, ModelVersionStatus
 from plimsoll.converge.act import carry_out
 from plimsoll.converge.ports import Unavailable, World
 from plimsoll.converge.troubles import act, fault, prepare, store_trouble
-from plimsoll.core import jobs
+from plimsoll.core import jobs, verification
 from plimsoll.core import modelversion as core
 from plimsoll.core.conditions import Finding
-from plimsoll.core.modelversion import Seen, Vouched, troubled
+from plimsoll.core.modelversion import troubled
 from plimsoll.core.outcome import publish_message
 from plimsoll.core.result import accept
-from plimsoll.core.run import verification, verification_key
+from plimsoll.core.run import verification_key, verification_run
+from plimsoll.core.verification import Seen, Vouched
 from plimsoll.facts import Manifest, Plan, Ref
 
 
@@ -59,7 +60,7 @@ def _see(world: World, resource: Manifest, spec: ModelVersionSpec, status: Model
         resource=resource,
         spec=spec,
         status=status,
-        run=verification(resource, spec),
+        run=verification_run(resource, spec),
         job=job,
         pods=[pod for pod in pods if job and jobs.controlled_by(job["metadata"]["uid"], pod)],
         services=cached(names.API_VERSION, "InferenceService", namespace),
@@ -69,11 +70,11 @@ def _see(world: World, resource: Manifest, spec: ModelVersionSpec, status: Model
 async def _vouched(world: World, seen: Seen) -> Vouched:
     """Who vouches for the digest: our own signature when the file is in place, else the verify Job's pod."""
     run, spec = seen.run, seen.spec
-    if seen.verified or core.foreign(spec, run.namespace):
+    if seen.verified or verification.foreign(spec, run.namespace):
         return Vouched()
     if await _signed(world, seen):
         return Vouched(signed=True)
-    if core.report_of(seen, world.now()).state != "Complete":
+    if verification.report_of(seen, world.now()).state != "Complete":
         return Vouched()
     message = publish_message(seen.pods)
     if message is None:
@@ -89,5 +90,5 @@ async def _signed(world: World, seen: Seen) -> bool:
         return False
     if not world.signer.verify(spec.artifact.sha256, spec.provenance.to_manifest()):
         return False
-    key = core.manifest_key(spec, seen.run.namespace)
+    key = verification.manifest_key(spec, seen.run.namespace)
     return key is not None and await world.store.read(seen.run.namespace, key) is not None

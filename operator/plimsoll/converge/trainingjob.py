@@ -82,9 +82,9 @@ async def _stored(world: World, seen: Seen) -> Stored:
             await world.store.read(run.namespace, run.result_key), expected, run=run.hash, key=run.result_key
         )
         return await _completed(world, seen, Stored(found, adopted=True)) if isinstance(found, Result) else Stored()
-    if core.report_of(seen, "publish", world.now()).state != "Complete":
+    if seen.report("publish", world.now()).state != "Complete":
         return Stored()
-    message = publish_message(core.pods_of(seen, "publish"))
+    message = publish_message(seen.pods_of("publish"))
     if message is None:
         return Stored()
     found = accept(await world.store.read(run.namespace, run.result_key), message, run=run.hash, key=run.result_key)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from plimsoll.api.trainingjob import Gate
+from plimsoll.api.gates import Gate
 from plimsoll.core import versions
 from plimsoll.facts import Manifest
 

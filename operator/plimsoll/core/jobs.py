@@ -10,15 +10,12 @@ from typing import Any
 from plimsoll import names
 from plimsoll.api.common import Resources
 from plimsoll.api.trainingjob import TrainingJobSpec
-from plimsoll.core.drift import quantity
+from plimsoll.core.containers import USER, program, users_trainer
 from plimsoll.core.run import Run
 from plimsoll.facts import Create, Manifest, Settings
 
 ANNOTATION_GENERATION = f"{names.GROUP}/generation"
 ANNOTATION_RUN = f"{names.GROUP}/run"
-USER = 65532
-#: Our programs load scikit-learn or onnxruntime: less memory than this kills them.
-_LEAST_MEMORY = "512Mi"
 _SIZE_LIMITS = {"inputs": "10Gi", "output": "3Gi", "tmp": "2Gi"}
 #: Exit code of our programs for the user's mistake: repeating cannot help.
 USER_ERROR = 2
@@ -44,18 +41,6 @@ def training_order(owner: Manifest, spec: TrainingJobSpec, run: Run, settings: S
     """How the Jobs of a TrainingJob are made."""
     labels = {names.LABEL_MODEL: spec.model, names.LABEL_TRAINING_JOB: run.name}
     return Order(owner, run, labels, settings, spec.resources, spec.backoff_limit, spec.active_deadline_seconds)
-
-
-def controller_reference(owner: Manifest) -> dict[str, Any]:
-    """The ownerReference of a child. Deleting the owner never waits for its children."""
-    meta = owner["metadata"]
-    return {
-        "apiVersion": owner["apiVersion"],
-        "kind": owner["kind"],
-        "name": meta["name"],
-        "uid": meta["uid"],
-        "controller": True,
-    }
 
 
 def controlled_by(uid: str, manifest: Manifest) -> bool:
@@ -86,31 +71,32 @@ def run_config_map(order: Order, name: str, component: str, document: Mapping[st
 
 def train_job(order: Order, spec: TrainingJobSpec) -> Create:
     """fetch (credentials) → train (none) → upload (credentials). The user's container sees training rows only."""
-    fetch = _ours(order, "fetch", ["fetch"], ("run", "inputs", "tmp"), store=True)
-    upload = _ours(order, "upload", ["upload"], ("run", "output:ro", "tmp"), store=True)
+    settings, wanted = order.settings, order.resources
+    fetch = program(settings, "fetch", ("run", "inputs", "tmp"), wanted, store=True)
+    upload = program(settings, "upload", ("run", "output:ro", "tmp"), wanted, store=True)
     ours = ["fetch", "upload"]
     if spec.trainer.container:
-        train = _users(order, spec)
+        train = users_trainer(spec)
     else:
-        train = _ours(order, "train", ["train"], ("run", "inputs:ro", "output", "tmp"), store=False)
-        train["resources"] = _resources(order.resources)
+        train = program(settings, "train", ("run", "inputs:ro", "output", "tmp"), wanted, store=False)
         ours.append("train")
-    config_map = order.run.base
-    pod = _pod("train", [fetch, train], [upload], config_map)
+    pod = _pod("train", [fetch, train], [upload], order.run.base)
     return Create(_job(order, f"{order.run.base}-train", "train", pod, ours))
 
 
 def publish_job(order: Order) -> Create:
     """Our image alone: evaluates what was handed over on data that the trainer never saw."""
-    name = f"{order.run.base}-publish"
-    publish = _ours(order, "publish", ["publish"], ("run", "tmp"), store=True)
-    return Create(_job(order, name, "publish", _pod("publish", [], [publish], name), ["publish"]))
+    return _judging_job(order, f"{order.run.base}-publish", "publish")
 
 
 def verify_job(order: Order, name: str) -> Create:
     """Like publish, for an artifact that a user named."""
-    publish = _ours(order, "publish", ["verify"], ("run", "tmp"), store=True)
-    return Create(_job(order, name, "verify", _pod("publish", [], [publish], name), ["publish"]))
+    return _judging_job(order, name, "verify")
+
+
+def _judging_job(order: Order, name: str, verb: str) -> Create:
+    container = program(order.settings, verb, ("run", "tmp"), order.resources, store=True)
+    return Create(_job(order, name, verb, _pod("publish", [], [container], name), ["publish"]))
 
 
 def _metadata(order: Order, name: str, component: str) -> dict[str, Any]:
@@ -122,7 +108,6 @@ def _metadata(order: Order, name: str, component: str) -> dict[str, Any]:
             ANNOTATION_RUN: order.run.hash,
             ANNOTATION_GENERATION: str(order.owner["metadata"].get("generation", 1)),
         },
-        "ownerReferences": [controller_reference(order.owner)],
     }
 
 
@@ -169,77 +154,3 @@ def _pod(account: str, before: Sequence[Manifest], main: Sequence[Manifest], con
         "volumes": volumes,
     }
     return pod | ({"initContainers": list(before)} if before else {})
-
-
-def _ours(order: Order, name: str, args: list[str], mounts: Sequence[str], *, store: bool) -> dict[str, Any]:
-    container = _container(name, order.settings.training_image, mounts)
-    container |= {
-        "imagePullPolicy": order.settings.image_pull_policy,
-        "args": args,
-        "env": _variables(
-            PLIMSOLL_RUN=f"{names.RUN_PATH}/{names.RUN_KEY}",
-            PLIMSOLL_INPUTS=names.INPUTS_PATH,
-            PLIMSOLL_OUTPUT=names.OUTPUT_PATH,
-            HOME="/tmp",  # noqa: S108 the container's own emptyDir
-        ),
-        "resources": _helper_resources(order.resources),
-    }
-    return container | ({"envFrom": [{"secretRef": {"name": names.STORE_SECRET}}]} if store else {})
-
-
-def _users(order: Order, spec: TrainingJobSpec) -> dict[str, Any]:
-    trainer = spec.trainer.container
-    assert trainer is not None
-    fixed = {
-        "PLIMSOLL_INPUTS": names.INPUTS_PATH,
-        "PLIMSOLL_OUTPUT": names.OUTPUT_PATH,
-        "PLIMSOLL_SEED": str(spec.seed),
-        "PLIMSOLL_TARGET": spec.target,
-    }
-    own = {"HOME": "/tmp"} | {variable.name: variable.value for variable in trainer.env}  # noqa: S108
-    container = _container("train", trainer.image, ("inputs:ro", "output", "tmp"))
-    container |= {"imagePullPolicy": "IfNotPresent", "env": _variables(**own | fixed)}
-    container["resources"] = _resources(order.resources)
-    container |= {"command": list(trainer.command)} if trainer.command else {}
-    return container | ({"args": list(trainer.args)} if trainer.args else {})
-
-
-def _container(name: str, image: str, mounts: Sequence[str]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "image": image,
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [_mount(mount) for mount in mounts],
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "capabilities": {"drop": ["ALL"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-    }
-
-
-def _mount(mount: str) -> dict[str, Any]:
-    name, _, mode = mount.partition(":")
-    paths = {"run": names.RUN_PATH, "inputs": names.INPUTS_PATH, "output": names.OUTPUT_PATH, "tmp": "/tmp"}  # noqa: S108
-    return {"name": name, "mountPath": paths[name]} | ({"readOnly": True} if mode == "ro" or name == "run" else {})
-
-
-def _variables(**values: str) -> list[dict[str, str]]:
-    return [{"name": name, "value": value} for name, value in sorted(values.items())]
-
-
-def _resources(wanted: Resources) -> dict[str, Any]:
-    limit = wanted.cpu_limit or f"{int(quantity(wanted.cpu) * 2000)}m"
-    return {
-        "requests": {"cpu": wanted.cpu, "memory": wanted.memory},
-        "limits": {"cpu": limit, "memory": wanted.memory},
-    }
-
-
-def _helper_resources(wanted: Resources) -> dict[str, Any]:
-    memory = max(wanted.memory, _LEAST_MEMORY, key=quantity)
-    return {"requests": {"cpu": "100m", "memory": memory}, "limits": {"cpu": "1", "memory": memory}}

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from plimsoll.core.conditions import shortened, unix
+from plimsoll.core.conditions import unix
 from plimsoll.core.jobs import USER_ERROR
+from plimsoll.core.pods import (
+    by_age,
+    conditions_of,
+    containers_of,
+    declared,
+    ends_of,
+    last_line,
+    memory_limit,
+    name_of,
+    phase_of,
+    programs_of,
+    sentence,
+)
 from plimsoll.core.result import Message, parse_message
 from plimsoll.facts import Manifest
 
@@ -38,7 +51,7 @@ def report(job: Manifest | None, pods: Sequence[Manifest], now: float) -> Report
     """What became of `job`. `pods` are those that it controls."""
     if job is None:
         return Report("Absent")
-    ended = {condition["type"]: condition for condition in _conditions(job) if condition.get("status") == "True"}
+    ended = {condition["type"]: condition for condition in conditions_of(job) if condition.get("status") == "True"}
     if "Complete" in ended:
         return Report("Complete")
     if "Failed" in ended:
@@ -51,7 +64,7 @@ def report(job: Manifest | None, pods: Sequence[Manifest], now: float) -> Report
 def publish_message(pods: Sequence[Manifest]) -> Message | None:
     """The message of the container `publish` of a pod that ended well; None when no pod has one."""
     for pod in pods:
-        for status, end in _ends(pod):
+        for status, end in ends_of(pod):
             if status["name"] == "publish" and end.get("exitCode") == 0:
                 return parse_message(end.get("message") or "")
     return None
@@ -73,9 +86,9 @@ def _failed(job: Manifest, pods: Sequence[Manifest], condition: Manifest, now: f
         return Report(
             "Failed",
             reason,
-            f"Job {_name(job)} ran past its deadline of {deadline} s: raise it, or give it less to do.",
+            f"Job {name_of(job)} ran past its deadline of {deadline} s: raise it, or give it less to do.",
         )
-    failed = sorted((pod for pod in pods if _phase(pod) == "Failed"), key=_age)
+    failed = sorted((pod for pod in pods if phase_of(pod) == "Failed"), key=by_age)
     if failed:
         return _explained(job, failed[-1], len(failed))
     if now - unix(condition.get("lastTransitionTime") or "1970-01-01T00:00:00Z") <= LAG_SECONDS:
@@ -83,32 +96,32 @@ def _failed(job: Manifest, pods: Sequence[Manifest], condition: Manifest, now: f
     return Report(
         "Failed",
         reason or "JobFailed",
-        f"Job {_name(job)} failed: {condition.get('message') or 'it does not say why'}.",
+        f"Job {name_of(job)} failed: {condition.get('message') or 'it does not say why'}.",
     )
 
 
 def _explained(job: Manifest, pod: Manifest, attempts: int) -> Report:
     status = pod.get("status") or {}
-    for container, end in _ends(pod):
+    for container, end in ends_of(pod):
         if end.get("exitCode", 0) == 0:
             continue
         name = container["name"]
         if end.get("reason") == "OOMKilled":
-            limit = _limit(job, name)
+            limit = memory_limit(job, name)
             return Report(
                 "Failed",
                 "OutOfMemory",
                 f"Container {name} needed more than its {limit} of memory: raise spec.resources.memory.",
             )
-        if end["exitCode"] == USER_ERROR and name in _programs(job):
+        if end["exitCode"] == USER_ERROR and name in programs_of(job):
             return _users_error(name, end.get("message") or "")
         return Report("Failed", "ContainerFailed", _exited(job, name, end, attempts))
     if status.get("reason") == "Evicted":
-        return Report("Failed", "Evicted", f"Pod {_name(pod)} was evicted: {sentence(status.get('message', ''))}")
+        return Report("Failed", "Evicted", f"Pod {name_of(pod)} was evicted: {sentence(status.get('message', ''))}")
     return Report(
         "Failed",
         "PodFailed",
-        f"Pod {_name(pod)} failed: {sentence(status.get('message') or status.get('reason') or '')}",
+        f"Pod {name_of(pod)} failed: {sentence(status.get('message') or status.get('reason') or '')}",
     )
 
 
@@ -123,8 +136,8 @@ def _users_error(container: str, text: str) -> Report:
 
 def _exited(job: Manifest, container: str, end: Manifest, attempts: int) -> str:
     times = "" if attempts == 1 else f" in {attempts} attempts, the last time"
-    tail = _tail(end.get("message") or "")
-    logs = f"kubectl logs -n {job['metadata']['namespace']} job/{_name(job)} -c {container}"
+    tail = last_line(end.get("message") or "")
+    logs = f"kubectl logs -n {job['metadata']['namespace']} job/{name_of(job)} -c {container}"
     return (
         f"Container {container} failed{times} with exit code {end['exitCode']}{': ' + tail if tail else ''}. See {logs}"
     )
@@ -134,7 +147,7 @@ def _exited(job: Manifest, container: str, end: Manifest, attempts: int) -> str:
 
 
 def _going_on(job: Manifest, pods: Sequence[Manifest], now: float) -> Report:
-    alive = [pod for pod in pods if _phase(pod) in ("Pending", "Running", "")]
+    alive = [pod for pod in pods if phase_of(pod) in ("Pending", "Running", "")]
     for pod in alive:
         waiting = _waiting(job, pod)
         if waiting:
@@ -144,13 +157,13 @@ def _going_on(job: Manifest, pods: Sequence[Manifest], now: float) -> Report:
     since = now - unix((job.get("status") or {}).get("startTime") or job["metadata"]["creationTimestamp"])
     if since < PODLESS_SECONDS:
         return Report("Running", look_again=PODLESS_SECONDS - since)
-    where = f"kubectl describe job -n {job['metadata']['namespace']} {_name(job)}"
+    where = f"kubectl describe job -n {job['metadata']['namespace']} {name_of(job)}"
     why = "a quota, a limit range or an admission policy may refuse it"
-    return Report("Waiting", "NoPods", f"Job {_name(job)} has had no pod for {PODLESS_SECONDS} s: {why}. See {where}")
+    return Report("Waiting", "NoPods", f"Job {name_of(job)} has had no pod for {PODLESS_SECONDS} s: {why}. See {where}")
 
 
 def _running(job: Manifest, pods: Sequence[Manifest]) -> Report:
-    failed = sorted((pod for pod in pods if _phase(pod) == "Failed"), key=_age)
+    failed = sorted((pod for pod in pods if phase_of(pod) == "Failed"), key=by_age)
     if not failed:
         return Report("Running")
     last = _explained(job, failed[-1], 1)
@@ -159,12 +172,14 @@ def _running(job: Manifest, pods: Sequence[Manifest]) -> Report:
 
 
 def _waiting(job: Manifest, pod: Manifest) -> Report | None:
-    for condition in _conditions(pod):
+    for condition in conditions_of(pod):
         if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
             return Report(
-                "Waiting", "Unschedulable", f"No node takes pod {_name(pod)}: {sentence(condition.get('message', ''))}"
+                "Waiting",
+                "Unschedulable",
+                f"No node takes pod {name_of(pod)}: {sentence(condition.get('message', ''))}",
             )
-    for status in _containers(pod):
+    for status in containers_of(pod):
         waiting = (status.get("state") or {}).get("waiting") or {}
         reason = waiting.get("reason", "")
         if reason in _PULL_REASONS:
@@ -176,69 +191,9 @@ def _waiting(job: Manifest, pod: Manifest) -> Report | None:
 
 
 def _pull(job: Manifest, status: Manifest) -> str:
-    image = _declared(job, status["name"]).get("image") or status.get("image", "")
+    image = declared(job, status["name"]).get("image") or status.get("image", "")
     deadline = job["spec"].get("activeDeadlineSeconds")
     return (
         f"The image {image} of container {status['name']} cannot be pulled: check its name and who may pull it. "
         f"The Job waits for it until its deadline of {deadline} s."
     )
-
-
-# --- reading ----------------------------------------------------------------------------------------------------------
-
-
-def _conditions(manifest: Manifest) -> Sequence[Manifest]:
-    return (manifest.get("status") or {}).get("conditions") or ()
-
-
-def _containers(pod: Manifest) -> Iterator[Manifest]:
-    status = pod.get("status") or {}
-    yield from status.get("initContainerStatuses") or ()
-    yield from status.get("containerStatuses") or ()
-
-
-def _ends(pod: Manifest) -> Iterator[tuple[Manifest, Manifest]]:
-    for status in _containers(pod):
-        end = (status.get("state") or {}).get("terminated")
-        if end:
-            yield status, end
-
-
-def _declared(job: Manifest, container: str) -> dict[str, Any]:
-    pod = job["spec"]["template"]["spec"]
-    everyone = (*(pod.get("initContainers") or ()), *pod["containers"])
-    return next((dict(one) for one in everyone if one["name"] == container), {})
-
-
-def _limit(job: Manifest, container: str) -> str:
-    return str(_declared(job, container).get("resources", {}).get("limits", {}).get("memory", "limit"))
-
-
-def _programs(job: Manifest) -> set[str]:
-    """The containers that run our programs: only those may say that the user made a mistake."""
-    rules = (job["spec"].get("podFailurePolicy") or {}).get("rules") or ()
-    return {rule["onExitCodes"]["containerName"] for rule in rules if rule.get("onExitCodes")}
-
-
-def _phase(pod: Manifest) -> str:
-    return str((pod.get("status") or {}).get("phase", ""))
-
-
-def _age(pod: Manifest) -> tuple[str, str]:
-    return str(pod["metadata"].get("creationTimestamp", "")), _name(pod)
-
-
-def _name(manifest: Manifest) -> str:
-    return str(manifest["metadata"]["name"])
-
-
-def _tail(text: str) -> str:
-    """The last line that says something, printable and short."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return shortened("".join(c for c in lines[-1] if c.isprintable()), 300).rstrip(".") if lines else ""
-
-
-def sentence(text: str) -> str:
-    """A text of somebody else's, printable, short, and with a full stop."""
-    plain = shortened("".join(c if c.isprintable() else " " for c in text).strip(), 900)
-    return plain if plain.endswith((".", "…", "!", "?")) else f"{plain}."

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from plimsoll.core import versions
 from plimsoll.core.conditions import Finding, shortened
-from plimsoll.core.outcome import sentence
+from plimsoll.core.pods import sentence
 from plimsoll.core.result import GateEntry, Result
 from plimsoll.core.trainingstatus import Seen, Stored, failed, outcome
 from plimsoll.facts import Action, Create, Manifest, Plan, PutObject

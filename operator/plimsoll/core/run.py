@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from plimsoll.api.gates import Gate
 from plimsoll.api.modelversion import ModelVersionSpec
-from plimsoll.api.trainingjob import Gate, Split, TrainingJobSpec
+from plimsoll.api.trainingdata import DataSource, Split
+from plimsoll.api.trainingjob import TrainingJobSpec
 from plimsoll.facts import Manifest
 
 #: The largest model file that upload and publish accept.
@@ -74,7 +76,7 @@ def training_run(resource: Manifest, spec: TrainingJobSpec) -> Run:
     return Run(run_hash(spec), meta["namespace"], meta["name"], meta["uid"])
 
 
-def verification(resource: Manifest, spec: ModelVersionSpec) -> Run:
+def verification_run(resource: Manifest, spec: ModelVersionSpec) -> Run:
     """The verification that a ModelVersion asks for; another object has another one, so that results never meet."""
     meta = resource["metadata"]
     asked = {"uid": meta["uid"], "artifact": spec.artifact.to_manifest(), "signature": _signature(spec)}
@@ -132,7 +134,7 @@ def _signature(spec: ModelVersionSpec) -> dict[str, Any] | None:
     return spec.signature.to_manifest() if spec.signature else None
 
 
-def _source(source: Any) -> dict[str, Any]:
+def _source(source: DataSource) -> dict[str, Any]:
     return {"uri": source.uri, "sha256": source.sha256}
 
 

@@ -9,15 +9,15 @@ from plimsoll.api.trainingjob import TrainingJobStatus
 from plimsoll.core import jobs
 from plimsoll.core.champion import Missing, champions
 from plimsoll.core.conditions import Finding, find
-from plimsoll.core.jobs import ANNOTATION_GENERATION, training_order
-from plimsoll.core.outcome import WAITING, Report, lost_message, report
+from plimsoll.core.jobs import training_order
+from plimsoll.core.outcome import WAITING, Report, lost_message
 from plimsoll.core.publishing import settle
 from plimsoll.core.result import Refusal, Result
 from plimsoll.core.run import document
+from plimsoll.core.superseded import deletion, outdated, stale
 from plimsoll.core.trainingstatus import TERMINAL, Seen, Stored, failed, outcome
-from plimsoll.facts import Action, Apply, Delete, Manifest, Notice, Plan, Ref, Settings
+from plimsoll.facts import Action, Apply, Manifest, Notice, Plan, Settings
 
-_JOB, _CONFIG_MAP = ("batch/v1", "Job"), ("v1", "ConfigMap")
 _ON_HOLD = "spec.suspend is true: no workload runs. Set it to false to go on."
 
 
@@ -26,7 +26,7 @@ def plan(seen: Seen, stored: Stored, settings: Settings, now: float) -> Plan:
     if at_rest(seen):
         return _noticed(seen)
     decided = _decide(seen, stored, settings, now)
-    cancelled = _stale(seen)
+    cancelled = stale(seen)
     if not cancelled:
         return decided
     news = Notice(
@@ -41,25 +41,9 @@ def at_rest(seen: Seen) -> bool:
     return ended and (seen.status.phase != "Failed" or seen.status.observed_generation == seen.generation)
 
 
-def job_of(seen: Seen, component: str) -> Manifest | None:
-    """The train or publish Job of the current run."""
-    return seen.jobs.get(f"{seen.run.base}-{component}")
-
-
-def pods_of(seen: Seen, component: str) -> list[Manifest]:
-    """Pods of that Job, by its UID."""
-    job = job_of(seen, component)
-    return [pod for pod in seen.pods if job and jobs.controlled_by(job["metadata"]["uid"], pod)]
-
-
-def report_of(seen: Seen, component: str, now: float) -> Report:
-    """What became of that Job."""
-    return report(job_of(seen, component), pods_of(seen, component), now)
-
-
 def may_adopt(seen: Seen, now: float) -> bool:
     """Whether an earlier result of the same run may be used: before anything of the run exists."""
-    return not at_rest(seen) and all(report_of(seen, part, now).state == "Absent" for part in ("train", "publish"))
+    return not at_rest(seen) and all(seen.report(part, now).state == "Absent" for part in ("train", "publish"))
 
 
 # --- deciding ---------------------------------------------------------------------------------------------------------
@@ -71,18 +55,18 @@ def _decide(seen: Seen, stored: Stored, settings: Settings, now: float) -> Plan:
         return failed(seen, stored.result.reason, message, now, _trained(seen))
     if isinstance(stored.result, Result):
         return settle(seen, stored, now)
-    outdated = _outdated(seen, now)
-    if outdated:
+    gone = outdated(seen, now)
+    if gone:
         message = "The spec changed after a failure: the failed workload is deleted and made again."
         return outcome(
             seen,
             "Pending",
             (Finding("Ready", "False", "Restarting", message),),
             now,
-            before=outdated,
+            before=gone,
             requeue_after=1.0,
         )
-    train, publish = report_of(seen, "train", now), report_of(seen, "publish", now)
+    train, publish = seen.report("train", now), seen.report("publish", now)
     if publish.state != "Absent":
         return _publishing(seen, publish, now)
     if train.state == "Complete":
@@ -124,20 +108,20 @@ def _start_publish(seen: Seen, settings: Settings, now: float) -> Plan:
 
 def _publishing(seen: Seen, publish: Report, now: float) -> Plan:
     """The publish Job exists and its result has not been read."""
-    job = job_of(seen, "publish")
+    job = seen.job("publish")
     if publish.state != "Complete" or job is None:
         return _under_way(seen, "Publishing", publish, now)
     if not lost_message(job, now):
         return outcome(seen, "Publishing", _progress(seen, "Publishing"), now, requeue_after=2.0)
     message = f"Job {seen.run.base}-publish is complete, but its pod and with it the verdict is gone: it is repeated."
     finding = Finding("Ready", "False", "Restarting", message)
-    return outcome(seen, "Publishing", (finding, _trained(seen)), now, before=_deletion(seen, job), requeue_after=1.0)
+    return outcome(seen, "Publishing", (finding, _trained(seen)), now, before=deletion(seen, job), requeue_after=1.0)
 
 
 def _under_way(seen: Seen, phase: str, current: Report, now: float) -> Plan:
     """A Job that has not ended, or has failed."""
     component = {"Training": "train", "Publishing": "publish"}[phase]
-    job = job_of(seen, component)
+    job = seen.job(component)
     assert job is not None
     if current.state == "Failed":
         return _ended_badly(seen, phase, current, now)
@@ -177,41 +161,6 @@ def _progress(seen: Seen, phase: str, current: Report | None = None) -> tuple[Fi
 
 def _trained(seen: Seen) -> Finding:
     return Finding("Trained", "True", "Trained", f"Job {seen.run.base}-train trained the model.")
-
-
-# --- what is in the way -----------------------------------------------------------------------------------------------
-
-
-def _stale(seen: Seen) -> tuple[Delete, ...]:
-    """Jobs and ConfigMaps of other runs."""
-    current = {f"{seen.run.base}{part}" for part in ("", "-train", "-publish")}
-    others = [*((_JOB, job) for job in seen.jobs.values()), *((_CONFIG_MAP, one) for one in seen.config_maps)]
-    return tuple(_delete(kind, one) for kind, one in others if one["metadata"]["name"] not in current)
-
-
-def _outdated(seen: Seen, now: float) -> tuple[Delete, ...]:
-    """Failed Jobs that were made for an earlier spec."""
-    gone: list[Delete] = []
-    for component in ("train", "publish"):
-        job = job_of(seen, component)
-        if job is None or report_of(seen, component, now).state != "Failed":
-            continue
-        made_for = (job["metadata"].get("annotations") or {}).get(ANNOTATION_GENERATION)
-        if made_for != str(seen.generation):
-            gone += _deletion(seen, job)
-    return tuple(gone)
-
-
-def _deletion(seen: Seen, job: Manifest) -> tuple[Delete, ...]:
-    """A Job and, for publish, its ConfigMap, so that the champions are looked up anew."""
-    name = job["metadata"]["name"]
-    maps = [_delete(_CONFIG_MAP, one) for one in seen.config_maps if one["metadata"]["name"] == name]
-    return (*maps, _delete(_JOB, job))
-
-
-def _delete(kind: tuple[str, str], manifest: Manifest) -> Delete:
-    meta = manifest["metadata"]
-    return Delete(Ref(*kind, meta["namespace"], meta["name"]), meta["uid"])
 
 
 def _suspension(job: Manifest, suspend: bool) -> Apply:

@@ -8,6 +8,8 @@ from typing import Any
 
 from plimsoll.api.trainingjob import TrainingJobSpec, TrainingJobStatus
 from plimsoll.core.conditions import Finding, conditions, find, shortened, timestamp
+from plimsoll.core.jobs import controlled_by
+from plimsoll.core.outcome import Report, report
 from plimsoll.core.result import Refusal, Result
 from plimsoll.core.run import Run
 from plimsoll.facts import Action, Manifest, Notice, Plan
@@ -41,6 +43,19 @@ class Seen:
     @property
     def same_run(self) -> bool:
         return self.status.run == self.run.hash
+
+    def job(self, component: str) -> Manifest | None:
+        """The train or publish Job of the current run."""
+        return self.jobs.get(f"{self.run.base}-{component}")
+
+    def pods_of(self, component: str) -> list[Manifest]:
+        """Pods of that Job, by its UID."""
+        job = self.job(component)
+        return [pod for pod in self.pods if job and controlled_by(job["metadata"]["uid"], pod)]
+
+    def report(self, component: str, now: float) -> Report:
+        """What became of that Job."""
+        return report(self.job(component), self.pods_of(component), now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,17 +136,8 @@ def test_names_of_jobs_fit_into_a_label() -> None:
     assert max(len(job["metadata"]["name"]) for job in made(name=LONGEST).values()) <= 63
 
 
-def test_a_job_is_owned_bounded_and_labelled() -> None:
+def test_a_job_is_bounded_and_labelled() -> None:
     job = made(with_spec(backoffLimit=1, activeDeadlineSeconds=60))["train"]
-    assert job["metadata"]["ownerReferences"] == [
-        {
-            "apiVersion": "plimsoll.dev/v1alpha1",
-            "kind": "TrainingJob",
-            "name": "digits",
-            "uid": "u-1",
-            "controller": True,
-        }
-    ]
     assert (job["spec"]["backoffLimit"], job["spec"]["activeDeadlineSeconds"]) == (1, 60)
     assert "ttlSecondsAfterFinished" not in job["spec"]
     assert job["metadata"]["labels"]["plimsoll.dev/trainingjob"] == "digits"
