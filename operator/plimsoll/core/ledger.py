@@ -1,0 +1,147 @@
+"""The recorded evidence of an attempt: canonical, bounded, and enough to reach every verdict again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from hashlib import sha256
+from typing import Any, cast, get_args
+
+from plimsoll.core.statistics.policy import Policy
+from plimsoll.core.verdict import Mode, verdicts
+from plimsoll.facts import ArmCounts, Verdict, Window
+from plimsoll.names import LATENCY_EDGES
+
+FORMAT_VERSION = 1
+MAX_BYTES = 512 * 1024
+MAX_WINDOWS = 2000
+#: After so many windows the next ones are twice as long.
+_LENGTHEN_AFTER = 250
+_COUNTS = ("requests", "failures", "client_errors", "timed")
+
+
+class LedgerError(ValueError):
+    """A ledger that cannot be kept or read; the message names the field and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All windows of one attempt, in order of time, and what they were judged by."""
+
+    stable: str
+    candidate: str
+    policy: Policy
+    mode: Mode = "Sequential"
+    windows: tuple[Window, ...] = ()
+
+
+def append(ledger: Ledger, window: Window) -> Ledger:
+    """The ledger with one window more. Raises LedgerError when it is full: nothing is dropped or merged, for either
+    would change verdicts; the release has to be held or decided. `next_window_seconds` keeps it from filling up."""
+    if len(ledger.windows) >= MAX_WINDOWS:
+        raise LedgerError(
+            f"windows: the ledger holds {MAX_WINDOWS:,}, the most it may; decide the release, or retry it"
+        )
+    if ledger.windows and window.index <= ledger.windows[-1].index:
+        raise LedgerError(
+            f"windows: index {window.index} does not follow {ledger.windows[-1].index}; append in order of time"
+        )
+    return replace(ledger, windows=(*ledger.windows, window))
+
+
+def next_window_seconds(windows: int, base: float) -> float:
+    """Seconds of the next window: `base`, doubled with every 250 windows, so that 2,000 windows of 10 s last a
+    month."""
+    return base * 2.0 ** (windows // _LENGTHEN_AFTER)
+
+
+def replay(ledger: Ledger) -> tuple[Verdict, ...]:
+    """The verdict after each window, from nothing but the ledger."""
+    return verdicts(ledger.windows, ledger.policy, mode=ledger.mode)
+
+
+def digest(ledger: Ledger) -> str:
+    """SHA-256 of the encoded ledger, in hex."""
+    return sha256(encode(ledger).encode()).hexdigest()
+
+
+def encode(ledger: Ledger) -> str:
+    """Canonical JSON: sorted keys, no blanks, zeros at the end of `slower` left out. Raises LedgerError beyond
+    MAX_BYTES."""
+    document = {
+        "formatVersion": FORMAT_VERSION,
+        "edges": LATENCY_EDGES,
+        "stable": ledger.stable,
+        "candidate": ledger.candidate,
+        "mode": ledger.mode,
+        "policy": asdict(ledger.policy),
+        "windows": [_window(window) for window in ledger.windows],
+    }
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    size = len(text.encode())
+    if size > MAX_BYTES:
+        raise LedgerError(
+            f"windows: the ledger would take {size:,} bytes, more than {MAX_BYTES:,}; decide the release, or retry it"
+        )
+    return text
+
+
+def _window(window: Window) -> list[Any]:
+    head = [window.index, window.start, window.end, window.step, window.weight, window.gap]
+    return [*head, _arm(window.stable), _arm(window.candidate), *(_arm(pod) for pod in window.stable_pods)]
+
+
+def _arm(arm: ArmCounts) -> list[int]:
+    """Counts, how many edges were counted, and the slower ones up to the last that is not zero."""
+    slower = list(arm.slower)
+    while slower and slower[-1] == 0:
+        slower.pop()
+    return [*(getattr(arm, name) for name in _COUNTS), len(arm.slower), *slower]
+
+
+def decode(text: str) -> Ledger:
+    """The ledger that `encode` wrote. Raises LedgerError for anything else."""
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise LedgerError(f"the ledger is not JSON: {error}") from error
+    if not isinstance(document, dict) or document.get("formatVersion") != FORMAT_VERSION:
+        raise LedgerError(
+            f"formatVersion must be {FORMAT_VERSION}: read it with the release of the program that wrote it"
+        )
+    if document.get("edges") != list(LATENCY_EDGES):
+        raise LedgerError("edges differ from this program's: replay it with the release of the program that wrote it")
+    if document.get("mode") not in get_args(Mode):
+        raise LedgerError(f"mode must be one of {', '.join(get_args(Mode))}")
+    try:
+        windows = tuple(_read_window(row) for row in document["windows"])
+        return Ledger(
+            str(document["stable"]),
+            str(document["candidate"]),
+            _read_policy(document["policy"]),
+            cast("Mode", document["mode"]),
+            windows,
+        )
+    except (KeyError, TypeError, IndexError, ValueError) as error:
+        raise LedgerError(f"the ledger is damaged: {error!r}; fetch it again from the store") from error
+
+
+def _read_policy(values: dict[str, Any]) -> Policy:
+    wanted = {field.name for field in fields(Policy)}
+    if set(values) != wanted:
+        raise LedgerError(f"policy: {', '.join(sorted(set(values) ^ wanted))} missing or unknown")
+    return Policy(**values)
+
+
+def _read_window(row: Sequence[Any]) -> Window:
+    index, start, end, step, weight, gap, stable, candidate, *pods = row
+    arms = (_read_arm(stable), _read_arm(candidate), tuple(_read_arm(pod) for pod in pods))
+    return Window(int(index), start, end, int(step), int(weight), *arms, gap=gap)
+
+
+def _read_arm(row: Sequence[int]) -> ArmCounts:
+    if len(row) < 5 or not all(isinstance(count, int) and count >= 0 for count in row) or len(row) - 5 > row[4]:
+        raise ValueError(f"{row} is not the counts of an arm")
+    slower = (*row[5:], *(0,) * (row[4] - (len(row) - 5)))
+    return ArmCounts(row[0], row[1], row[2], row[3], slower)

@@ -1,0 +1,130 @@
+"""The criteria of a verdict: a measure, its thresholds, and how what was found reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import floor, inf, log
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plimsoll.core.statistics.measures import Table
+from plimsoll.core.statistics.wealth import Array, average
+
+#: Logs are compared to so many decimals, so that a replay on another processor decides alike.
+_DECIMALS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One measure of the candidate, row by row; a row is a window that counts.
+
+    `against_health` (rows, edges) are log e-values; their average over the edges is held against 1/`alpha`, in rows
+    where `matters` (rows,). `against_harm` (rows, edges): the least of them is held against 1/`beta`; where it is
+    None, `within` (rows,) decides, and where that is None too, this criterion never keeps from passing.
+    `units` follow the candidate's counts of each edge in a sentence. Above `margin` × stable + `tolerance` is harm,
+    below `margin` × stable + `negligible` is health; where `margin` is None, `tolerance` alone is the bound of both.
+    """
+
+    name: str
+    data: Table
+    units: tuple[str, ...]
+    margin: float | None
+    tolerance: float
+    negligible: float
+    alpha: float
+    beta: float
+    against_health: Array
+    matters: NDArray[np.bool_]
+    against_harm: Array | None = None
+    within: NDArray[np.bool_] | None = None
+
+    def failing(self) -> Array:
+        """Log e-values (rows,) against health."""
+        return np.where(self.matters, average(self.against_health), -inf)
+
+    def failed_at(self) -> int | None:
+        """The first row whose evidence of harm suffices, or None."""
+        rows = np.flatnonzero(_reaches(self.failing(), self.alpha))
+        return int(rows[0]) if len(rows) else None
+
+    def passes(self, row: int) -> bool:
+        """Whether the evidence of health suffices after this row."""
+        if self.against_harm is not None:
+            return bool(_reaches(self.against_harm[row].min(), self.beta))
+        return self.within is None or bool(self.within[row])
+
+    def describe_failure(self, row: int) -> str:
+        """What failed: counts (of the last step, should those of all windows hide it), bound and e-value."""
+        edge = int(np.argmax(self.against_health[row]))
+        started = int(self.data.starts[self.data.starts <= row][-1])
+        first = max((0, started), key=lambda start: self._ratio(row, edge, start))
+        excess = f"above {self._bound(self.tolerance)}"
+        if self.margin is not None and not self.tolerance:
+            excess = f"ratio {_number(self._ratio(row, edge, first))} > {self.margin:g}"
+        return f"{self._counts(row, edge, first)}; {excess}; {_against(self.failing()[row], self.alpha)}"
+
+    def describe_pass(self, row: int) -> str:
+        """What was shown to be well, at the edge that was hardest to show."""
+        if self.against_harm is None:
+            return f"{self._counts(row, 0)}; within {self._bound(self.tolerance)}"
+        edge = int(np.argmin(self.against_harm[row]))
+        return f"{self._counts(row, edge)}; below {self._bound(self.negligible)}; {_against(self.against_harm[row, edge], self.beta)}"
+
+    def describe_doubt(self, row: int) -> str:
+        """What is still missing for a pass."""
+        if self.against_harm is None:
+            claim = f"above {self._bound(self.tolerance)}, but"
+            return f"{self._counts(row, 0)}; {claim} {_against(self.failing()[row], self.alpha)}"
+        edge = int(np.argmin(self.against_harm[row]))
+        claim = f"not yet shown to be below {self._bound(self.negligible)}"
+        return f"{self._counts(row, edge)}; {claim}; {_against(self.against_harm[row, edge], self.beta)}"
+
+    def _bound(self, added: float) -> str:
+        if self.margin is None:
+            return f"{100 * added:g}%"
+        return f"{self.margin:g} × stable" + (f" + {100 * added:g}%" if added else "")
+
+    def _counts(self, row: int, edge: int, first: int = 0) -> str:
+        k_c, n_c, k_s, n_s = self._sums(row, edge, first)
+        said = f"{self.name} candidate {_share(k_c, n_c, self.units[edge])}"
+        return said if self.margin is None else f"{said} vs stable {_share(k_s, n_s, '')}"
+
+    def _ratio(self, row: int, edge: int, first: int) -> float:
+        k_c, n_c, k_s, n_s = self._sums(row, edge, first)
+        return k_c * n_s / (n_c * k_s) if n_c and k_s else inf if k_c else 0.0
+
+    def _sums(self, row: int, edge: int, first: int) -> tuple[int, int, int, int]:
+        arms, rows = self.data.arms, slice(first, row + 1)
+        k_c, n_c = (int(column[rows, edge].sum()) for column in (arms.k_candidate, arms.n_candidate))
+        k_s, n_s = (int(column[rows, edge].sum()) for column in (arms.k_stable, arms.n_stable))
+        return k_c, n_c, k_s, n_s
+
+
+def _reaches(log_e: Array | np.float64, level: float) -> NDArray[np.bool_]:
+    return np.asarray(np.round(log_e, _DECIMALS) >= round(log(1 / level), _DECIMALS))
+
+
+def _share(k: int, n: int, unit: str) -> str:
+    return f"{k:,}/{n:,}{unit}" + (f" ({k / n:.2%})" if n else "")
+
+
+def _against(log_e: float, level: float) -> str:
+    sign = "≥" if _reaches(np.float64(log_e), level) else "<"
+    return f"e = {_e_value(log_e)} {sign} {_e_value(log(1 / level))}"
+
+
+def _e_value(log_e: float) -> str:
+    """exp(log_e) in two digits or so, however large: 0.4, 12, 400, 4.1e6."""
+    power = log_e / log(10)
+    if power < 4:
+        return _number(10**power)
+    exponent = floor(power)
+    mantissa = f"{10 ** (power - exponent):.1f}"
+    return f"1.0e{exponent + 1}" if mantissa == "10.0" else f"{mantissa}e{exponent}"
+
+
+def _number(value: float) -> str:
+    if value == inf:
+        return "∞"
+    return f"{value:.2g}" if value < 10 else f"{value:,.0f}"

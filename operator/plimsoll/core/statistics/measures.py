@@ -1,0 +1,153 @@
+"""From windows to running log e-values, one measure for each thing that is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plimsoll.core.statistics.bounded_rate import ABOVE_WEIGHTS, BELOW_WEIGHTS, log_rate_above, log_rate_below
+from plimsoll.core.statistics.comparison import EQUAL_WEIGHTS, WORSE_WEIGHTS, Arms, log_not_worse, log_worse
+from plimsoll.core.statistics.dispersion import coefficient_of_variation
+from plimsoll.core.statistics.wealth import Array, capped, increments, mixture, restarted
+from plimsoll.facts import ArmCounts, Window
+
+#: How the capital of Pass is split: the candidate's own rate, the comparison, the stable arm's own rate.
+PASS_WEIGHTS = np.array([0.7, 0.2, 0.1])
+#: Wealth of Pass beyond 10⁴ is thrown away, so that it falls soon after the candidate turns bad.
+PASS_CAP = float(np.log(1e4))
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Noise of an arm's rate: its least coefficient of variation, and how many seconds one draw of it may last."""
+
+    cv_floor: float
+    seconds: float
+
+
+#: Events (one for each edge) and trials of an arm in a window.
+Count = Callable[[ArmCounts], tuple[Sequence[int], int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The counts of one measure: arms and cv of shape (windows, edges), the rows where a step begins, and for each
+    row the first row of its spell (windows that may share their noise)."""
+
+    arms: Arms
+    cv: Array
+    starts: NDArray[np.int64]
+    spells: NDArray[np.int64]
+
+    def rise(self) -> Array:
+        """Candidate's rate less the stable one's (windows, edges), over all windows or over those of the step: the
+        larger."""
+        columns = (self.arms.k_candidate, self.arms.n_candidate, self.arms.k_stable, self.arms.n_stable)
+        total = [np.cumsum(column, axis=0) for column in columns]
+        last = self.starts[np.searchsorted(self.starts, np.arange(len(total[0])), side="right") - 1]
+        step = [sums - (sums - column)[last] for sums, column in zip(total, columns, strict=True)]
+        rises = [k_c / np.maximum(n_c, 1) - k_s / np.maximum(n_s, 1) for k_c, n_c, k_s, n_s in (total, step)]
+        return np.maximum(*rises)
+
+
+def table(windows: Sequence[Window], count: Count, edges: int, noise: Noise) -> Table:
+    """Tabulate `count` of both arms of at least one window, and of the stable pods for the dispersion.
+
+    Noise may change with each window or last a whole spell: the larger estimate is taken.
+    """
+    arms = [
+        _columns([count(arm) for arm in side], edges)
+        for side in ([w.candidate for w in windows], [w.stable for w in windows])
+    ]
+    spells = _spells(windows, noise.seconds)
+    pods = max(len(window.stable_pods) for window in windows)
+    filled = [
+        count(pod)
+        for window in windows
+        for pod in (*window.stable_pods, *(ArmCounts(),) * (pods - len(window.stable_pods)))
+    ]
+    k, n = (x.reshape(len(windows), pods, edges) for x in _columns(filled, edges))
+    each = np.arange(len(windows))
+    cvs = [
+        coefficient_of_variation(_within(k, firsts), _within(n, firsts), firsts, noise.cv_floor)
+        for firsts in (each, spells)
+    ]
+    steps = np.array([window.step for window in windows])
+    starts = np.flatnonzero(np.concatenate([[True], steps[1:] != steps[:-1]]))
+    return Table(Arms(*arms[0], *arms[1]), np.maximum(*cvs), starts, spells)
+
+
+def _spells(windows: Sequence[Window], seconds: float) -> NDArray[np.int64]:
+    """The first row of each row's spell: at most `seconds` long, of one step, one weight and the same number of
+    pods."""
+    first = 0
+    rows = []
+    for row, window in enumerate(windows):
+        start = windows[first]
+        alike = (window.step, window.weight, len(window.stable_pods)) == (
+            start.step,
+            start.weight,
+            len(start.stable_pods),
+        )
+        if not alike or window.end - start.start > seconds:
+            first = row
+        rows.append(first)
+    return np.array(rows, dtype=np.int64)
+
+
+def _within(counts: Array, spells: NDArray[np.int64]) -> Array:
+    """Sums over the rows of the spell so far."""
+    total = np.cumsum(counts, axis=0)
+    return total - (total - counts)[spells]
+
+
+def _columns(counts: list[tuple[Sequence[int], int]], edges: int) -> tuple[Array, Array]:
+    events = np.array([k if n else (0,) * edges for k, n in counts], dtype=np.float64).reshape(len(counts), edges)
+    trials = np.array([n for _, n in counts], dtype=np.float64)[:, None]
+    return events, np.broadcast_to(trials, events.shape)
+
+
+def worse(data: Table, margin: float, tolerance: float) -> Array:
+    """Running log e-values (windows, edges) against p_c ≤ margin·p_s + tolerance, restarted at each step.
+
+    One draw of noise lasts a whole spell: its windows enter by their sums, so that the bet of a spell is the
+    beta-binomial ratio of its counts so far, a martingale as the likelihood ratio of a Pólya urn. Noise that changes
+    faster averages out.
+    """
+    arms = data.arms
+    sums = [_within(x, data.spells) for x in (arms.k_candidate, arms.n_candidate, arms.k_stable, arms.n_stable)]
+    so_far = log_worse(Arms(*sums), data.cv, margin, tolerance)
+    return restarted(increments(so_far, data.spells), WORSE_WEIGHTS, data.starts)
+
+
+def not_worse(data: Table, margin: float, tolerance: float) -> Array:
+    """Running log e-values (windows, edges) against H: p_c ≥ margin·p_s + tolerance.
+
+    H implies three things, and an e-process against any of them is one against H; their average is used:
+    p_c ≥ tolerance (speaks when events are rare or none), the comparison itself (in the middle), and
+    p_s ≤ (1 − tolerance)/margin (speaks when nearly everything is an event in both arms).
+    """
+    arms = data.arms
+    common = 1 - (1 - tolerance) / margin
+    parts = [
+        mixture(
+            capped(log_rate_below(arms.k_candidate, arms.n_candidate, tolerance, data.cv), PASS_CAP), BELOW_WEIGHTS
+        ),
+        mixture(capped(log_not_worse(arms, data.cv, margin, tolerance), PASS_CAP), EQUAL_WEIGHTS),
+        mixture(
+            capped(log_rate_below(arms.n_stable - arms.k_stable, arms.n_stable, common, data.cv), PASS_CAP),
+            BELOW_WEIGHTS,
+        ),
+    ]
+    return mixture(np.stack(parts, axis=-1), PASS_WEIGHTS)
+
+
+def above(data: Table, limit: float) -> Array:
+    """Running log e-values (windows, edges) against "the candidate's rate is at most `limit`", restarted at each
+    step."""
+    return restarted(
+        log_rate_above(data.arms.k_candidate, data.arms.n_candidate, limit, data.cv), ABOVE_WEIGHTS, data.starts
+    )

@@ -1,0 +1,198 @@
+"""What is compared, and how sure the verdict must be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from plimsoll.core.statistics.criteria import Criterion
+from plimsoll.core.statistics.measures import Noise, Table, above, not_worse, table, worse
+from plimsoll.facts import ArmCounts, Window
+from plimsoll.names import LATENCY_EDGES
+
+#: p99: the share of requests that may be slower.
+_SLOWEST = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is compared, and how sure the verdict must be. Raises ValueError for a field out of range.
+
+    `alpha` bounds the chance of ever failing a healthy candidate, over all metrics (errors get half of it, client
+    errors and latency a quarter each; what is switched off leaves its part to the others). `beta` bounds the chance
+    of ever passing one that is worse than margin × stable + negligible on any metric.
+    `error_margin`, `latency_margin`: ratio to the stable version that is accepted; None switches the comparison off.
+    `error_max` (failures per request), `latency_max_p99_seconds`: bounds for the mode Absolute.
+    `min_requests`: of the candidate within the current step, for Pass. Shares of requests: `negligible` (failures),
+    `negligible_latency` (slow requests), `error_floor` (no less a rise of the failure rate fails).
+    `latency_floor_seconds`: edges at or below it do not count; differences down there are noise of the machine.
+    `cv_floor`: least coefficient of variation of an arm's rate, `noise_seconds`: how long one draw of that noise may
+    last. `breaker_*`: this share of failures, in at least so many requests of the last windows, fails at once.
+    """
+
+    alpha: float = 0.01
+    beta: float = 0.05
+    error_margin: float | None = 1.5
+    error_max: float | None = None
+    latency_margin: float | None = 2.0
+    latency_max_p99_seconds: float | None = None
+    min_requests: int = 50
+    negligible: float = 0.01
+    negligible_latency: float = 0.05
+    error_floor: float = 0.001
+    latency_floor_seconds: float = 0.010
+    cv_floor: float = 0.2
+    noise_seconds: float = 60.0
+    breaker_share: float = 0.5
+    breaker_requests: int = 20
+    breaker_windows: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "beta", "negligible", "negligible_latency", "breaker_share"):
+            _need(0 < getattr(self, name) < 1, name, getattr(self, name), "between 0 and 1")
+        for name in ("error_margin", "latency_margin"):
+            _need(
+                getattr(self, name) is None or getattr(self, name) > 1,
+                name,
+                getattr(self, name),
+                "greater than 1, or None",
+            )
+        _need(self.error_max is None or 0 < self.error_max < 1, "error_max", self.error_max, "between 0 and 1, or None")
+        p99 = self.latency_max_p99_seconds
+        _need(
+            p99 is None or 0 < p99 <= LATENCY_EDGES[-1],
+            "latency_max_p99_seconds",
+            p99,
+            f"above 0 and at most {LATENCY_EDGES[-1]:g}",
+        )
+        _need(0 < self.cv_floor <= 1, "cv_floor", self.cv_floor, "above 0 and at most 1")
+        _need(0 <= self.error_floor < 1, "error_floor", self.error_floor, "from 0 to below 1")
+        _need(
+            0 <= self.latency_floor_seconds < LATENCY_EDGES[-1],
+            "latency_floor_seconds",
+            self.latency_floor_seconds,
+            "an edge to compare",
+        )
+        for name in ("breaker_requests", "breaker_windows"):
+            _need(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        _need(self.noise_seconds >= 0, "noise_seconds", self.noise_seconds, "at least 0")
+        _need(self.min_requests >= 0, "min_requests", self.min_requests, "at least 0")
+
+    @property
+    def noise(self) -> Noise:
+        """The noise that every measure allows for."""
+        return Noise(self.cv_floor, self.noise_seconds)
+
+
+def _need(holds: bool, name: str, value: object, remedy: str) -> None:
+    if not holds:
+        raise ValueError(f"{name} is {value}: it must be {remedy}")
+
+
+def compared(windows: Sequence[Window], policy: Policy) -> list[Criterion]:
+    """Candidate against stable: errors, client errors (which can only fail) and latency, as far as they are switched
+    on."""
+    errors, latency = policy.error_margin is not None, policy.latency_margin is not None
+    parts = 3 * errors + latency
+    found = []
+    if policy.error_margin is not None:
+        found.append(_error_rate(windows, policy, policy.error_margin, 2 * policy.alpha / parts))
+        found.append(_client_error_rate(windows, policy, policy.error_margin, policy.alpha / parts))
+    if policy.latency_margin is not None:
+        found.append(_latency(windows, policy, policy.latency_margin, policy.alpha / parts))
+    return found
+
+
+def bounded(windows: Sequence[Window], policy: Policy) -> list[Criterion]:
+    """Candidate against the user's own bounds, as far as there are any."""
+    found = []
+    bounds = (policy.error_max, policy.latency_max_p99_seconds)
+    alpha = policy.alpha / max(1, sum(bound is not None for bound in bounds))
+    if policy.error_max is not None:
+        data = table(windows, _failures, 1, policy.noise)
+        found.append(_absolute("error rate", data, "", policy.error_max, alpha))
+    if policy.latency_max_p99_seconds is not None:
+        edge = next(i for i, edge in enumerate(LATENCY_EDGES) if edge >= (policy.latency_max_p99_seconds or 0))
+        data = table(windows, lambda arm: (arm.slower[edge : edge + 1], arm.timed), 1, policy.noise)
+        found.append(_absolute("latency", data, _slower(LATENCY_EDGES[edge]), _SLOWEST, alpha))
+    return found
+
+
+def _error_rate(windows: Sequence[Window], policy: Policy, margin: float, alpha: float) -> Criterion:
+    data = table(windows, _failures, 1, policy.noise)
+    return Criterion(
+        name="error rate",
+        data=data,
+        units=("",),
+        margin=margin,
+        tolerance=0.0,
+        negligible=policy.negligible,
+        alpha=alpha,
+        beta=policy.beta,
+        against_health=worse(data, margin, 0.0),
+        matters=data.rise()[:, 0] >= policy.error_floor,
+        against_harm=not_worse(data, margin, policy.negligible),
+    )
+
+
+def _client_error_rate(windows: Sequence[Window], policy: Policy, margin: float, alpha: float) -> Criterion:
+    data = table(windows, lambda arm: ((arm.client_errors,), arm.requests), 1, policy.noise)
+    return Criterion(
+        name="client error rate",
+        data=data,
+        units=("",),
+        margin=margin,
+        tolerance=policy.negligible,
+        negligible=policy.negligible,
+        alpha=alpha,
+        beta=policy.beta,
+        against_health=worse(data, margin, policy.negligible),
+        matters=np.ones(len(windows), dtype=np.bool_),
+    )
+
+
+def _latency(windows: Sequence[Window], policy: Policy, margin: float, alpha: float) -> Criterion:
+    """Edges above the floor; the e-values of Fail are averaged over the edges, and Pass needs every edge."""
+    first = sum(edge <= policy.latency_floor_seconds for edge in LATENCY_EDGES)
+    edges = LATENCY_EDGES[first:]
+    data = table(windows, lambda arm: (arm.slower[first:], arm.timed), len(edges), policy.noise)
+    return Criterion(
+        name="latency",
+        data=data,
+        units=tuple(_slower(edge) for edge in edges),
+        margin=margin,
+        tolerance=policy.negligible_latency,
+        negligible=policy.negligible_latency,
+        alpha=alpha,
+        beta=policy.beta,
+        against_health=worse(data, margin, policy.negligible_latency),
+        matters=np.ones(len(windows), dtype=np.bool_),
+        against_harm=not_worse(data, margin, policy.negligible_latency),
+    )
+
+
+def _absolute(name: str, data: Table, unit: str, limit: float, alpha: float) -> Criterion:
+    k, n = (np.cumsum(counts[:, 0]) for counts in (data.arms.k_candidate, data.arms.n_candidate))
+    return Criterion(
+        name=name,
+        data=data,
+        units=(unit,),
+        margin=None,
+        tolerance=limit,
+        negligible=limit,
+        alpha=alpha,
+        beta=alpha,
+        against_health=above(data, limit),
+        matters=np.ones(len(k), dtype=np.bool_),
+        within=(n > 0) & (k <= limit * n),
+    )
+
+
+def _failures(arm: ArmCounts) -> tuple[Sequence[int], int]:
+    return (arm.failures,), arm.requests
+
+
+def _slower(edge: float) -> str:
+    return f" slower than {edge:g} s" if edge >= 1 else f" slower than {1000 * edge:g} ms"

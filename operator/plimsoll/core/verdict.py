@@ -1,0 +1,125 @@
+"""The verdict on a candidate: sequential, valid under continuous monitoring, and three-valued."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+
+from plimsoll.core.statistics.policy import Policy, bounded, compared
+from plimsoll.facts import Verdict, Window
+
+__all__ = ["Mode", "Policy", "judge", "verdicts"]
+
+Mode = Literal["Sequential", "Absolute"]
+
+
+def judge(windows: Sequence[Window], policy: Policy, *, mode: Mode = "Sequential") -> Verdict:
+    """The verdict after all windows of an attempt, in order of time.
+
+    Fail is for good: the first window that decided is named, however it went on. Pass speaks of all windows so far,
+    with `min_requests` in the step of the last window. No data is neither: windows with a gap are left out, and what is
+    missing is named. Windows without one of the arms carry no comparison, but count for the breaker.
+    In the mode Absolute only the breaker and the user's own bounds speak, and Pass says so.
+    """
+    return _Trial(windows, policy, mode).at(len(windows))
+
+
+def verdicts(windows: Sequence[Window], policy: Policy, *, mode: Mode = "Sequential") -> tuple[Verdict, ...]:
+    """`judge` after each window, in one go."""
+    trial = _Trial(windows, policy, mode)
+    return tuple(trial.at(end) for end in range(1, len(windows) + 1))
+
+
+class _Trial:
+    """The evidence of all windows; row t of an array is the t-th window that counts."""
+
+    def __init__(self, windows: Sequence[Window], policy: Policy, mode: Mode) -> None:
+        if any(after.index <= before.index for before, after in pairwise(windows)):
+            raise ValueError("windows must rise in index: pass those of one attempt, in order of time")
+        self.windows, self.policy, self.mode = windows, policy, mode
+        self.counted = [window for window in windows if window.gap is None]
+        criteria = compared if mode == "Sequential" else bounded
+        self.criteria = criteria(self.counted, policy) if self.counted else []
+        self.row_after = np.cumsum([0] + [window.gap is None for window in windows])
+        self.requests = np.cumsum([0] + [window.candidate.requests for window in self.counted])
+        self.failure = self._first_failure()
+
+    def at(self, end: int) -> Verdict:
+        """The verdict after the first `end` windows."""
+        row = int(self.row_after[end]) - 1
+        if self.failure is not None and self.failure[0] <= row:
+            return self.failure[1]
+        blind = self._blind(end, row)
+        if blind:
+            return self._say("Inconclusive", blind, end)
+        lacking = [criterion for criterion in self.criteria if not criterion.passes(row)]
+        wait = self._wait(row)
+        if lacking or wait:
+            said = [criterion.describe_doubt(row) for criterion in lacking] + ([wait] if wait else [])
+            return self._say("Inconclusive", "; ".join(said), end, lacking[0].name if lacking else "")
+        said = [criterion.describe_pass(row) for criterion in self.criteria] or [
+            "no comparison and no bound is switched on"
+        ]
+        if self.mode == "Absolute":
+            said.append(f"{self.requests[row + 1]:,} requests, absolute bounds only: nothing was compared")
+        return self._say("Pass", "; ".join(said), end, self.criteria[0].name if len(self.criteria) == 1 else "")
+
+    def _say(self, outcome: str, said: str, end: int, metric: str = "") -> Verdict:
+        window = self.windows[end - 1].index if end else 0
+        return Verdict(outcome, f"{outcome}: {said}" + (f"; window {window}" if end else ""), metric, self.mode, window)
+
+    def _blind(self, end: int, row: int) -> str | None:
+        """Why nothing can be said at all, or None."""
+        if end == 0:
+            return "there is no window yet"
+        if row < 0:
+            return f"none of {end} windows counts ({self.windows[end - 1].gap})"
+        windows = f"{row + 1} window" + ("s" if row else "")
+        if self.requests[row + 1] == 0:
+            return f"no requests reached the candidate in {windows}"
+        if self.mode == "Sequential" and not any(window.stable.requests for window in self.counted[: row + 1]):
+            return f"no requests reached the stable version in {windows}: there is nothing to compare with"
+        return None
+
+    def _wait(self, row: int) -> str | None:
+        """What the minimum of the current step lacks, or None. An Absolute pass needs a request at the very least."""
+        step = self.counted[row].step
+        first = row
+        while first and self.counted[first - 1].step == step:
+            first -= 1
+        seen, needed = int(self.requests[row + 1] - self.requests[first]), max(1, self.policy.min_requests)
+        return None if seen >= needed else f"{seen:,} of {needed:,} requests in step {step}"
+
+    def _first_failure(self) -> tuple[int, Verdict] | None:
+        """The first row that failed, with its verdict; the breaker speaks before the statistics."""
+        found = self._breaker()
+        for criterion in self.criteria:
+            row = criterion.failed_at()
+            if row is not None and (found is None or row < found[0]):
+                window = self.counted[row].index
+                reason = f"Fail: {criterion.describe_failure(row)}; window {window}"
+                found = row, Verdict("Fail", reason, criterion.name, self.mode, window)
+        return found
+
+    def _breaker(self) -> tuple[int, Verdict] | None:
+        """The first row at which the last windows hold too large a share of failures that the stable arm does not
+        share."""
+        policy = self.policy
+        for row, window in enumerate(self.counted):
+            for length in range(1, min(policy.breaker_windows, row + 1) + 1):
+                last = self.counted[row + 1 - length : row + 1]
+                n, k = (sum(getattr(w.candidate, what) for w in last) for what in ("requests", "failures"))
+                if n < policy.breaker_requests or k < policy.breaker_share * n:
+                    continue
+                n_stable, k_stable = (sum(getattr(w.stable, what) for w in last) for what in ("requests", "failures"))
+                if n_stable >= policy.breaker_requests and k_stable >= policy.breaker_share * n_stable:
+                    continue
+                said = f"breaker: candidate failed {k:,}/{n:,} requests ({k / n:.0%}) in the last {length} window{'s' * (length > 1)}"
+                bound = f"at least {policy.breaker_share:.0%} of at least {policy.breaker_requests}"
+                return row, Verdict(
+                    "Fail", f"Fail: {said}; {bound}; window {window.index}", "error rate", "Breaker", window.index
+                )
+        return None
