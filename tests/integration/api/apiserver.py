@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
-from kubernetes import config
+from kubernetes.client import ApiClient
 
 ROOT = Path(__file__).resolve().parents[3]
 Manifest = dict[str, Any]
@@ -31,8 +28,8 @@ class Refused(Exception):
 class ApiServer:
     """Requests for our kinds in one namespace."""
 
-    def __init__(self, kubeconfig: str, namespace: str) -> None:
-        self._api = config.new_client_from_config(kubeconfig)
+    def __init__(self, api: ApiClient, namespace: str) -> None:
+        self._api = api
         self.namespace = namespace
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
@@ -60,21 +57,6 @@ class ApiServer:
         """A JSON merge patch."""
         path = self.path(kind, name) + subresource + ("?dryRun=All" if dry_run else "")
         return self.call("PATCH", path, change, **{"Content-Type": "application/merge-patch+json"})
-
-    def apply(self, path: str, manifest: Manifest) -> None:
-        """Server-side apply."""
-        query = "?fieldManager=plimsoll-tests&force=true"
-        self.call("PATCH", path + query, manifest, **{"Content-Type": "application/apply-patch+yaml"})
-
-
-def kubeconfig() -> str:
-    """`KUBECONFIG`, else that of the development cluster."""
-    if "KUBECONFIG" in os.environ:
-        return os.environ["KUBECONFIG"]
-    told = subprocess.run(
-        [sys.executable, str(ROOT / "devcluster"), "env", "--json"], capture_output=True, text=True, check=True
-    )
-    return str(json.loads(told.stdout)["kubeconfig"])
 
 
 def cases(folder: str, kind: str) -> list[Manifest]:

@@ -3,25 +3,23 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
+from kubernetes.client import ApiClient
 
-from tests.integration.api.apiserver import PLURALS, ROOT, ApiServer, Refused, kubeconfig
+from tests.integration.api.apiserver import PLURALS, ROOT, ApiServer, Refused
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[ApiServer]:
-    """An API server with our CRDs and a namespace of our own."""
-    server = ApiServer(kubeconfig(), f"api-tests-{time.time_ns() % 10**9}")
-    sentences: set[str] = set()
-    for plural in PLURALS.values():
-        crd = yaml.safe_load((ROOT / "crds" / f"{plural}.yaml").read_text())
-        server.apply(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{crd['metadata']['name']}", crd)
-        sentences |= _messages(crd)
-    _await_rules(server, sentences)
+def server(api: ApiClient, custom_resources: None) -> Iterator[ApiServer]:
+    """An API server with our CRDs, and a namespace for the objects of these tests."""
+    server = ApiServer(api, f"test-{uuid.uuid4().hex[:10]}")
+    crds = [yaml.safe_load((ROOT / "crds" / f"{plural}.yaml").read_text()) for plural in PLURALS.values()]
+    _await_rules(server, _messages(crds))
     server.call("POST", "/api/v1/namespaces", {"metadata": {"name": server.namespace}})
     yield server
     server.call("DELETE", f"/api/v1/namespaces/{server.namespace}")
