@@ -1,4 +1,4 @@
-"""The cluster that integration tests use: KUBECONFIG and CONTEXT, else the development cluster. Asked for only by tests that need it."""
+"""The cluster of integration tests: KUBECONFIG and CONTEXT, else the development cluster. Only tests that need it ask."""
 
 from __future__ import annotations
 

@@ -55,13 +55,18 @@ class Queue:
     async def run(self) -> None:
         """Carry out passes until `stop`. Cancelling it cancels the passes."""
         running: set[asyncio.Task[None]] = set()
+
+        def ended(task: asyncio.Task[None]) -> None:
+            running.discard(task)
+            self._bell.set()
+
         try:
             while not self._stopping:
                 self._bell.clear()
                 while len(running) < self._workers and (ref := self._schedule.take(self._clock())) is not None:
                     task = asyncio.create_task(self._pass(ref), name=f"pass {ref.kind} {ref.namespace}/{ref.name}")
                     running.add(task)
-                    task.add_done_callback(running.discard)
+                    task.add_done_callback(ended)
                 self._observer.depth(self._schedule.depth)
                 await self._wait(full=len(running) >= self._workers)
             await asyncio.gather(*running)
@@ -88,7 +93,6 @@ class Queue:
             result = "ok"
             self._schedule.succeeded(ref, after, self._clock())
         self._observer.passed(ref, result, self._clock() - began)
-        self._bell.set()
 
     def _failed(self, ref: Ref, error: Exception) -> str:
         delay = self._schedule.failed(ref, error, self._clock())

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from kubernetes.client import ApiClient
-
 from plimsoll import names
 from plimsoll.edge.cache import Cache
 from plimsoll.edge.cluster import Cluster

@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 import pytest
-
 from plimsoll import names
 from plimsoll.edge.cache import Cache
 from plimsoll.edge.cluster import Cluster
@@ -15,6 +14,7 @@ from plimsoll.edge.resources import path_of
 from plimsoll.edge.rest import MERGE_PATCH, Api, Request, configuration
 from plimsoll.facts import Apply, Create, Delete, Manifest, Notice, Ref, Scale
 from plimsoll.failures import Conflict, NameConflict, Refused, Unavailable
+
 from tests.integration.operator.conftest import model_version
 
 

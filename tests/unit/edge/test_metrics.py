@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+from plimsoll import names
+from plimsoll.edge.metrics import Missing, counters
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+
+class Pod:
+    """The metrics of one pod of a revision, as prometheus_client writes them."""
+
+    def __init__(self, revision: str) -> None:
+        self.registry = CollectorRegistry()
+        self.started = Gauge(names.METRIC_START_TIME, "x", registry=self.registry)
+        self.started.set(1000.5)
+        self.epoch = Gauge(names.METRIC_ROUTE_EPOCH, "x", ("revision",), registry=self.registry)
+        self.arms = Counter(names.METRIC_ARM_REQUESTS, "x", ("model", "revision", "outcome"), registry=self.registry)
+        self.seconds = Histogram(
+            names.METRIC_DURATION,
+            "x",
+            ("model", "version", "revision"),
+            buckets=names.LATENCY_EDGES,
+            registry=self.registry,
+        )
+        self.seconds.labels("m", "1", revision)
+
+    def text(self) -> str:
+        return generate_latest(self.registry).decode()
+
+
+def test_counters_of_both_arms_and_the_own_revisions_latency_are_read() -> None:
+    pod = Pod("r1")
+    pod.epoch.labels("r1").set(12)
+    pod.arms.labels("m", "r1", "ok").inc(900)
+    pod.arms.labels("m", "r2", "timeout").inc(3)
+    for seconds in (0.0005, 0.02, 0.02, 60.0):
+        pod.seconds.labels("m", "1", "r1").observe(seconds)
+    pod.seconds.labels("m", "2", "r2").observe(0.02)
+
+    read = counters("pod-a", "r1", pod.text())
+
+    assert (read.pod, read.revision, read.started, read.epoch) == ("pod-a", "r1", 1000.5, 12)
+    assert read.arm_requests == {("r1", "ok"): 900, ("r2", "timeout"): 3}
+    assert read.latency == (1, 1, 1, 1, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4)
+
+
+def test_a_series_that_is_zero_is_not_missing() -> None:
+    pod = Pod("r1")
+    pod.arms.labels("m", "r1", "ok")
+
+    read = counters("pod-a", "r1", pod.text())
+
+    assert read.arm_requests == {("r1", "ok"): 0}
+    assert set(read.latency) == {0}
+    assert read.epoch is None
+
+
+def test_latency_of_another_revision_only_is_missing() -> None:
+    with pytest.raises(Missing, match="plimsoll_request_duration_seconds of revision r2"):
+        counters("pod-a", "r2", Pod("r1").text())
+
+
+def test_buckets_with_other_edges_are_missing_rather_than_read_wrongly() -> None:
+    text = Pod("r1").text().replace('le="0.25"', 'le="0.3"')
+
+    with pytest.raises(Missing, match="agreed bucket edges"):
+        counters("pod-a", "r1", text)
+
+
+def test_an_answer_without_the_start_time_is_missing() -> None:
+    text = Pod("r1").text().replace(names.METRIC_START_TIME, "something_else")
+
+    with pytest.raises(Missing, match="process_start_time_seconds"):
+        counters("pod-a", "r1", text)
+
+
+@pytest.mark.parametrize("text", ["<html>", 'a{b="c"', "a b c d", "a{b=c} 1"])
+def test_an_answer_in_another_format_is_missing(text: str) -> None:
+    with pytest.raises(Missing):
+        counters("pod-a", "r1", text)
