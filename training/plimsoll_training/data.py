@@ -70,7 +70,9 @@ def parse_csv(content: bytes, field: str) -> pd.DataFrame:
 def to_csv(frame: pd.DataFrame) -> bytes:
     """The table as CSV, the same bytes for the same cells."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    # The writer quotes a line feed but not a carriage return, at which readers break the line as well.
+    returns = any("\r" in cell for cell in frame.to_numpy().ravel()) or any("\r" in name for name in frame.columns)
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL)
     writer.writerow(frame.columns)
     writer.writerows(frame.itertuples(index=False, name=None))
     return text.getvalue().encode("utf-8")

@@ -72,7 +72,7 @@ class Job:
     def get(self, key_or_uri: str) -> bytes:
         return bytes(obstore.get(self._store, key_or_uri.removeprefix(f"s3://{self.bucket}/")).bytes())
 
-    def keys(self) -> set[str]:
+    def stored(self) -> set[str]:
         return {str(one["path"]) for page in obstore.list(self._store) for one in page}
 
     def stages(self, model: bytes) -> "Job":

@@ -4,8 +4,6 @@ import json
 import subprocess
 import sys
 
-import pytest
-
 from tests.integration.training.conftest import SOURCES, Job
 from tests.integration.training.runs import CSV_KEY, digits_run, sklearn_trainer, table_run
 
@@ -27,7 +25,10 @@ for task, names, source in (("Classification", CLASSIFIERS, "wine"), ("Regressio
     features = infer_features(frame, "target")
     for name in names:
         trainer = SklearnTrainer(estimator=name, preprocessing={"scaler": "Standard"})
-        pipeline = make_pipeline(trainer.preprocessing, features, make_estimator(name, {}, task, 7))
+        estimator = make_estimator(name, {}, task, 7)
+        few = {"n_estimators": 9, "max_iter": 40}
+        estimator.set_params(**{key: few[key] for key in few if key in estimator.get_params()})
+        pipeline = make_pipeline(trainer.preprocessing, features, estimator)
         fit(pipeline, training_table(frame, features, trainer), target_values(frame, "target", task))
         digests[name] = hashlib.sha256(to_onnx_bytes(pipeline, features, task)).hexdigest()
 print(json.dumps(digests))
@@ -53,14 +54,13 @@ def test_every_estimator_gives_the_same_bytes_in_another_process() -> None:
     assert digests_with("2", "2") == first
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_the_number_of_jobs_and_the_process_do_not_matter(job: Job, n_jobs: int) -> None:
+def test_the_number_of_jobs_does_not_matter(job: Job) -> None:
     job.asks(digits_run(trainer=sklearn_trainer("RandomForestClassifier", {"n_estimators": 8})))
     assert [job.call(verb).code for verb in ("fetch", "train")] == [0, 0]
     alone = job.model.read_bytes()
-    job.asks(digits_run(trainer=sklearn_trainer("RandomForestClassifier", {"n_estimators": 8, "n_jobs": n_jobs})))
+    job.asks(digits_run(trainer=sklearn_trainer("RandomForestClassifier", {"n_estimators": 8, "n_jobs": 2})))
     assert job.call("fetch").code == 0
-    assert job.process("train", PYTHONHASHSEED=str(n_jobs)).code == 0
+    assert job.process("train", PYTHONHASHSEED="3").code == 0
     assert job.model.read_bytes() == alone
 
 

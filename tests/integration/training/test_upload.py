@@ -72,4 +72,4 @@ def test_anything_but_a_regular_file_of_fair_size_is_refused(
     outcome = job.process("upload")
     assert outcome.code == 2, outcome.log
     assert fault in outcome.message["error"]["message"]
-    assert job.keys() == set()
+    assert job.stored() == set()

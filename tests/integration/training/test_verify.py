@@ -48,7 +48,9 @@ def test_an_artifact_that_is_what_it_claims_passes(job: Job) -> None:
 )
 def test_an_artifact_that_is_not_what_it_claims_is_rejected(job: Job, changes: dict[str, Any], reason: str) -> None:
     uri = job.put("elsewhere/model.onnx", sign_model())
-    run = verification(uri, sign_model(), **{key: dict(value) if isinstance(value, dict) else value for key, value in changes.items()})
+    run = verification(
+        uri, sign_model(), **{key: dict(value) if isinstance(value, dict) else value for key, value in changes.items()}
+    )
     run["artifact"]["uri"] = run["artifact"]["uri"].format(bucket=job.bucket)
     outcome = job.asks(run).call("verify")
     assert (outcome.code, outcome.message["verdict"]) == (0, "Rejected")

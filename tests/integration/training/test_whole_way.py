@@ -54,7 +54,7 @@ def test_a_run_goes_from_data_to_a_published_version(job: Job) -> None:
     assert [sum(feature["counts"]) for feature in profile["features"]] == [450] * 64
     assert [len(row["input"]) for row in profile["sample"]] == [64] * 8
     folder = f"models/digits/sha256/{digest}"
-    assert job.keys() == {
+    assert job.stored() == {
         *(f"{folder}/{name}" for name in ("model.onnx", "profile.json", "metrics.json", "manifest.json")),
         f"runs/{RUN_HASH}/staging/model.onnx",
         f"runs/{RUN_HASH}/result.json",
@@ -133,9 +133,10 @@ def test_a_wrong_parameter_exits_2_with_the_remedy(job: Job) -> None:
 def test_a_value_that_the_estimator_refuses_exits_2(job: Job) -> None:
     job.asks(digits_run(trainer=sklearn_trainer("LogisticRegression", {"C": -1})))
     assert [job.call(verb).code for verb in ("fetch", "train")] == [0, 2]
-    assert "'C' parameter of LogisticRegression must be a float in the range" in json.loads(
-        job.termination.read_bytes()
-    )["error"]["message"]
+    assert (
+        "'C' parameter of LogisticRegression must be a float in the range"
+        in json.loads(job.termination.read_bytes())["error"]["message"]
+    )
 
 
 def test_racing_publishers_end_with_the_same_words(job: Job) -> None:

@@ -1,0 +1,47 @@
+"""Reference bins."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as stn
+from plimsoll_training.profile import BINS, bins_of, sample_of, value_counts
+
+from tests.unit.training.laws import law
+
+finite = st.floats(-1e6, 1e6, width=32)
+
+
+@law
+@given(stn.arrays(np.float32, st.integers(1, 200), elements=finite))
+def test_bins_count_every_value_between_increasing_edges(values: np.ndarray) -> None:
+    bins = bins_of(values)
+    assert len(bins["counts"]) == len(bins["edges"]) + 1 <= BINS
+    assert sum(bins["counts"]) == len(values)
+    assert all(low < high for low, high in zip(bins["edges"], bins["edges"][1:], strict=False))
+    inside = [(values <= edge).sum() for edge in bins["edges"]]
+    assert np.cumsum(bins["counts"])[:-1].tolist() == inside
+
+
+def test_values_spread_evenly_fill_ten_bins_evenly() -> None:
+    assert bins_of(np.arange(1000.0))["counts"] == [100] * 10
+
+
+def test_a_constant_has_a_bin_for_what_comes_above_it() -> None:
+    assert bins_of(np.zeros(5)) == {"edges": [0.0], "counts": [5, 0]}
+
+
+def test_missing_numbers_are_not_counted() -> None:
+    assert sum(bins_of(np.array([1.0, np.nan, 2.0]))["counts"]) == 2
+    assert bins_of(np.array([np.nan])) == {"edges": [], "counts": [0]}
+
+
+def test_values_are_counted_the_most_frequent_first_and_the_rest_together() -> None:
+    assert value_counts(np.array(["b", "a", "b"])) == {"values": ["b", "a"], "counts": [2, 1, 0]}
+    many = value_counts(np.arange(25))
+    assert (len(many["values"]), many["counts"]) == (10, [1] * 10 + [15])
+
+
+def test_a_sample_is_the_first_rows_without_missing_numbers() -> None:
+    feeds = {"x": np.array([[1.0], [np.nan], [3.0]]), "site": np.array([["a"], ["b"], ["c"]], dtype=object)}
+    assert sample_of(feeds) == [{"x": [1.0], "site": ["a"]}, {"x": [3.0], "site": ["c"]}]
+    assert len(sample_of({"input": np.zeros((50, 3))})) == 8
