@@ -26,7 +26,7 @@ def install(
         flags = [part for value in values for part in ("--set", value)]
         done = kubernetes.run(
             "helm", "upgrade", "--install", release, str(ROOT / "charts" / "plimsoll"), "--namespace", namespace,
-            "--wait", "--timeout", "5m", *image_values(kubernetes), *flags, check=False,
+            "--wait", "--timeout", "5m", "--take-ownership", *image_values(kubernetes), *flags, check=False,
         )  # fmt: skip
         if done.returncode:
             pods = kubernetes.kubectl("-n", namespace, "get", "pods", "-o", "wide", check=False)
