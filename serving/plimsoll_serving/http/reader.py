@@ -32,7 +32,7 @@ class RequestReader:
         self._url = b""
         self._headers: list[Header] = []
         self._chunks: list[bytes] = []
-        self._head_bytes = 0
+        self._head_bytes = self._fed_bytes = 0
         self._body_bytes = 0
 
     def feed(self, data: bytes) -> None:
@@ -47,8 +47,9 @@ class RequestReader:
         except httptools.HttpParserError as error:
             self.fail(400, f"the request is not valid HTTP/1.1: {error}")
         if self._in_head and not self.broken:
-            self._head_bytes += len(data)
-            self._check_head()
+            # The parser keeps an unfinished header to itself: what it was fed is the bound then.
+            self._fed_bytes += len(data)
+            self._check_head(self._fed_bytes)
 
     def fail(self, status: int, message: str) -> None:
         """End the stream with an error answer."""
@@ -71,8 +72,8 @@ class RequestReader:
         if self.ready and isinstance(self.ready[-1], Request):
             self.ready[-1].keep_alive = False
 
-    def _check_head(self) -> None:
-        if self._head_bytes > self._limits.header_bytes:
+    def _check_head(self, size: int) -> None:
+        if size > self._limits.header_bytes:
             self.fail(431, f"the request line and headers exceed {self._limits.header_bytes} bytes")
 
     # Callbacks of httptools.
@@ -85,19 +86,20 @@ class RequestReader:
 
     def on_url(self, url: bytes) -> None:
         self._url += url
+        self._head_bytes += len(url)
+        self._check_head(self._head_bytes)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.broken:
             return
         self._headers.append((name.lower(), value))
         self._head_bytes += len(name) + len(value) + 4
-        self._check_head()
+        self._check_head(self._head_bytes)
 
     def on_headers_complete(self) -> None:
         if self.broken:
             return
         self._in_head = False
-        self._head_bytes = 0
         for name, value in self._headers:
             if name == b"content-length" and int(value) > self._limits.body_bytes:
                 self._too_large()
