@@ -41,7 +41,7 @@ _REASON = re.compile(r"^[A-Z][A-Za-z0-9]{0,63}$")
 class Report:
     """State of a Job. `reason` and `message` tell what it waits for or why it failed; `look_again` is in seconds."""
 
-    state: Literal["Absent", "Suspended", "Waiting", "Running", "Complete", "Failed"]
+    state: Literal["Absent", "Suspended", "Waiting", "Running", "Ending", "Complete", "Failed"]
     reason: str = ""
     message: str = ""
     look_again: float | None = None
@@ -56,6 +56,8 @@ def report(job: Manifest | None, pods: Sequence[Manifest], now: float) -> Report
         return Report("Complete")
     if "Failed" in ended:
         return _failed(job, pods, ended["Failed"], now)
+    if "FailureTarget" in ended:
+        return Report("Ending")
     if job["spec"].get("suspend"):
         return Report("Suspended")
     return _going_on(job, pods, now)

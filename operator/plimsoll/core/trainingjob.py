@@ -123,6 +123,9 @@ def _under_way(seen: Seen, phase: str, current: Report, now: float) -> Plan:
     component = {"Training": "train", "Publishing": "publish"}[phase]
     job = seen.job(component)
     assert job is not None
+    if current.state == "Ending":
+        # Its pods go before it says that it failed: what the status says of them must outlast them.
+        return Plan()
     if current.state == "Failed":
         return _ended_badly(seen, phase, current, now)
     before: tuple[Action, ...] = ()

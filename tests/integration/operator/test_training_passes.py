@@ -109,9 +109,7 @@ def reason(status: Manifest) -> str:
 
 
 @pytest.mark.parametrize("trainer", [t.with_spec(), t.with_container(ABSENT)], ids=["sklearn", "container"])
-async def test_the_pods_of_a_run_pass_pod_security_and_a_missing_image_is_named(
-    begin: Any, trainer: t.Modifier
-) -> None:
+async def test_pods_of_a_run_pass_pod_security_and_a_missing_image_is_named(begin: Any, trainer: t.Modifier) -> None:
     story = await begin(trainer)
     status = await story.until(lambda status: reason(status) not in ("Training", "NoPods"))
     assert reason(status) == "ImagePullBackOff", status

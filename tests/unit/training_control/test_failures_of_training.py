@@ -76,6 +76,8 @@ async def test_a_deadline_that_passed_while_waiting_says_what_was_waited_for() -
     assert waited[1] == "ImagePullBackOff"
     for pod in story.world.cluster.all("Pod"):
         story.world.cluster.remove(Ref.of(pod))
+    t.end_job(story.world, story.job("train"), "FailureTarget", "DeadlineExceeded")
+    await story.converge()
     t.end_job(story.world, story.job("train"), "Failed", "DeadlineExceeded")
     await story.converge()
     assert story.status["phase"] == "Failed"

@@ -167,7 +167,7 @@ def test_a_repeated_attempt_is_said() -> None:
     [
         (None, NOON, Report("Absent")),
         (job("Complete"), NOON, Report("Complete")),
-        (job("FailureTarget", "BackoffLimitExceeded"), NOON, Report("Running", look_again=30.0)),
+        (job("FailureTarget", "BackoffLimitExceeded"), NOON, Report("Ending")),
         (job(), NOON + 10, Report("Running", look_again=20.0)),
         (job(*BACKOFF), NOON + 10, Report("Running", look_again=2.0)),
         (job() | {"spec": job()["spec"] | {"suspend": True}}, LATER, Report("Suspended")),
