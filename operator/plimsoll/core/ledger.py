@@ -51,8 +51,7 @@ def append(ledger: Ledger, window: Window) -> Ledger:
 
 
 def next_window_seconds(windows: int, base: float) -> float:
-    """Seconds of the next window: `base`, doubled with every 250 windows, so that 2,000 windows of 10 s last a
-    month."""
+    """Seconds of the next window: `base`, doubled every 250 windows, so that 2,000 windows of 10 s last a week."""
     return base * 2.0 ** (windows // _LENGTHEN_AFTER)
 
 

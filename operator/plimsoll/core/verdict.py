@@ -105,21 +105,23 @@ class _Trial:
         return found
 
     def _breaker(self) -> tuple[int, Verdict] | None:
-        """The first row at which the last windows hold too large a share of failures that the stable arm does not
-        share."""
+        """The first row whose last windows hold too large a share of failures, one that the stable arm does not share."""
         policy = self.policy
-        for row, window in enumerate(self.counted):
-            for length in range(1, min(policy.breaker_windows, row + 1) + 1):
-                last = self.counted[row + 1 - length : row + 1]
-                n, k = (sum(getattr(w.candidate, what) for w in last) for what in ("requests", "failures"))
-                if n < policy.breaker_requests or k < policy.breaker_share * n:
-                    continue
-                n_stable, k_stable = (sum(getattr(w.stable, what) for w in last) for what in ("requests", "failures"))
-                if n_stable >= policy.breaker_requests and k_stable >= policy.breaker_share * n_stable:
-                    continue
-                said = f"breaker: candidate failed {k:,}/{n:,} requests ({k / n:.0%}) in the last {length} window{'s' * (length > 1)}"
-                bound = f"at least {policy.breaker_share:.0%} of at least {policy.breaker_requests}"
-                return row, Verdict(
-                    "Fail", f"Fail: {said}; {bound}; window {window.index}", "error rate", "Breaker", window.index
-                )
-        return None
+        arms = [(w.candidate, w.stable) for w in self.counted]
+        counts = [(c.requests, c.failures, s.requests, s.failures) for c, s in arms]
+        total = np.cumsum([(0, 0, 0, 0), *counts], axis=0)
+        found = []
+        for length in range(1, min(policy.breaker_windows, len(counts)) + 1):
+            n, k, n_stable, k_stable = (total[length:] - total[:-length]).T
+            tripped = (n >= policy.breaker_requests) & (k >= policy.breaker_share * n)
+            shared = (n_stable >= policy.breaker_requests) & (k_stable >= policy.breaker_share * n_stable)
+            rows = np.flatnonzero(tripped & ~shared)[:1]
+            found += [(int(at) + length - 1, length, int(k[at]), int(n[at])) for at in rows]
+        if not found:
+            return None
+        row, length, failed, requests = min(found)
+        window = self.counted[row].index
+        share = f"{failed:,}/{requests:,} requests ({failed / requests:.0%}) within {length} window{'s' * (length > 1)}"
+        bound = f"limit {policy.breaker_share:.0%} of at least {policy.breaker_requests}"
+        reason = f"Fail: breaker: candidate failed {share}; {bound}; window {window}"
+        return row, Verdict("Fail", reason, "error rate", "Breaker", window)

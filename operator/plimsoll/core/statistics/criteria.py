@@ -67,13 +67,17 @@ class Criterion:
     def describe_pass(self, row: int) -> str:
         """What was shown to be well, at the edge that was hardest to show."""
         if self.against_harm is None:
-            return f"{self._counts(row, 0)}; within {self._bound(self.tolerance)}"
+            claim = "no evidence of more than" if self.within is None else "not above"
+            return f"{self._counts(row, 0)}; {claim} {self._bound(self.tolerance)}"
         edge = int(np.argmin(self.against_harm[row]))
-        return f"{self._counts(row, edge)}; below {self._bound(self.negligible)}; {_against(self.against_harm[row, edge], self.beta)}"
+        claim = f"below {self._bound(self.negligible)}"
+        return f"{self._counts(row, edge)}; {claim}; {_against(self.against_harm[row, edge], self.beta)}"
 
     def describe_doubt(self, row: int) -> str:
         """What is still missing for a pass."""
         if self.against_harm is None:
+            if not self._sums(row, 0, 0)[1]:
+                return f"{self.name}: nothing was measured"
             claim = f"above {self._bound(self.tolerance)}, but"
             return f"{self._counts(row, 0)}; {claim} {_against(self.failing()[row], self.alpha)}"
         edge = int(np.argmin(self.against_harm[row]))

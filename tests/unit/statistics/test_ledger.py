@@ -1,0 +1,81 @@
+"""The ledger: canonical, bounded, and enough to reach every verdict again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from plimsoll.core.ledger import MAX_WINDOWS, Ledger, LedgerError, append, decode, digest, encode, next_window_seconds, replay
+from plimsoll.core.verdict import Policy, judge
+from plimsoll.facts import ArmCounts
+
+from tests.unit.statistics.builders import FAST, arm, draw, repeat, total, window
+
+
+def recorded(windows: int = 12, pods: int = 2) -> Ledger:
+    rng = np.random.default_rng(4)
+    ledger = Ledger("digits-aaaaaaaa", "digits-bbbbbbbb", Policy(alpha=0.02))
+    for index in range(windows):
+        stable = tuple(draw(rng, 450, 0.004, FAST) for _ in range(pods))
+        gap = "down: none of 3 pods answered" if index == 3 else None
+        candidate = draw(rng, 100, 0.004 if index < 7 else 0.08, FAST)
+        ledger = append(ledger, window(index, total(stable), candidate, stable_pods=stable, gap=gap, step=index // 6))
+    return ledger
+
+
+def test_every_verdict_is_reached_again_from_the_encoded_ledger() -> None:
+    ledger = recorded()
+    live = tuple(judge(ledger.windows[:end], ledger.policy) for end in range(1, len(ledger.windows) + 1))
+    assert replay(decode(encode(ledger))) == live
+    assert live[-1].outcome == "Fail"
+
+
+def test_encoding_is_canonical() -> None:
+    ledger = recorded()
+    text = encode(ledger)
+    assert decode(text) == ledger and encode(decode(text)) == text and " " not in text.replace(" of 3 pods answered", "").replace(" none", "")
+    assert digest(ledger) == digest(decode(text)) != digest(replace(ledger, windows=ledger.windows[:-1]))
+
+
+def test_a_long_release_fits() -> None:
+    assert len(encode(recorded(MAX_WINDOWS, pods=3)).encode()) < 512 * 1024
+
+
+def test_a_full_ledger_refuses_and_drops_nothing() -> None:
+    full = Ledger("a", "b", Policy(), windows=tuple(repeat(MAX_WINDOWS, ArmCounts(), ArmCounts())))
+    with pytest.raises(LedgerError, match="holds 2,000, the most it may"):
+        append(full, window(MAX_WINDOWS + 1))
+    fat = tuple(window(i, arm(10**6), stable_pods=(arm(10**6, slow=(1.0,) * 13),) * 40) for i in range(400))
+    with pytest.raises(LedgerError, match="more than 524,288"):
+        encode(Ledger("a", "b", Policy(), windows=fat))
+
+
+def test_windows_are_appended_in_order() -> None:
+    with pytest.raises(LedgerError, match="index 0 does not follow"):
+        append(recorded(2), window(0))
+
+
+def test_windows_grow_longer_so_that_two_thousand_last_a_week() -> None:
+    assert [next_window_seconds(n, 10) for n in (0, 249, 250, 1999)] == [10, 10, 20, 1280]
+    assert sum(next_window_seconds(n, 10) for n in range(MAX_WINDOWS)) > 7 * 86400
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"formatVersion": 2}, "formatVersion must be 1"),
+        ({"edges": [1]}, "edges differ"),
+        ({"mode": "Guess"}, "mode must be one of Sequential, Absolute"),
+        ({"policy": {}}, "policy: .* missing or unknown"),
+        ({"windows": [[1, 2]]}, "damaged"),
+        ({"windows": [[0, 0.0, 1.0, 0, 10, None, [1, -1, 0, 0, 0], [0, 0, 0, 0, 0]]]}, "not the counts of an arm"),
+    ],
+)
+def test_what_is_not_a_ledger_is_refused_with_the_field(change: dict[str, object], said: str) -> None:
+    document = json.loads(encode(recorded(2))) | change
+    with pytest.raises(LedgerError, match=said):
+        decode(json.dumps(document))
+    with pytest.raises(LedgerError, match="not JSON"):
+        decode("{")
