@@ -78,7 +78,7 @@ class Delegate:
         except TimeoutError:
             outcome = Outcome.TIMEOUT if attempt.connected else Outcome.UNREACHABLE
             return Delegated(outcome, None, f"no answer within {seconds:g} seconds")
-        except (OSError, ConnectionBrokenError) as error:
+        except (OSError, UnicodeError, ConnectionBrokenError) as error:  # UnicodeError: no host can have that name
             return Delegated(Outcome.UNREACHABLE, None, str(error))
         return Delegated(Outcome.of_status(response.status), response)
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
+from plimsoll_serving.artifact import MODEL_FILE, PROFILE_FILE, read_verified
 from plimsoll_serving.errors import ArtifactError, ModelError, RequestError
 from plimsoll_serving.logs import LOGGER
-from plimsoll_serving.model import MODEL_FILE, PROFILE_FILE, Model, read_verified, sample_inputs, synthetic_inputs
+from plimsoll_serving.model import Model, sample_inputs, synthetic_inputs
 from plimsoll_serving.settings import Settings
 from plimsoll_serving.v2.decode import decode
 from plimsoll_serving.v2.encode import encode
@@ -79,7 +80,7 @@ class Engine:
 def sample_request(sample: list[Any], engine: Engine) -> bytes | None:
     """A V2 request of a profile's sample; None when there is none.
 
-    A row is a list of values (models of one tensor), an object of column and value (one input a column), or a whole V2
+    A row is an object of input name and that input's values, a list of values (models of one tensor), or a whole V2
     request.
     """
     if not sample:
@@ -88,7 +89,7 @@ def sample_request(sample: list[Any], engine: Engine) -> bytes | None:
     if isinstance(sample[0], dict) and "inputs" in sample[0]:
         return msgspec.json.encode(sample[0])
     if isinstance(sample[0], dict):
-        columns = {name: [row.get(name) for row in sample] for name in inputs}
+        columns = {name: [value for row in sample for value in _cells(row.get(name))] for name in inputs}
     else:
         columns = {name: [value for row in sample for value in row] for name in list(inputs)[:1]}
     shapes = {name: [len(sample), *inputs[name].shape[1:]] for name in columns}
@@ -105,6 +106,10 @@ def sample_request(sample: list[Any], engine: Engine) -> bytes | None:
             ]
         }
     )
+
+
+def _cells(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
 
 
 def load(settings: Settings) -> Engine:

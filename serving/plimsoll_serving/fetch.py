@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import obstore
 from obstore.store import ObjectStore, from_url
 
+from plimsoll_serving.artifact import MODEL_FILE, PROFILE_FILE, file_digest
 from plimsoll_serving.errors import ArtifactError, SettingsError
 from plimsoll_serving.logs import LOGGER
-from plimsoll_serving.model import MODEL_FILE, PROFILE_FILE
 from plimsoll_serving.settings import Environment
 
 SCHEMES = ("s3", "gs", "az", "http", "https", "file")
@@ -36,7 +36,7 @@ def fetch(values: Mapping[str, str]) -> None:
 
 
 def _fetch_one(uri: str, sha256: str, target: Path, env: Environment) -> None:
-    if target.is_file() and _digest(target) == sha256:
+    if target.is_file() and file_digest(target) == sha256:
         LOGGER.info("already there: %s", target.name)
         return
     store, key = open_store(uri, env)
@@ -59,11 +59,6 @@ def _download(store: ObjectStore, key: str, part: Path) -> tuple[str, int]:
             digest.update(chunk)
             size += file.write(chunk)
     return digest.hexdigest(), size
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def open_store(uri: str, env: Environment) -> tuple[ObjectStore, str]:

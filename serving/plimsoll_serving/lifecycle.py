@@ -7,7 +7,7 @@ import signal
 from plimsoll_serving.delegate import Delegate
 from plimsoll_serving.endpoints import Endpoints
 from plimsoll_serving.engine import load
-from plimsoll_serving.http.limits import Budget
+from plimsoll_serving.http.limits import Budget, Limits
 from plimsoll_serving.http.listener import Listener
 from plimsoll_serving.inference import Inference
 from plimsoll_serving.logs import LOGGER
@@ -22,6 +22,8 @@ from plimsoll_serving.watcher import RouteWatcher
 # How long what is in flight after the drain may take.
 FINISH_SECONDS = 15.0
 RESPONSE_FACTOR = 4
+# Probes and scrapes send no bodies, and must find a place whatever the public port suffers.
+OPS_LIMITS = Limits(body_bytes=4096, buffered_bytes=1 << 20, connections=256)
 
 
 class Server:
@@ -40,9 +42,9 @@ class Server:
         budget = Budget(limits.buffered_bytes)
         self._public = Listener(self._endpoints(True).handle, limits, budget, settings.connection_seconds)
         self._direct = Listener(self._endpoints(False).handle, limits, budget)
-        self._ops = Listener(operations.handle, limits, budget)
+        self._ops = Listener(operations.handle, OPS_LIMITS, Budget(OPS_LIMITS.buffered_bytes))
         self._watcher = RouteWatcher(settings.route_path, self._routing.apply)
-        self._was_primary = False
+        self._was_secondary = False
 
     def _endpoints(self, delegates: bool) -> Endpoints:
         return Endpoints(self._settings.identity, self._inference, self._readiness, delegates)
@@ -52,11 +54,11 @@ class Server:
             self._metrics.add_arm(arm.revision)
         self._metrics.route_epoch = route.epoch
         self._delegate.follow(route.arms)
-        primary = self._routing.role is Role.PRIMARY
-        if self._was_primary and not primary:
+        secondary = self._routing.role is Role.SECONDARY
+        if secondary and not self._was_secondary:
             # kube-proxy leaves open connections where they are; only closing them moves these clients.
             self._public.retire_connections()
-        self._was_primary = primary
+        self._was_secondary = secondary
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. Raises ArtifactError when the model cannot be served."""

@@ -1,36 +1,20 @@
 """One ONNX model: verified, loaded, described and run. Nothing here knows of HTTP or of the event loop."""
 
-import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from plimsoll_serving.artifact import PROFILE_FILE
 from plimsoll_serving.errors import ArtifactError, ModelError, RequestError
 from plimsoll_serving.v2.datatypes import of_onnx
 from plimsoll_serving.v2.signature import Signature, Tensor
 
-MODEL_FILE = "model.onnx"
-PROFILE_FILE = "profile.json"
 ORT_FATAL = 4
-CHUNK = 1 << 20
 # Nothing can lie below this path: a graph that keeps weights in other files is refused, wherever the process runs.
 NO_FOLDER = "/dev/null"
-
-
-def read_verified(path: Path, sha256: str) -> bytes:
-    """The bytes of a file whose SHA-256 is the expected one. Raises ArtifactError otherwise."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise ArtifactError(f"{path} does not exist; has the init container `fetch` run?") from None
-    actual = hashlib.sha256(data).hexdigest()
-    if actual != sha256:
-        raise ArtifactError(f"{path} has SHA-256 {actual}, expected {sha256}: it is not the artifact that was released")
-    return data
 
 
 class Model:

@@ -1,11 +1,13 @@
-"""Small ONNX models for tests and demonstrations: a right one, one that raises on some inputs, one that is right but slow.
+"""Small ONNX models for tests and demonstrations: a right one, one that raises on some inputs, a slow one.
 
-All take ``input`` FP32 ``[-1, features]`` and answer ``label`` INT64 ``[-1]`` and ``probabilities`` FP32 ``[-1, classes]``,
-as the classifiers of training do. Importable without pytest; nothing is random, so a model's digest is always the same.
+All take ``input`` FP32 ``[-1, features]`` and answer ``label`` INT64 ``[-1]`` and ``probabilities`` FP32
+``[-1, classes]``, as the classifiers of training do. Importable without pytest; nothing is random, so a model's
+digest is always the same.
 """
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +45,7 @@ def failing_classifier(coefficients: Array, intercepts: Array, feature: int = 0,
         helper.make_node("Gather", ["only_zero", "index"], ["nothing"]),
         helper.make_node("Add", ["input", "nothing"], ["checked"]),
     ]
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "feature": np.array(feature, np.int64),
         "threshold": np.array(threshold, np.float32),
         "only_zero": np.zeros(1, np.float32),
@@ -79,7 +81,7 @@ def slow_classifier(coefficients: Array, intercepts: Array, rounds: int = 200, w
         helper.make_node("Mul", ["mixed_sum", "zero"], ["still_nothing"]),
         helper.make_node("Add", ["input", "still_nothing"], ["late"]),
     ]
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "zero": np.array(0, np.float32),
         "rounds": np.array(rounds, np.int64),
         "start": np.full((width, width), 1 / width, np.float32),
@@ -112,10 +114,10 @@ def _classifier(
     intercepts: Array,
     nodes: list[NodeProto],
     source: str,
-    constants: dict[str, NDArray[np.generic]] | None = None,
+    constants: dict[str, NDArray[Any]] | None = None,
 ) -> bytes:
     features, classes = coefficients.shape
-    tensors: dict[str, NDArray[np.generic]] = {"coefficients": coefficients, "intercepts": intercepts, **(constants or {})}
+    tensors: dict[str, NDArray[Any]] = {"coefficients": coefficients, "intercepts": intercepts, **(constants or {})}
     return model_bytes(
         [
             *nodes,

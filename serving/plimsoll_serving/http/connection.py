@@ -1,6 +1,7 @@
 """One connection of a listener: requests are answered in order, one at a time."""
 
 import asyncio
+import logging
 import random
 from typing import TYPE_CHECKING, cast
 
@@ -11,6 +12,7 @@ from plimsoll_serving.http.reader import RequestReader
 if TYPE_CHECKING:
     from plimsoll_serving.http.listener import Listener
 
+LOGGER = logging.getLogger("plimsoll_serving.http")
 # An idle connection past its life is closed only after this quiet: the close must not meet a request on its way.
 QUIET_SECONDS = 5.0
 LIFE_SPREAD = 0.2
@@ -96,8 +98,16 @@ class Connection(asyncio.Protocol):
                 self._linger()
             else:
                 self._current = item
-                self._listener.handler(item, self._respond)
+                self._hand_over(item)
         self._pumping = False
+
+    def _hand_over(self, request: Request) -> None:
+        try:
+            self._listener.handler(request, self._respond)
+        except Exception:
+            LOGGER.exception("a handler failed on %s %s", request.method, request.path[:200])
+            if self._current is request:
+                self._respond(error_response(500, "the server failed on this request; its log has the trace"))
 
     def _respond(self, response: Response) -> None:
         """Answer the current request; called exactly once for each handed-over request."""

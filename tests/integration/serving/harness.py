@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,11 @@ def write_route(servers: list[Server], primary: Server, epoch: int, weights: lis
     text = route_document(servers, primary, epoch, weights, **changes)
     for server in servers:
         put_route(server, text)
-        eventually(lambda server=server: server.get("/route", "metrics").json()["epoch"] == epoch, f"epoch {epoch}")
+        eventually(partial(_follows, server, epoch), f"epoch {epoch}")
+
+
+def _follows(server: Server, epoch: int) -> bool:
+    return bool(server.get("/route", "metrics").json()["epoch"] == epoch)
 
 
 def edit_route(server: Server, **changes: Any) -> None:

@@ -77,7 +77,7 @@ def test_a_batch_of_no_rows_is_answered_with_no_rows(server: Server) -> None:
     assert answer["probabilities"] == {"name": "probabilities", "datatype": "FP32", "shape": [0, 3], "data": []}
 
 
-ELEMENTS = {
+ELEMENTS: dict[str, tuple[int, list[Any]]] = {
     "BOOL": (TensorProto.BOOL, [True, False]),
     "INT8": (TensorProto.INT8, [-128, 127]),
     "INT16": (TensorProto.INT16, [-32768, 32767]),

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, ValueInfoProto, helper
 
 from tests.builders import onnx_models
 from tests.integration.serving.harness import (
@@ -54,7 +54,7 @@ def test_a_model_that_is_not_there_is_missed_by_name(tmp_path: Path) -> None:
     assert refused(server) == f"{tmp_path}/model.onnx does not exist; has the init container `fetch` run?"
 
 
-def value(name: str, shape: list[int | None]) -> object:
+def value(name: str, shape: list[int | None]) -> ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from typing import Any
 
 import httpx
@@ -216,6 +217,15 @@ def test_a_request_may_arrive_byte_by_byte(server: Server) -> None:
     with Raw(server) as raw:
         for byte in post(BODY):
             raw.send(bytes([byte]))
+        assert split(raw.finish().read_all())[0] == 200
+
+
+def test_headers_within_the_limit_may_come_in_pieces(server: Server) -> None:
+    head, _, body = post(BODY, b"x: " + b"a" * 3000).partition(b"\r\n\r\n")
+    with Raw(server) as raw:
+        for piece in (head[:2500], head[2500:3050], head[3050:], b"\r\n\r\n" + body):
+            raw.send(piece)
+            time.sleep(0.02)
         assert split(raw.finish().read_all())[0] == 200
 
 

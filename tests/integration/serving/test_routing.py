@@ -252,7 +252,7 @@ def test_a_primary_that_is_gone_is_answered_for_by_the_secondary(tmp_path: Path)
 
 
 def test_a_candidate_that_is_too_slow_is_not_waited_for(tmp_path: Path) -> None:
-    slow_model = onnx_models.slow_classifier(COEFFICIENTS, INTERCEPTS, rounds=10_000)
+    slow_model = onnx_models.slow_classifier(COEFFICIENTS, INTERCEPTS, rounds=4_000)
     stable = Server(tmp_path / "stable", RIGHT, "digits-aaaa", "1")
     candidate = Server(tmp_path / "candidate", slow_model, "digits-bbbb", "2", PLIMSOLL_WORKERS="1")
     with running(stable, candidate):

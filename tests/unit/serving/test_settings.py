@@ -45,7 +45,7 @@ def test_threads_follow_the_quota_of_the_cgroup(
     quota.write_text(content + "\n")
     monkeypatch.setattr(settings, "CGROUP_V2_QUOTA", quota)
     monkeypatch.setattr(settings, "CGROUP_V1_QUOTA", tmp_path / "none")
-    monkeypatch.setattr(settings.os, "sched_getaffinity", lambda _: set(range(6)))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(6)))
     assert settings.cpu_quota() == (6 if cpus is None else cpus)
 
 

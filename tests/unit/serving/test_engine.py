@@ -1,0 +1,105 @@
+"""Answers and warm-up of the engine with real models."""
+
+import json
+from typing import Any
+
+import pytest
+from onnx import TensorProto, helper
+from plimsoll_serving.engine import Engine, sample_request
+from plimsoll_serving.errors import ArtifactError
+from plimsoll_serving.model import Model, sample_inputs
+
+from tests.builders import onnx_models
+
+COEFFICIENTS, INTERCEPTS = onnx_models.weights(features=4, classes=3)
+
+
+def engine(model: bytes) -> Engine:
+    return Engine(Model(model), "digits", "7")
+
+
+@pytest.fixture
+def failing() -> Engine:
+    return engine(onnx_models.failing_classifier(COEFFICIENTS, INTERCEPTS, feature=1, threshold=5))
+
+
+def columns() -> Engine:
+    """A model of two columns, one of text."""
+    values = [("site", TensorProto.STRING), ("size", TensorProto.FLOAT)]
+    return engine(
+        onnx_models.model_bytes(
+            [helper.make_node("Identity", [name], [f"{name}_back"]) for name, _ in values],
+            [helper.make_tensor_value_info(name, element, [None, 1]) for name, element in values],
+            [helper.make_tensor_value_info(f"{name}_back", element, [None, 1]) for name, element in values],
+        )
+    )
+
+
+def body(row: list[float]) -> bytes:
+    return json.dumps({"inputs": [{"name": "input", "datatype": "FP32", "shape": [1, 4], "data": row}]}).encode()
+
+
+def test_a_graph_that_raises_is_a_failure_of_the_server_on_that_input_only(failing: Engine) -> None:
+    bad = failing.answer(body([1, 6, 1, 1]))
+    assert (bad.status, bad.rows) == (500, 0)
+    assert json.loads(bad.body)["error"].startswith("model 'digits' version '7' failed on this input: ")
+    assert "out of data bounds" in str(bad.failure)
+    good = failing.answer(body([1, 5, 1, 1]))
+    assert (good.status, good.rows, good.failure) == (200, 1, None)
+
+
+def test_the_three_builders_agree_where_all_answer(failing: Engine) -> None:
+    right = engine(onnx_models.linear_classifier(COEFFICIENTS, INTERCEPTS))
+    slow = engine(onnx_models.slow_classifier(COEFFICIENTS, INTERCEPTS, rounds=2))
+    answers = {model.answer(body([1, 2, 3, 4])).body for model in (right, failing, slow)}
+    assert len(answers) == 1
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        [{"site": "north", "size": 1.5}, {"site": "south", "size": None}],
+        [{"site": ["north"], "size": [1.5]}, {"site": ["south"], "size": [None]}],
+        [
+            {
+                "inputs": [
+                    {"name": "site", "datatype": "BYTES", "shape": [2, 1], "data": ["north", "south"]},
+                    {"name": "size", "datatype": "FP32", "shape": [2, 1], "data": [1.5, None]},
+                ]
+            }
+        ],
+    ],
+    ids=["a value an input", "values of each input", "a whole request"],
+)
+def test_a_sample_is_sent_as_a_request(sample: list[Any]) -> None:
+    model = columns()
+    request = sample_request(sample, model)
+    assert request is not None
+    answer = model.answer(request)
+    assert (answer.status, answer.rows) == (200, 2)
+    assert [output["data"] for output in json.loads(answer.body)["outputs"]] == [["north", "south"], [1.5, "NaN"]]
+
+
+def test_rows_of_values_are_the_sample_of_a_model_of_one_tensor(failing: Engine) -> None:
+    rows = [[1, 2, 3, 4], [5, 1, 7, 8]]
+    request = sample_request(rows, failing)
+    assert request is not None
+    assert failing.answer(request).rows == 2
+    assert sample_request([{"input": row} for row in rows], failing) == request
+    failing.warm_up([[1, 2, 3, 4]])
+
+
+def test_a_sample_that_fails_stops_the_start(failing: Engine) -> None:
+    with pytest.raises(ArtifactError, match="the model does not answer its profile's sample"):
+        failing.warm_up([[1, 6, 3, 4]])
+
+
+def test_a_model_that_refuses_zeros_may_start_without_a_sample(caplog: pytest.LogCaptureFixture) -> None:
+    engine(onnx_models.failing_classifier(COEFFICIENTS, INTERCEPTS, threshold=-1)).warm_up([])
+    assert "the model does not answer zeros" in caplog.text
+
+
+@pytest.mark.parametrize("profile", [b"{", b"[]", b"\xff"])
+def test_a_profile_that_cannot_be_read_is_refused(profile: bytes) -> None:
+    with pytest.raises(ArtifactError, match=r"profile\.json is not a profile"):
+        sample_inputs(profile)
