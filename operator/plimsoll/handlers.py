@@ -43,6 +43,7 @@ class Watch:
         self._login = login
         self._namespaces = tuple(namespaces)
         self._stop = threading.Event()
+        self._asked = False
 
     async def run(self) -> None:
         """Raises WatchEnded; returns after `stop`."""
@@ -52,11 +53,12 @@ class Watch:
         # A daemon, so that a watch that hangs never keeps the process from its end.
         threading.Thread(target=self._in_thread, args=arguments, name="watches", daemon=True).start()
         error = await ended
-        if not self._stop.is_set():
+        if not self._asked:
             raise WatchEnded(f"a watch ended: {error or 'without an error'}") from error
 
     def stop(self) -> None:
-        """End the watches soon; from any thread."""
+        """End the watches soon."""
+        self._asked = True
         self._stop.set()
 
     def _in_thread(self, loop: asyncio.AbstractEventLoop, ended: asyncio.Future[BaseException | None]) -> None:
@@ -70,17 +72,21 @@ class Watch:
 
     async def _operator(self, loop: asyncio.AbstractEventLoop) -> None:
         registry = kopf.OperatorRegistry()
-        kopf.on.login(registry=registry, id="login", errors=kopf.ErrorsMode.TEMPORARY)(self._log_in)
+        kopf.on.login(registry=registry, id="login", errors=kopf.ErrorsMode.PERMANENT)(self._log_in)
         for resource in WATCHED:
             self._handle(registry, resource, loop)
-        await kopf.operator(
-            registry=registry,
-            settings=kopf_settings(),
-            standalone=True,
-            clusterwide=not self._namespaces,
-            namespaces=self._namespaces,
-            stop_flag=self._stop,
-        )
+        try:
+            await kopf.operator(
+                registry=registry,
+                settings=kopf_settings(),
+                standalone=True,
+                clusterwide=not self._namespaces,
+                namespaces=self._namespaces,
+                stop_flag=self._stop,
+            )
+        finally:
+            # A thread of kopf waits for the flag, and the loop would wait for that thread.
+            self._stop.set()
 
     def _handle(self, registry: kopf.OperatorRegistry, resource: Resource, loop: asyncio.AbstractEventLoop) -> None:
         @kopf.on.event(*_group_version(resource), resource.plural, registry=registry, id=resource.plural)
