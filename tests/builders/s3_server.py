@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -10,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-SOURCES = Path(__file__).resolve().parents[2] / "devcluster" / "store"
+from devcluster import build
+from devcluster.paths import Paths
+
 ACCESS_KEY = "plimsoll-tests"
 SECRET_KEY = "plimsoll-tests-secret"
 START_SECONDS = 30.0
@@ -54,24 +55,10 @@ def running_s3_server(root: Path) -> Iterator[S3Server]:
 
 
 def binary() -> Path:
-    """`PLIMSOLL_VERSITYGW`, else the one in the project's cache, else built into it (about two minutes)."""
+    """`PLIMSOLL_VERSITYGW`, else the development cluster's, built when it is not in the cache (two minutes)."""
     if given := os.environ.get("PLIMSOLL_VERSITYGW"):
         return Path(given)
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    cache = Path(os.environ.get("PLIMSOLL_CACHE") or base / "plimsoll")
-    # devcluster names its builds by the digest of their sources.
-    known = [path for path in cache.glob("bin/**/*versitygw*") if path.is_file() and os.access(path, os.X_OK)]
-    if known:
-        return max(known, key=lambda path: path.stat().st_mtime)
-    if (on_path := shutil.which("versitygw")) is not None:
-        return Path(on_path)
-    if shutil.which("go") is None or not SOURCES.is_dir():
-        raise RuntimeError("no S3 server: set PLIMSOLL_VERSITYGW to a versitygw binary, or install Go to build it")
-    built = cache / "bin" / "versitygw"
-    built.parent.mkdir(parents=True, exist_ok=True)
-    package = "github.com/versity/versitygw/cmd/versitygw"
-    subprocess.run(["go", "build", "-o", str(built), package], cwd=SOURCES, check=True)
-    return built
+    return build.binary(Paths.from_environment(), build.STORE)
 
 
 def _free_port() -> int:

@@ -1,5 +1,6 @@
 """A loaded model: its signature, and its answers in the shape that metrics need."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from plimsoll_training.run import Signature, Tensor
 from plimsoll_training.structure import require_plain_model
 
 BATCH_ROWS = 4096
+SYNTHETIC_ELEMENTS = 1 << 26
 # The V2 inference protocol's name of each ONNX tensor type, and numpy's.
 DATATYPES: dict[str, tuple[str, Any]] = {
     "tensor(bool)": ("BOOL", np.bool_),
@@ -67,7 +69,7 @@ class LoadedModel:
             self.run({name: values[start : start + BATCH_ROWS] for name, values in feeds.items()})
             for start in range(0, rows, BATCH_ROWS)
         ]
-        outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        outputs = {name: _joined(name, [part[name] for part in parts]) for name in parts[0]}
         for name, values in outputs.items():
             if len(values) != rows:
                 raise ModelRejectedError(f"output {name} has {len(values)} rows for {rows} rows of input")
@@ -107,8 +109,7 @@ def feeds_for(signature: Signature, frame: pd.DataFrame, names: tuple[str, ...])
     for one in signature.inputs:
         if one.name not in names:
             raise ModelRejectedError(f"the model takes an input {one.name!r}, which is no feature of the data")
-        is_text = one.datatype == "BYTES"
-        values = text(frame, one.name) if is_text else numeric(frame, one.name).astype(NUMPY_TYPES[one.datatype])
+        values = text(frame, one.name) if one.datatype == "BYTES" else _numbers(one, frame)
         feeds[one.name] = values.reshape(-1, 1) if len(one.shape) == 2 else values
     return feeds
 
@@ -136,13 +137,29 @@ def predictions(outputs: dict[str, npt.NDArray[Any]], task: Task, classes: npt.N
 
 
 def synthetic_feeds(signature: Signature) -> Feeds:
-    """One row of zeros (empty text) for every input, for a first inference."""
+    """One row of zeros (empty text) for every input. ModelRejectedError when that is too large to try."""
+    for one in signature.inputs:
+        if math.prod(max(size, 1) for size in one.shape) > SYNTHETIC_ELEMENTS:
+            raise ModelRejectedError(f"input {one.name!r} of shape {list(one.shape)} is too large to try")
     return {
         one.name: np.full([1 if size < 0 else size for size in one.shape], "", dtype=object)
         if one.datatype == "BYTES"
         else np.zeros([1 if size < 0 else size for size in one.shape], dtype=NUMPY_TYPES[one.datatype])
         for one in signature.inputs
     }
+
+
+def _joined(name: str, parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    if any(part.ndim == 0 or part.shape[1:] != parts[0].shape[1:] for part in parts):
+        raise ModelRejectedError(f"output {name} must have one row for each row of input")
+    return np.concatenate(parts)
+
+
+def _numbers(one: Tensor, frame: pd.DataFrame) -> npt.NDArray[Any]:
+    values, kind = numeric(frame, one.name), NUMPY_TYPES[one.datatype]
+    if np.issubdtype(kind, np.integer) and np.isnan(values).any():
+        raise ModelRejectedError(f"input {one.name!r} is {one.datatype}, which cannot take the column's empty cells")
+    return np.asarray(values.astype(kind))
 
 
 def _matrix(one: Tensor, frame: pd.DataFrame, names: tuple[str, ...]) -> npt.NDArray[Any]:

@@ -14,7 +14,7 @@ from plimsoll_training.evaluation import Answers, EvaluationData, answers_of, ju
 from plimsoll_training.inference import LoadedModel
 from plimsoll_training.metrics import Predictions, measure_all
 from plimsoll_training.profile import profile_of
-from plimsoll_training.results import canonical_json, settle, verdict_message
+from plimsoll_training.results import canonical_json, rejection_of, settle, verdict_message
 from plimsoll_training.run import Signature, TrainingRun, read_run
 from plimsoll_training.steps import say, step
 from plimsoll_training.store import Store, own_store
@@ -51,8 +51,7 @@ def publish(where: Places) -> bytes:
         }
         judged = _judge(model, data, run)
     except ModelRejectedError as rejection:
-        say(f"rejected: {rejection}")
-        result.update(verdict="Rejected", reason=str(rejection))
+        result.update(rejection_of(rejection))
     else:
         result.update(
             verdict=judged.verdict,

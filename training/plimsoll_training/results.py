@@ -6,17 +6,25 @@ import os
 from pathlib import Path
 from typing import Any
 
-from plimsoll_training.errors import StoreError, UserError
+from plimsoll_training.errors import ModelRejectedError, StoreError, UserError
 from plimsoll_training.steps import say
 from plimsoll_training.store import Store
 
 MESSAGE_BYTES = 512
+REASON_LENGTH = 1000
 
 
 def canonical_json(document: Any) -> bytes:
     """The same bytes for the same document. ValueError for NaN, which is not JSON."""
     text = json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return text.encode("utf-8")
+
+
+def rejection_of(error: ModelRejectedError) -> dict[str, str]:
+    """The fields of a refusal; names inside a model are the user's and may be of any length."""
+    reason = str(error)
+    say(f"rejected: {reason[:REASON_LENGTH]}")
+    return {"verdict": "Rejected", "reason": reason if len(reason) <= REASON_LENGTH else f"{reason[:REASON_LENGTH]}…"}
 
 
 def settle(store: Store, key: str, result: dict[str, Any]) -> bytes:

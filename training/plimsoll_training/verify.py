@@ -6,9 +6,9 @@ from plimsoll_training.artifact import read_model
 from plimsoll_training.environment import Places
 from plimsoll_training.errors import ModelRejectedError, ObjectMissingError
 from plimsoll_training.inference import LoadedModel, require_outputs, synthetic_feeds
-from plimsoll_training.results import settle, verdict_message
+from plimsoll_training.results import rejection_of, settle, verdict_message
 from plimsoll_training.run import Signature, Tensor, VerificationRun, read_run
-from plimsoll_training.steps import say, step
+from plimsoll_training.steps import step
 from plimsoll_training.store import own_store
 from plimsoll_training.transfer import chunks_of
 
@@ -34,8 +34,7 @@ def verify(where: Places) -> bytes:
         with step(f"verified {run.artifact.uri}"):
             result["signature"] = _verified(run).model_dump(mode="json", by_alias=True)
     except ModelRejectedError as rejection:
-        say(f"rejected: {rejection}")
-        result.update(verdict="Rejected", reason=str(rejection))
+        result.update(rejection_of(rejection))
     return verdict_message(settle(store, run.result_key, result))
 
 

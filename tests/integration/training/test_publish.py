@@ -67,6 +67,16 @@ def _without_label(model: onnx.ModelProto) -> None:
     model.graph.node[-1].output[0] = model.graph.output[0].name = "answer"
 
 
+def _scalar_label(model: onnx.ModelProto) -> None:
+    model.graph.node[-1].output[0] = "labels"
+    model.graph.node.append(helper.make_node("ReduceMax", ["labels"], ["label"], keepdims=0))
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+
+
+def _long_name(model: onnx.ModelProto) -> None:
+    model.graph.node[-1].output[0] = model.graph.output[0].name = "x" * 3000
+
+
 def _text_input(model: onnx.ModelProto) -> None:
     model.graph.input[0].name = "flavour"
     model.graph.node[0].input[0] = "flavour"
@@ -95,6 +105,8 @@ def _nan_probabilities(model: onnx.ModelProto) -> None:
             "a model for Classification needs an output label; this one has answer, probabilities",
         ),
         (changed(_text_input), "the model takes an input 'flavour', which is no feature of the data"),
+        (changed(_scalar_label), "output label must have one row for each row of input"),
+        (changed(_long_name), "this one has " + "x" * 900),
         (changed(_nan_probabilities), "output probabilities is not finite on the evaluation data"),
         (
             linear_classifier(np.ones((2, 2), np.float32), np.zeros(2, np.float32)),
@@ -102,14 +114,14 @@ def _nan_probabilities(model: onnx.ModelProto) -> None:
         ),
         (linear_classifier(np.ones((3, 4), np.float32), np.zeros(4, np.float32)), "has shape [50, 4] for 2 classes"),
         (b"no model at all", "the file is not an ONNX model"),
-        (b"x" * 5000, "the model has more than 4096 bytes (limits.modelBytes)"),
+        (b"x" * 9000, "the model has more than 8192 bytes (limits.modelBytes)"),
     ],
     ids=lambda value: None if isinstance(value, bytes) else str(value)[:40],
 )
 def test_a_model_that_is_not_safe_or_not_fit_is_rejected_with_a_reason(
     job: Job, data: str, model: bytes, reason: str
 ) -> None:
-    job.asks(table_run(data, limits={"modelBytes": 4096})).stages(model)
+    job.asks(table_run(data, limits={"modelBytes": 8192})).stages(model)
     outcome = job.call("publish")
     assert (outcome.code, outcome.message["verdict"]) == (0, "Rejected")
     result = job.result()

@@ -4,7 +4,9 @@ import hashlib
 from typing import Any
 
 import pytest
+from onnx import TensorProto, helper
 
+from tests.builders.onnx_models import model_bytes
 from tests.integration.training.conftest import Job
 from tests.integration.training.runs import as_json, sign_model, verification
 
@@ -62,3 +64,12 @@ def test_verifying_again_adopts_the_earlier_finding(job: Job) -> None:
     first = job.asks(run).call("verify")
     again = job.asks({**run, "run": {**run["run"], "uid": "2"}}).call("verify")
     assert again.message == first.message
+
+
+def test_an_input_too_large_to_try_is_rejected(job: Job) -> None:
+    vast = helper.make_tensor_value_info("input", TensorProto.FLOAT, [None, 2**40])
+    total = helper.make_tensor_value_info("sum", TensorProto.FLOAT, None)
+    model = model_bytes([helper.make_node("ReduceSum", ["input"], ["sum"])], [vast], [total])
+    run = verification(job.put("elsewhere/model.onnx", model), model)
+    assert job.asks(run).call("verify").message["verdict"] == "Rejected"
+    assert "is too large to try" in as_json(job.get(run["resultKey"]))["reason"]
