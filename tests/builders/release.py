@@ -101,9 +101,11 @@ class Life(FakeWorld):
         self.servers: dict[str, Server] = {}
         self.deaf: set[str] = set()
         self.blind = False
+        self.stale = False
         self.asleep = False
         self.documents: list[dict[str, Any]] = []
         self.next_pass: float | None = self.time
+        self.observer: Callable[[], None] = lambda: None
         self._born = 0
         self.metrics = _Scraper(self)  # type: ignore[assignment]
         for manifest in manifests:
@@ -137,29 +139,39 @@ class Life(FakeWorld):
         """An event: the operator looks at once."""
         self.next_pass = self.time
 
+    def spare(self) -> None:
+        """No more faults."""
+        self.faults.arm(0, Crash(), done=False)
+
     # --- what happens by itself ---------------------------------------------------------------------------------------
 
     def live(self, seconds: float) -> None:
         """Time goes by in the cluster, without the operator."""
         self.tick(seconds)
-        before = json.dumps([self.cluster.all("Pod"), self.cluster.all("Deployment")], sort_keys=True)
+        before = self._versions()
         self._make_pods()
         self._refresh()
         self._serve(seconds)
-        if json.dumps([self.cluster.all("Pod"), self.cluster.all("Deployment")], sort_keys=True) != before:
+        if self._versions() != before:
             self.ring()
 
+    def _there(self, kind: str) -> list[dict[str, Any]]:
+        """The objects of a kind as they are stored, not copies."""
+        return sorted((body for ref, body in self.cluster.objects.items() if ref.kind == kind), key=lambda body: str(body["metadata"]["name"]))
+
+    def _versions(self) -> list[str]:
+        return [body["metadata"]["resourceVersion"] for body in (*self._there("Pod"), *self._there("Deployment"))]
+
     def _make_pods(self) -> None:
-        for deployment in self.cluster.all("Deployment"):
+        for deployment in self._there("Deployment"):
             deployment["spec"].setdefault("replicas", 1)
             wanted, meta = deployment["spec"]["replicas"], deployment["metadata"]
-            self.cluster.objects[Ref.of(deployment)]["spec"]["replicas"] = wanted
-            have = [pod for pod in self.cluster.all("Pod") if pod["metadata"]["labels"][names.LABEL_REVISION] == meta["name"]]
+            have = [pod for pod in self._there("Pod") if pod["metadata"]["labels"][names.LABEL_REVISION] == meta["name"]]
             for _ in range(wanted - len(have)):
                 self._make_pod(deployment)
             for pod in have[wanted:]:
                 self._end(pod["metadata"]["name"])
-        alive = {pod["metadata"]["name"] for pod in self.cluster.all("Pod")}
+        alive = {pod["metadata"]["name"] for pod in self._there("Pod")}
         self.servers = {name: one for name, one in self.servers.items() if name in alive}
         for name in sorted(alive):
             self._grow(name)
@@ -171,7 +183,7 @@ class Life(FakeWorld):
         owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": meta["name"], "uid": meta["uid"], "controller": True}
         labels = dict(template["metadata"]["labels"])
         head = {"name": name, "namespace": NAMESPACE, "labels": labels, "ownerReferences": [owner]}
-        self.cluster.add({"apiVersion": "v1", "kind": "Pod", "metadata": head, "spec": template["spec"], "status": {}})
+        self.cluster.add({"apiVersion": "v1", "kind": "Pod", "metadata": head, "spec": {}, "status": {}})
         self.servers[name] = Server(name, labels[names.LABEL_REVISION], labels[names.LABEL_VERSION], self.time, self._route())
 
     def _end(self, name: str) -> None:
@@ -192,7 +204,7 @@ class Life(FakeWorld):
         route = self._route()
         if route is not None and (not self.documents or self.documents[-1] != route):
             self.documents.append(route)
-        for pod in self.cluster.all("Pod"):
+        for pod in self._there("Pod"):
             server = self.servers[pod["metadata"]["name"]]
             told = (pod["metadata"].get("annotations") or {}).get(names.ANNOTATION_ROUTE_EPOCH, "")
             if told == server.told or server.name in self.deaf or route is None:
@@ -203,14 +215,14 @@ class Life(FakeWorld):
 
     def ready(self, revision: str) -> list[Server]:
         """Servers that take requests."""
-        pods = {pod["metadata"]["name"]: pod for pod in self.cluster.all("Pod")}
+        pods = {pod["metadata"]["name"]: pod for pod in self._there("Pod")}
         return [one for name, one in self.servers.items() if one.revision == revision and _is_ready(pods[name])]
 
     def _serve(self, seconds: float) -> None:
         found = self.cluster.objects.get(Ref("v1", "Service", NAMESPACE, "digits"))
         if found is None or not self.rate:
             return
-        doors = self.ready(found["spec"]["selector"][names.LABEL_REVISION])
+        doors = self.ready(found["spec"]["selector"].get(names.LABEL_REVISION, ""))
         for door in doors:
             primary = (door.document or {}).get("primary", door.revision)
             chooser = door if primary == door.revision else next(iter(self.ready(primary)), door)
@@ -241,6 +253,8 @@ class Life(FakeWorld):
             return drive(reconcile(self.ports, SERVICE))
         except (Conflict, Unavailable, Crash):
             return 1.0
+        finally:
+            self.observer()
 
     def run(self, seconds: float, *, stop: Callable[[], bool] = lambda: False) -> bool:
         """Let cluster and operator live for so long, or until `stop`; returns whether it stopped."""
@@ -279,7 +293,7 @@ class Life(FakeWorld):
 
     def replicas(self) -> dict[str, int]:
         """Wanted pods by version number."""
-        found = self.cluster.all("Deployment")
+        found = self._there("Deployment")
         return {one["metadata"]["labels"][names.LABEL_VERSION]: one["spec"].get("replicas", 1) for one in found}
 
 

@@ -15,9 +15,8 @@ from plimsoll.core import inferenceservice as core
 from plimsoll.core import route
 from plimsoll.core.conditions import Finding
 from plimsoll.core.jobs import controlled_by
-from plimsoll.core.ledger import digest
 from plimsoll.core.release.children import ledger_name
-from plimsoll.core.release.collect import ledger_text
+from plimsoll.core.release.collect import digest, ledger_text
 from plimsoll.core.release.observed import Observed
 from plimsoll.core.revision import load
 from plimsoll.facts import AnnotatePod, Create, Manifest, Plan, Ref, Sample

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
+from plimsoll import names
 from plimsoll.api.common import seconds
 from plimsoll.api.inferenceservice import InferenceServiceStatus
 from plimsoll.core import route
 from plimsoll.core.conditions import Finding, conditions, unix
-from plimsoll.core.ledger import digest
 from plimsoll.core.release import children, report
 from plimsoll.core.release.choice import choose
-from plimsoll.core.release.collect import Collected, collect, ledger_text, shown
+from plimsoll.core.release.collect import Collected, collect, digest, ledger_text, shown
 from plimsoll.core.release.machine import DRAIN_SECONDS, decide
 from plimsoll.core.release.observed import Observed
 from plimsoll.core.release.turn import Status, Turn, changed
@@ -67,21 +66,24 @@ def troubled(owner: Manifest, status: InferenceServiceStatus, finding: Finding, 
 
 def _with_ledger(observed: Observed, status: Status, collected: Collected) -> Status:
     """The status cites the ledger that it rests on; a new attempt has none."""
-    if status.attempt != observed.status.attempt or not collected.evidence.windows and collected.text is None:
+    text = _text(observed, collected)
+    if status.attempt != observed.status.attempt or text is None:
         return status
-    text = collected.text or ledger_text(observed)
-    fields: Mapping[str, Any] = {"ledger": digest(text) if text else None, "windows": shown(collected.evidence.windows)}
-    return changed(status, **fields)
+    return changed(status, ledger=digest(text), windows=shown(collected.evidence.windows))
+
+
+def _text(observed: Observed, collected: Collected) -> str | None:
+    return collected.files[names.LEDGER_KEY] if collected.files else ledger_text(observed)
 
 
 def _before(observed: Observed, collected: Collected) -> tuple[Action, ...]:
-    return (children.ledger_action(observed, observed.status.attempt, collected.text),) if collected.text else ()
+    return (children.ledger_action(observed, collected.files),) if collected.files else ()
 
 
 def _archived(observed: Observed, status: Status, collected: Collected) -> tuple[Action, ...]:
     """At the end of a release its ledger goes to the store; should this be lost, it goes there before it is deleted."""
     ended = status.phase in _AT_REST and observed.status.phase not in _AT_REST
-    text = collected.text or ledger_text(observed)
+    text = _text(observed, collected)
     return (children.archive(observed, observed.status.attempt, text),) if ended and text else ()
 
 

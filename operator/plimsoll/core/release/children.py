@@ -213,10 +213,10 @@ def _delete(manifest: Manifest, api_version: str, kind: str) -> Delete:
     return Delete(Ref(api_version, kind, meta["namespace"], meta["name"]), meta["uid"])
 
 
-def ledger_action(observed: Observed, attempt: int, text: str) -> Action:
-    """Write the ledger of a running attempt."""
-    name = ledger_name(observed.name, attempt)
+def ledger_action(observed: Observed, files: Mapping[str, str]) -> Action:
+    """Write the record of the running attempt."""
+    name = ledger_name(observed.name, observed.status.attempt)
     labels = names.labels("release", model=observed.spec.model.name, inferenceservice=observed.name)
     meta = {"name": name, "namespace": observed.namespace, "labels": labels}
-    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {names.LEDGER_KEY: text}}
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": dict(files)}
     return _create_or_apply(observed.config_maps.get(name), manifest, guarded=True)

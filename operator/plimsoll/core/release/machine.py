@@ -12,7 +12,7 @@ from collections.abc import Callable
 from plimsoll.api.common import seconds
 from plimsoll.api.inferenceservice import VerdictStatus
 from plimsoll.core import route
-from plimsoll.core.conditions import precise, shortened, unix
+from plimsoll.core.conditions import precise, shortened, timestamp, unix
 from plimsoll.core.release import commands
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.choice import refuses_stable_inputs
@@ -66,7 +66,15 @@ def _noted(turn: Turn, status: Status) -> Status:
             outcome=found.outcome, mode=found.mode, metric=found.metric, reason=shortened(found.reason, 1024), at=precise(turn.now)
         )
         status = moves.changed(status, verdict=verdict)
+    if evidence.fresh and _sees_again(turn):
+        # An outage is nobody's lack of progress: the deadline starts anew.
+        status = moves.changed(status, progress_at=timestamp(turn.now))
     return status
+
+
+def _sees_again(turn: Turn) -> bool:
+    windows = turn.evidence.windows
+    return len(windows) > 1 and windows[-1].gap is None and windows[-2].gap is not None
 
 
 def _dropped(turn: Turn, status: Status) -> Status:

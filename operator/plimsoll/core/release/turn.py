@@ -139,7 +139,8 @@ def succeed(turn: Turn, status: Status) -> Status:
     """The candidate becomes the stable revision; the old one keeps its pods for a while."""
     assert status.candidate is not None
     new, old = status.candidate, status.stable
-    status = changed(status, stable=new, candidate=None)
+    forgiven = tuple(one for one in status.quarantine if one.revision != new.revision)
+    status = changed(status, stable=new, candidate=None, quarantine=forgiven)
     if old is not None:
         status = _retired(turn, status, old)
     was_shared = old is not None and (status.weight or 0) < 100

@@ -1,0 +1,41 @@
+"""The sample that the next window starts from, kept beside the ledger: what a restart goes on from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from plimsoll.facts import PodCounters, Sample
+
+#: Its key in the ConfigMap of the attempt.
+CURSOR_KEY = "cursor.json"
+
+
+def encode(sample: Sample) -> str:
+    """Canonical JSON of a sample."""
+    pods = [
+        asdict(pod) | {"arm_requests": [[*key, count] for key, count in sorted(pod.arm_requests.items())]}
+        for pod in sample.pods
+    ]
+    return json.dumps({"at": sample.at, "pods": pods, "absent": dict(sample.absent)}, sort_keys=True)
+
+
+def decode(text: str | None) -> Sample | None:
+    """The sample that `encode` wrote; None for anything else: the next window then starts from the next sample."""
+    try:
+        data = json.loads(text or "")
+        return Sample(float(data["at"]), tuple(_pod(pod) for pod in data["pods"]), dict(data["absent"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _pod(data: dict[str, Any]) -> PodCounters:
+    return PodCounters(
+        pod=data["pod"],
+        revision=data["revision"],
+        started=data["started"],
+        epoch=data["epoch"],
+        arm_requests={(revision, outcome): count for revision, outcome, count in data["arm_requests"]},
+        latency=tuple(data["latency"]),
+    )
