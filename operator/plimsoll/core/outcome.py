@@ -116,7 +116,7 @@ def _explained(job: Manifest, pod: Manifest, attempts: int) -> Report:
                 f"Container {name} needed more than its {limit} of memory: raise spec.resources.memory.",
             )
         if end["exitCode"] == USER_ERROR and name in programs_of(job):
-            return _users_error(name, end.get("message") or "")
+            return users_error(name, end.get("message") or "")
         return Report("Failed", "ContainerFailed", _exited(job, name, end, attempts))
     if status.get("reason") == "Evicted":
         return Report("Failed", "Evicted", f"Pod {name_of(pod)} was evicted: {sentence(status.get('message', ''))}")
@@ -127,7 +127,8 @@ def _explained(job: Manifest, pod: Manifest, attempts: int) -> Report:
     )
 
 
-def _users_error(container: str, text: str) -> Report:
+def users_error(container: str, text: str) -> Report:
+    """The termination message of a program of ours that ended with exit code 2."""
     try:
         error = json.loads(text)["error"]
         reason, message = str(error["reason"]), str(error["message"])
