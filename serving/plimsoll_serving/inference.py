@@ -161,11 +161,9 @@ class Inference:
     async def _run(self, request: Request) -> tuple[Response, int]:
         if self.engine is None:
             return error_response(503, self._readiness.reason), 0
-        if request.header(b"inference-header-content-length") is not None:
-            return error_response(
-                400,
-                "inference-header-content-length: the binary tensor extension is not served; send the tensors as JSON",
-            ), 0
+        refusal = _not_plain_json(request)
+        if refusal is not None:
+            return refusal, 0
         self._metrics.inflight += 1
         try:
             answer = await self._loop.run_in_executor(self._workers, self.engine.answer, request.body)
@@ -192,3 +190,16 @@ class Inference:
     def close(self) -> None:
         """End the worker threads once their work is done."""
         self._workers.shutdown(wait=False, cancel_futures=True)
+
+
+def _not_plain_json(request: Request) -> Response | None:
+    """The refusal of a body in a form that is not served."""
+    if request.header(b"inference-header-content-length") is not None:
+        return error_response(
+            400, "inference-header-content-length: the binary tensor extension is not served; send the tensors as JSON"
+        )
+    encoding = request.header(b"content-encoding") or b"identity"
+    if encoding.lower() != b"identity":
+        told = encoding.decode("latin-1")[:50]
+        return error_response(415, f"content-encoding: {told} is not served; send the body as it is")
+    return None

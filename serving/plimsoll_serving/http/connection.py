@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import sys
 from typing import TYPE_CHECKING, cast
 
 from plimsoll_serving.http.limits import LINGER_SECONDS, PIPELINE_DEPTH
@@ -30,6 +31,7 @@ class Connection(asyncio.Protocol):
         self._continue_due = False
         self._reading_paused = False
         self._write_paused_at: float | None = None
+        self._unsent = 0
         self._message_at: float | None = None
         self._linger_until: float | None = None
         self._peer_finished = False
@@ -78,6 +80,7 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._write_paused_at = self._listener.now()
+        self._unsent = sys.maxsize
 
     def resume_writing(self) -> None:
         self._write_paused_at = None
@@ -203,8 +206,7 @@ class Connection(asyncio.Protocol):
             if now >= self._linger_until:
                 self._transport.abort()
         elif self._write_paused_at is not None:
-            if now - self._write_paused_at > limits.read_seconds:
-                self._transport.abort()
+            self._check_reader(self._transport, self._write_paused_at, now)
         elif self._message_at is not None and not self._reading_paused:
             if now - self._message_at > limits.read_seconds:
                 self._message_at = None
@@ -212,6 +214,14 @@ class Connection(asyncio.Protocol):
                 self._pump()
         elif not self._busy and not self._transport.is_closing():
             self._check_idle(now - self._idle_at, now)
+
+    def _check_reader(self, transport: asyncio.Transport, paused_at: float, now: float) -> None:
+        """Give up on a peer that takes nothing of its answer."""
+        unsent = transport.get_write_buffer_size()
+        if unsent < self._unsent:
+            self._unsent, self._write_paused_at = unsent, now
+        elif now - paused_at > self._listener.limits.read_seconds:
+            transport.abort()
 
     def _check_idle(self, idle: float, now: float) -> None:
         over = self._listener.closing or self._retired or now >= self._expires

@@ -100,11 +100,11 @@ class RequestReader:
         if self.broken:
             return
         self._in_head = False
-        for name, value in self._headers:
-            if name == b"content-length" and int(value) > self._limits.body_bytes:
-                self._too_large()
-            elif name == b"expect" and not self.broken:
-                self._expect(value)
+        headers = dict(self._headers)
+        if int(headers.get(b"content-length", 0)) > self._limits.body_bytes:
+            self._too_large()
+        elif b"expect" in headers:
+            self._expect(headers[b"expect"])
 
     def _expect(self, value: bytes) -> None:
         if value.lower() == b"100-continue":

@@ -15,6 +15,7 @@ import pytest
 from onnx import TensorProto, ValueInfoProto, helper
 
 from tests.builders import onnx_models
+from tests.builders.s3_server import running_s3_server
 from tests.integration.serving.harness import (
     COEFFICIENTS,
     INTERCEPTS,
@@ -331,6 +332,19 @@ def test_fetch_of_what_is_not_there_may_be_tried_again(tmp_path: Path) -> None:
     code, log = fetch(tmp_path / "model", tmp_path / "nothing.onnx", "ab" * 32)
     assert code == 1
     assert "nothing.onnx" in log
+
+
+def test_fetch_reads_the_store_with_the_environment_of_its_secret(tmp_path: Path) -> None:
+    with running_s3_server(tmp_path / "s3") as s3:
+        bucket = s3.make_bucket("plimsoll-demo")
+        key = f"models/digits/sha256/{onnx_models.digest(RIGHT)}/model.onnx"
+        (s3.root / bucket / key).parent.mkdir(parents=True)
+        (s3.root / bucket / key).write_bytes(RIGHT)
+        env = s3.environment(bucket) | {"PLIMSOLL_ARTIFACT_URI": f"s3://{bucket}/{key}"}
+        code, log = fetch(tmp_path / "model", tmp_path / "unused", onnx_models.digest(RIGHT), **env)
+        assert code == 0, log
+        assert s3.environment(bucket)["AWS_SECRET_ACCESS_KEY"] not in log
+    assert (tmp_path / "model" / "model.onnx").read_bytes() == RIGHT
 
 
 def test_fetch_names_an_address_it_cannot_read(tmp_path: Path, source: Path) -> None:

@@ -132,6 +132,8 @@ NONSENSE = [
         413,
         "the body exceeds 100000 bytes",
     ),
+    (post(b"", b"expect: 100-continue", length=100_001), 413, "the body exceeds 100000 bytes"),
+    (b"GET /v2 HTTP/1.1\r\nx: a\r\n b: c\r\n\r\n", 400, "the request is not valid HTTP/1.1: "),
     (post(BODY, b"expect: miracles"), 417, "expect: miracles is not supported; only 100-continue is"),
     (post(BODY, length=len(BODY) + 1), 408, "the request was not complete within 1 seconds"),
     (b"GET /v2 HTTP/1.1\r\nx", 408, "the request was not complete within 1 seconds"),
@@ -249,6 +251,12 @@ def test_the_binary_extension_is_refused_by_name(server: Server) -> None:
     response = server.infer(ROW, **{"inference-header-content-length": "10"})
     assert response.status_code == 400
     assert response.json()["error"].startswith("inference-header-content-length: the binary tensor extension is not")
+
+
+def test_a_compressed_body_is_refused_by_name(server: Server) -> None:
+    response = server.infer(ROW, **{"content-encoding": "gzip"})
+    assert response.status_code == 415
+    assert response.json() == {"error": "content-encoding: gzip is not served; send the body as it is"}
 
 
 def test_a_client_that_reads_nothing_is_not_waited_on_by_others(server: Server) -> None:
