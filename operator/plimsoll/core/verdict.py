@@ -105,7 +105,10 @@ class _Trial:
         return found
 
     def _breaker(self) -> tuple[int, Verdict] | None:
-        """The first row whose last windows hold too large a share of failures, one that the stable arm does not share."""
+        """The first row whose last windows hold too large a share of failures.
+
+        Where the stable arm has at least half of that share it is an incident of both: the comparison decides.
+        """
         policy = self.policy
         arms = [(w.candidate, w.stable) for w in self.counted]
         counts = [(c.requests, c.failures, s.requests, s.failures) for c, s in arms]
@@ -114,7 +117,7 @@ class _Trial:
         for length in range(1, min(policy.breaker_windows, len(counts)) + 1):
             n, k, n_stable, k_stable = (total[length:] - total[:-length]).T
             tripped = (n >= policy.breaker_requests) & (k >= policy.breaker_share * n)
-            shared = (n_stable >= policy.breaker_requests) & (k_stable >= policy.breaker_share * n_stable)
+            shared = (n_stable >= policy.breaker_requests) & (2 * k_stable * n >= k * n_stable)
             rows = np.flatnonzero(tripped & ~shared)[:1]
             found += [(int(at) + length - 1, length, int(k[at]), int(n[at])) for at in rows]
         if not found:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
 from plimsoll.facts import ArmCounts, PodCounters, Window
 from plimsoll.names import LATENCY_EDGES
 
@@ -23,7 +22,9 @@ def arm(requests: int = 0, failures: int = 0, client_errors: int = 0, slow: Sequ
 def window(index: int = 1, stable: ArmCounts | None = None, candidate: ArmCounts | None = None, **other: Any) -> Window:
     """A window of 5 s at weight 10 of step 0, unless `other` says otherwise."""
     given = {"step": 0, "weight": 10} | other
-    return Window(index, 5.0 * index, 5.0 * index + 5, stable=stable or ArmCounts(), candidate=candidate or ArmCounts(), **given)
+    return Window(
+        index, 5.0 * index, 5.0 * index + 5, stable=stable or ArmCounts(), candidate=candidate or ArmCounts(), **given
+    )
 
 
 def repeat(times: int, stable: ArmCounts, candidate: ArmCounts, **other: Any) -> list[Window]:
@@ -47,6 +48,8 @@ def draw(rng: np.random.Generator, requests: int, failing: float, slow: Sequence
     return ArmCounts(requests, int(rng.binomial(requests, min(failing, 1.0))), 0, requests, tuple(slower))
 
 
-def pod(name: str, revision: str, arms: dict[tuple[str, str], int], latency: int = 0, started: float = 0.0) -> PodCounters:
+def pod(
+    name: str, revision: str, arms: dict[tuple[str, str], int], latency: int = 0, started: float = 0.0
+) -> PodCounters:
     """Counters of one pod: `latency` requests, all within the first edge."""
     return PodCounters(name, revision, started, 1, arms, (latency,) * (len(LATENCY_EDGES) + 1))

@@ -7,7 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from plimsoll.core.ledger import MAX_WINDOWS, Ledger, LedgerError, append, decode, digest, encode, next_window_seconds, replay
+from plimsoll.core.ledger import (
+    MAX_WINDOWS,
+    Ledger,
+    LedgerError,
+    append,
+    decode,
+    digest,
+    encode,
+    next_window_seconds,
+    replay,
+)
 from plimsoll.core.verdict import Policy, judge
 from plimsoll.facts import ArmCounts
 
@@ -35,7 +45,11 @@ def test_every_verdict_is_reached_again_from_the_encoded_ledger() -> None:
 def test_encoding_is_canonical() -> None:
     ledger = recorded()
     text = encode(ledger)
-    assert decode(text) == ledger and encode(decode(text)) == text and " " not in text.replace(" of 3 pods answered", "").replace(" none", "")
+    assert (
+        decode(text) == ledger
+        and encode(decode(text)) == text
+        and " " not in text.replace(" of 3 pods answered", "").replace(" none", "")
+    )
     assert digest(ledger) == digest(decode(text)) != digest(replace(ledger, windows=ledger.windows[:-1]))
 
 

@@ -30,7 +30,9 @@ from scipy.stats import beta, betabinom, binom, hypergeom
 def test_the_likelihood_ratio_is_scipys_beta_binomial_one() -> None:
     k, s, null, alternative = np.arange(31.0), 120.0, 0.15, 0.4
     found = log_likelihood_ratio(k, np.full(31, 30.0), np.full(31, null), np.full(31, alternative), np.full(31, s))
-    expected = betabinom.logpmf(k, 30, s * alternative, s * (1 - alternative)) - betabinom.logpmf(k, 30, s * null, s * (1 - null))
+    expected = betabinom.logpmf(k, 30, s * alternative, s * (1 - alternative)) - betabinom.logpmf(
+        k, 30, s * null, s * (1 - null)
+    )
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
@@ -42,7 +44,9 @@ def test_the_concentration_gives_a_beta_of_the_wanted_variance() -> None:
 
 @pytest.mark.parametrize("s", [1.0, 2.5, 50.0, 2000.0])
 @pytest.mark.parametrize(("null", "alternative"), [(0.1, 0.12), (0.1, 0.8), (0.6, 0.61), (0.95, 0.999)])
-def test_the_ratio_rises_convexly_and_is_fair_or_better_under_all_that_the_null_dominates(s: float, null: float, alternative: float) -> None:
+def test_the_ratio_rises_convexly_and_is_fair_or_better_under_all_that_the_null_dominates(
+    s: float, null: float, alternative: float
+) -> None:
     n = 25
     k = np.arange(n + 1.0)
     e = np.exp(log_likelihood_ratio(k, np.full(n + 1, float(n)), *(np.full(n + 1, x) for x in (null, alternative, s))))
@@ -68,7 +72,9 @@ def test_the_count_ratio_is_the_conditional_beta_binomial_test() -> None:
 
 @pytest.mark.parametrize(("margin", "tolerance"), [(1.25, 0.0), (1.5, 0.0), (1.5, 0.01), (2.0, 0.05)])
 @pytest.mark.parametrize(("n_c", "n_s"), [(20, 180), (60, 60), (120, 15)])
-def test_on_the_boundary_no_comparison_gains_by_enumeration(margin: float, tolerance: float, n_c: int, n_s: int) -> None:
+def test_on_the_boundary_no_comparison_gains_by_enumeration(
+    margin: float, tolerance: float, n_c: int, n_s: int
+) -> None:
     for stable in (0.0, 0.002, 0.02, 0.1, 0.3, 0.6):
         candidate = margin * stable + tolerance
         if candidate >= 1:
@@ -133,7 +139,9 @@ def test_capital_that_is_capped_follows_the_recursion() -> None:
 def test_a_restarted_bet_is_a_mixture_with_idle_capital() -> None:
     factors = np.log(np.array([2.0, 0.5, 3.0, 4.0])).reshape(4, 1, 1)
     wealth = np.exp(restarted(factors, np.array([1.0]), np.array([0, 2])))[:, 0]
-    np.testing.assert_allclose(wealth, [0.5 * 2 + 0.5, 0.5 * 1 + 0.5, 0.5 * 3 + 0.25 * 3 + 0.25, 0.5 * 12 + 0.25 * 12 + 0.25])
+    np.testing.assert_allclose(
+        wealth, [0.5 * 2 + 0.5, 0.5 * 1 + 0.5, 0.5 * 3 + 0.25 * 3 + 0.25, 0.5 * 12 + 0.25 * 12 + 0.25]
+    )
 
 
 def test_averages_and_mixtures_are_arithmetic_even_where_exponentials_overflow() -> None:
