@@ -4,6 +4,7 @@ import argparse
 import importlib
 import sys
 import traceback
+import warnings
 
 from plimsoll_training.environment import Places, places
 from plimsoll_training.errors import StoreError, UserError
@@ -37,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, summary in VERBS.items():
         verbs.add_parser(name, help=summary, description=summary)
+    # What scikit-learn is going to remove is ours to mend, not the user's to read.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="sklearn")
     return run_verb(parser.parse_args(arguments).verb, places())
 
 

@@ -44,6 +44,8 @@ class LoadedModel:
         require_plain_model(content)
         options = ort.SessionOptions()
         options.log_severity_level = 4
+        # One thread: the node's cores are not the container's, and sums keep their order, so metrics their digits.
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
         try:
             self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no base class
