@@ -65,6 +65,10 @@ class Faults:
         """Raise `error` at the k-th effect from now, before or after it is done."""
         self._left, self._error, self._done = k, error, done
 
+    def disarm(self) -> None:
+        """Nothing goes wrong any more."""
+        self._error = None
+
     def about_to(self) -> None:
         """Call before an effect."""
         if self._error is not None:

@@ -30,7 +30,7 @@ async def reconcile(world: World, ref: Ref) -> float | None:
     status = TrainingJobStatus.model_validate(resource.get("status") or {})
 
     def trouble(finding: Finding, phase: str | None = None) -> Plan:
-        return troubled(resource, status, finding, world.now(), phase=phase)
+        return troubled(status, finding, world.now(), phase=phase)
 
     try:
         spec = TrainingJobSpec.model_validate(resource.get("spec") or {})

@@ -10,6 +10,7 @@ from plimsoll.core import versions
 from plimsoll.core.conditions import Finding, conditions, find, timestamp
 from plimsoll.core.pods import sentence
 from plimsoll.core.publishing import headline
+from plimsoll.core.trouble import held_up
 from plimsoll.core.verification import Judgement, Seen, Vouched, judge
 from plimsoll.facts import Manifest, Notice, Plan, Settings
 
@@ -110,15 +111,8 @@ def _news(before: ModelVersionStatus, after: ModelVersionStatus) -> tuple[Notice
     return (Notice("Normal" if ready.reason in _NORMAL else "Warning", ready.reason, ready.message),)
 
 
-def troubled(status: ModelVersionStatus, finding: Finding, now: float, *, phase: str | None = None) -> Plan:
+def troubled(status: ModelVersionStatus, ready: Finding, now: float, *, phase: str | None = None) -> Plan:
     """Ready is False for a reason outside the version; everything else stays as it was."""
-    findings = [finding]
-    if finding.reason == "StoreUnavailable":
-        findings.append(Finding("StoreAvailable", "False", finding.reason, finding.message))
-    given = {one.type for one in findings} | {"StoreAvailable"}
-    kept = [
-        Finding(one.type, one.status, one.reason, one.message) for one in status.conditions if one.type not in given
-    ]
-    changed = conditions(status.conditions, [*findings, *kept], now=now, generation=status.observed_generation)
-    after = status.model_copy(update={"phase": phase or status.phase or "Verifying", "conditions": changed})
+    found = held_up(status.conditions, ready, now=now, generation=status.observed_generation)
+    after = status.model_copy(update={"phase": phase or status.phase or "Verifying", "conditions": found})
     return Plan(status=after.to_manifest(), notices=_news(status, after))

@@ -12,6 +12,7 @@ from plimsoll.core.jobs import controlled_by
 from plimsoll.core.outcome import Report, report
 from plimsoll.core.result import Refusal, Result
 from plimsoll.core.run import Run
+from plimsoll.core.trouble import held_up
 from plimsoll.facts import Action, Manifest, Notice, Plan
 
 TERMINAL = ("Succeeded", "GatesFailed", "Failed")
@@ -124,27 +125,8 @@ def failed(seen: Seen, reason: str, message: str, now: float, *more: Finding) ->
     return outcome(seen, "Failed", findings, now, summary=shortened(f"{reason}: {message}", 120))
 
 
-def troubled(
-    resource: Manifest, status: TrainingJobStatus, finding: Finding, now: float, *, phase: str | None = None
-) -> Plan:
-    """Ready is False for a reason outside the run; everything else stays as it was.
-
-    A second finding named StoreAvailable keeps since when the store is away.
-    """
-    generation = status.observed_generation
-    findings = [finding]
-    if finding.reason == "StoreUnavailable":
-        findings.append(Finding("StoreAvailable", "False", finding.reason, finding.message))
-    given = {one.type for one in findings}
-    kept = [
-        Finding(one.type, one.status, one.reason, one.message)
-        for one in status.conditions
-        if one.type not in given and one.type != "StoreAvailable"
-    ]
-    after = status.model_copy(
-        update={
-            "phase": phase or status.phase or "Pending",
-            "conditions": conditions(status.conditions, [*findings, *kept], now=now, generation=generation),
-        }
-    )
+def troubled(status: TrainingJobStatus, ready: Finding, now: float, *, phase: str | None = None) -> Plan:
+    """Ready is False for a reason outside the run; everything else stays as it was."""
+    found = held_up(status.conditions, ready, now=now, generation=status.observed_generation)
+    after = status.model_copy(update={"phase": phase or status.phase or "Pending", "conditions": found})
     return Plan(status=after.to_manifest(), notices=transition(status, after))
