@@ -19,12 +19,16 @@ from plimsoll import names
 from plimsoll.converge.inferenceservice import reconcile
 from plimsoll.converge.ports import Conflict, Unavailable
 from plimsoll.facts import Manifest, PodCounters, Ref, Sample
+
 from tests.builders.world import Crash, FakeWorld
 
 NAMESPACE = "demo"
 SERVICE = Ref(names.API_VERSION, "InferenceService", NAMESPACE, "digits")
 QUICK: dict[str, Any] = {
-    "steps": [{"weight": 10, "minDuration": "2s", "minRequests": 20}, {"weight": 50, "minDuration": "2s", "minRequests": 50}],
+    "steps": [
+        {"weight": 10, "minDuration": "2s", "minRequests": 20},
+        {"weight": 50, "minDuration": "2s", "minRequests": 50},
+    ],
     "analysis": {"window": "2s"},
     "probation": "4s",
     "progressDeadline": "120s",
@@ -33,8 +37,10 @@ INPUT = {"name": "input", "datatype": "FP32", "shape": [-1, 64]}
 OUTPUT = {"name": "label", "datatype": "INT64", "shape": [-1]}
 
 
-def service(*, version: str = "auto", replicas: int = 1, env: dict[str, str] | None = None, **release: Any) -> dict[str, Any]:
-    """The InferenceService `digits`, with a quick release; `release` overrides its fields by their names in manifests."""
+def service(
+    *, version: str = "auto", replicas: int = 1, env: dict[str, str] | None = None, **release: Any
+) -> dict[str, Any]:
+    """The InferenceService `digits` with a quick release; `release` overrides its fields, named as in manifests."""
     variables = [{"name": name, "value": value} for name, value in (env or {}).items()]
     return {
         "apiVersion": names.API_VERSION,
@@ -57,7 +63,11 @@ def version(number: int, *, phase: str = "Ready", shape: tuple[int, ...] = (-1, 
         "metadata": {"name": f"digits-v{number}", "namespace": NAMESPACE},
         "spec": {
             "model": "digits",
-            "artifact": {"uri": f"s3://plimsoll-demo/models/digits/sha256/{digest}/model.onnx", "sha256": digest, "sizeBytes": 10},
+            "artifact": {
+                "uri": f"s3://plimsoll-demo/models/digits/sha256/{digest}/model.onnx",
+                "sha256": digest,
+                "sizeBytes": 10,
+            },
             "signature": {"inputs": [INPUT | {"shape": list(shape)}], "outputs": [OUTPUT]},
         },
         "status": {"phase": phase},
@@ -127,7 +137,9 @@ class Life(FakeWorld):
         """Annotate the service with a command."""
         written = json.dumps({"id": id_, "verb": verb, "by": "ann"})
         self.cluster.edit(
-            SERVICE, lambda body: body["metadata"].setdefault("annotations", {}).update({names.ANNOTATION_COMMAND: written}), spec=False
+            SERVICE,
+            lambda body: body["metadata"].setdefault("annotations", {}).update({names.ANNOTATION_COMMAND: written}),
+            spec=False,
         )
         self.ring()
 
@@ -157,7 +169,10 @@ class Life(FakeWorld):
 
     def _there(self, kind: str) -> list[dict[str, Any]]:
         """The objects of a kind as they are stored, not copies."""
-        return sorted((body for ref, body in self.cluster.objects.items() if ref.kind == kind), key=lambda body: str(body["metadata"]["name"]))
+        return sorted(
+            (body for ref, body in self.cluster.objects.items() if ref.kind == kind),
+            key=lambda body: str(body["metadata"]["name"]),
+        )
 
     def _versions(self) -> list[str]:
         return [body["metadata"]["resourceVersion"] for body in (*self._there("Pod"), *self._there("Deployment"))]
@@ -166,7 +181,9 @@ class Life(FakeWorld):
         for deployment in self._there("Deployment"):
             deployment["spec"].setdefault("replicas", 1)
             wanted, meta = deployment["spec"]["replicas"], deployment["metadata"]
-            have = [pod for pod in self._there("Pod") if pod["metadata"]["labels"][names.LABEL_REVISION] == meta["name"]]
+            have = [
+                pod for pod in self._there("Pod") if pod["metadata"]["labels"][names.LABEL_REVISION] == meta["name"]
+            ]
             for _ in range(wanted - len(have)):
                 self._make_pod(deployment)
             for pod in have[wanted:]:
@@ -180,11 +197,19 @@ class Life(FakeWorld):
         self._born += 1
         template, meta = deployment["spec"]["template"], deployment["metadata"]
         name = f"{meta['name']}-{self._born}"
-        owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": meta["name"], "uid": meta["uid"], "controller": True}
+        owner = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "name": meta["name"],
+            "uid": meta["uid"],
+            "controller": True,
+        }
         labels = dict(template["metadata"]["labels"])
         head = {"name": name, "namespace": NAMESPACE, "labels": labels, "ownerReferences": [owner]}
         self.cluster.add({"apiVersion": "v1", "kind": "Pod", "metadata": head, "spec": {}, "status": {}})
-        self.servers[name] = Server(name, labels[names.LABEL_REVISION], labels[names.LABEL_VERSION], self.time, self._route())
+        self.servers[name] = Server(
+            name, labels[names.LABEL_REVISION], labels[names.LABEL_VERSION], self.time, self._route()
+        )
 
     def _end(self, name: str) -> None:
         self.cluster.remove(Ref("v1", "Pod", NAMESPACE, name))
@@ -229,7 +254,9 @@ class Life(FakeWorld):
             self._choose(chooser, self.rate * seconds / len(doors))
 
     def _choose(self, chooser: Server, requests: float) -> None:
-        arms = [arm for arm in (chooser.document or {}).get("arms", ()) if arm["weight"]] or [{"revision": chooser.revision, "weight": 100}]
+        arms = [arm for arm in (chooser.document or {}).get("arms", ()) if arm["weight"]] or [
+            {"revision": chooser.revision, "weight": 100}
+        ]
         for arm in arms:
             self._answer(chooser, arm["revision"], requests * arm["weight"] / 100)
 
@@ -281,15 +308,19 @@ class Life(FakeWorld):
         found: dict[str, Any] = self.cluster.read(SERVICE).get("status") or {}
         return found
 
-    def condition(self, type_: str) -> dict[str, Any] | None:
-        """A condition, or None."""
-        return next((one for one in self.status.get("conditions", ()) if one["type"] == type_), None)
+    def condition(self, type_: str) -> dict[str, Any]:
+        """A condition; empty when there is none."""
+        return next((one for one in self.status.get("conditions", ()) if one["type"] == type_), {})
 
     @property
     def weights(self) -> dict[str, int]:
         """Shares by version number, as the route in force has them."""
         route = self._route()
         return {arm["version"]: arm["weight"] for arm in route["arms"] if arm["weight"]} if route else {}
+
+    def serves(self, number: int) -> bool:
+        """Whether this version is stable and no release runs."""
+        return bool(self.status["phase"] == "Idle" and self.status["stable"]["version"] == str(number))
 
     def replicas(self) -> dict[str, int]:
         """Wanted pods by version number."""
@@ -308,7 +339,11 @@ class _Scraper:
         if self._life.blind:
             return Sample(self._life.time, (), dict.fromkeys(asked, "connection refused"))
         seen = [self._life.servers[name] for name in asked if name in self._life.servers]
-        return Sample(self._life.time, tuple(_counters(one) for one in seen), {name: "gone" for name in asked if name not in self._life.servers})
+        return Sample(
+            self._life.time,
+            tuple(_counters(one) for one in seen),
+            {name: "gone" for name in asked if name not in self._life.servers},
+        )
 
 
 def _counters(server: Server) -> PodCounters:
@@ -327,9 +362,20 @@ def _whole(owed: dict[str, float], key: str, amount: float) -> int:
 
 def _status(character: Character, age: float) -> dict[str, Any]:
     if character.unschedulable:
-        scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available"}
+        scheduled = {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": "0/1 nodes are available",
+        }
         return {"phase": "Pending", "conditions": [scheduled]}
-    waiting = "ErrImagePull" if character.image_missing else "CrashLoopBackOff" if character.crashes and age >= character.boot else ""
+    waiting = (
+        "ErrImagePull"
+        if character.image_missing
+        else "CrashLoopBackOff"
+        if character.crashes and age >= character.boot
+        else ""
+    )
     ready = not waiting and not character.fetch_fails and age >= character.boot
     container: dict[str, Any] = {"name": "server", "ready": ready, "restartCount": 3 if character.crashes else 0}
     if waiting:
@@ -340,7 +386,12 @@ def _status(character: Character, age: float) -> dict[str, Any]:
         "containerStatuses": [container],
     }
     if character.fetch_fails:
-        failing = {"name": "fetch", "ready": False, "restartCount": 4, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+        failing = {
+            "name": "fetch",
+            "ready": False,
+            "restartCount": 4,
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        }
         status["initContainerStatuses"] = [failing]
     return status
 

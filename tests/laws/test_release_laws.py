@@ -7,8 +7,8 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from plimsoll.facts import Ref
+
 from tests.builders.release import NAMESPACE, SERVICE, Character, Life, service, version
 
 RELEASES: list[dict[str, Any]] = [
@@ -79,7 +79,9 @@ class Witness:
         assert route["primary"] in {arm["revision"] for arm in route["arms"]}
         assert route["epoch"] >= self.epoch, "the epoch only rises"
         self.epoch = route["epoch"]
-        meaning = json.dumps([route["primary"], sorted((arm["revision"], arm["weight"]) for arm in route["arms"] if arm["weight"])])
+        meaning = json.dumps(
+            [route["primary"], sorted((arm["revision"], arm["weight"]) for arm in route["arms"] if arm["weight"])]
+        )
         assert self.meanings.setdefault(route["epoch"], meaning) == meaning, "an epoch has one meaning"
 
     def _status(self, before: dict[str, Any], after: dict[str, Any]) -> None:
@@ -118,7 +120,7 @@ class Witness:
         """Whoever becomes primary by promotion brings as much as the old one had."""
         new, candidate, stable = after.get("primary"), after.get("candidate"), before.get("stable")
         promoted = candidate is not None and new == candidate["revision"] != before.get("primary")
-        if not promoted or stable is None or self.life.stale:
+        if new is None or not promoted or stable is None or self.life.stale:
             return
         had = len(self.life.ready(stable["revision"]))
         assert len(self.life.ready(new)) >= had
@@ -223,7 +225,9 @@ def test_the_laws_hold_and_a_calm_world_comes_to_rest(release: dict[str, Any], e
     life = story.life
     settled = {"Idle", "RolledBack", "Pending"}
     assert life.run(400, stop=lambda: life.next_pass is None), json.dumps(life.status, indent=1)
-    assert life.status["phase"] in settled or life.status["heldReason"] in {"CrashLoop", "Aborted"}, json.dumps(life.status, indent=1)
+    assert life.status["phase"] in settled or life.status["heldReason"] in {"CrashLoop", "Aborted"}, json.dumps(
+        life.status, indent=1
+    )
     before = len(life.effects)
     life.run(30)
     life.ring()

@@ -15,7 +15,7 @@ from plimsoll.core import inferenceservice as core
 from plimsoll.core import route
 from plimsoll.core.conditions import Finding
 from plimsoll.core.jobs import controlled_by
-from plimsoll.core.release.children import ledger_name
+from plimsoll.core.release.archive import ledger_name
 from plimsoll.core.release.collect import digest, ledger_text
 from plimsoll.core.release.observed import Observed
 from plimsoll.core.revision import load
@@ -45,7 +45,11 @@ async def reconcile(world: World, ref: Ref) -> float | None:
 
 
 def _cached_owner(world: World, ref: Ref) -> Manifest | None:
-    found = [one for one in world.cluster.cached(ref.api_version, ref.kind, ref.namespace) if one["metadata"]["name"] == ref.name]
+    found = [
+        one
+        for one in world.cluster.cached(ref.api_version, ref.kind, ref.namespace)
+        if one["metadata"]["name"] == ref.name
+    ]
     return found[0] if found and not found[0]["metadata"].get("deletionTimestamp") else None
 
 
@@ -58,7 +62,9 @@ async def _plan(world: World, owner: Manifest, sample: Sample | None) -> tuple[P
     try:
         spec = InferenceServiceSpec.model_validate(owner.get("spec") or {})
     except ValidationError as error:
-        return core.troubled(owner, status, Finding("Accepted", "False", "InvalidSpec", fault(error)), world.now()), None
+        return core.troubled(
+            owner, status, Finding("Accepted", "False", "InvalidSpec", fault(error)), world.now()
+        ), None
     observed = await _confirmed(world, _observe(world, owner, spec, status))
     if sample is None and core.needs_sample(status):
         sample = await world.metrics.sample(observed.namespace, _measured(observed))
@@ -126,7 +132,7 @@ def _observe(world: World, owner: Manifest, spec: InferenceServiceSpec, status: 
 
 
 async def _confirmed(world: World, observed: Observed) -> Observed:
-    """Where cache and status contradict each other, ask the API server: the ledger, and the candidate's ModelVersion."""
+    """Where cache and status contradict each other, ask the API server: the ledger, and the versions."""
     status, name = observed.status, ledger_name(observed.name, observed.status.attempt)
     text = ledger_text(observed)
     if status.ledger is not None and (text is None or digest(text) != status.ledger):

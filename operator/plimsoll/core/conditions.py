@@ -67,5 +67,5 @@ def precise(at: float) -> str:
 
 
 def unix(text: str) -> float:
-    """A timestamp as `timestamp`, `precise` or the API server write it → Unix seconds. Raises ValueError for anything else."""
+    """A timestamp as `timestamp`, `precise` or the API server write it → Unix seconds. Raises ValueError otherwise."""
     return datetime.fromisoformat(text).timestamp()

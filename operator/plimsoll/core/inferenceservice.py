@@ -10,6 +10,7 @@ from plimsoll.api.inferenceservice import InferenceServiceStatus
 from plimsoll.core import route
 from plimsoll.core.conditions import Finding, conditions, unix
 from plimsoll.core.release import children, report
+from plimsoll.core.release.archive import archive
 from plimsoll.core.release.choice import choose
 from plimsoll.core.release.collect import Collected, collect, digest, ledger_text, shown
 from plimsoll.core.release.machine import DRAIN_SECONDS, decide
@@ -52,9 +53,14 @@ def needs_sample(status: InferenceServiceStatus) -> bool:
 
 def troubled(owner: Manifest, status: InferenceServiceStatus, finding: Finding, now: float) -> Plan:
     """The status with one more finding beside the conditions that it has, and an Event when it is news."""
-    kept = [Finding(one.type, one.status, one.reason, one.message) for one in status.conditions if one.type != finding.type]
+    kept = [
+        Finding(one.type, one.status, one.reason, one.message) for one in status.conditions if one.type != finding.type
+    ]
     found = conditions(status.conditions, [*kept, finding], now=now, generation=owner["metadata"].get("generation"))
-    told = any((one.type, one.reason, one.message) == (finding.type, finding.reason, finding.message) for one in status.conditions)
+    told = any(
+        (one.type, one.reason, one.message) == (finding.type, finding.reason, finding.message)
+        for one in status.conditions
+    )
     if told:
         return Plan()
     notice = Notice("Warning", finding.reason, finding.message)
@@ -77,14 +83,14 @@ def _text(observed: Observed, collected: Collected) -> str | None:
 
 
 def _before(observed: Observed, collected: Collected) -> tuple[Action, ...]:
-    return (children.ledger_action(observed, collected.files),) if collected.files else ()
+    return (children.record(observed, collected.files),) if collected.files else ()
 
 
 def _archived(observed: Observed, status: Status, collected: Collected) -> tuple[Action, ...]:
     """At the end of a release its ledger goes to the store; should this be lost, it goes there before it is deleted."""
     ended = status.phase in _AT_REST and observed.status.phase not in _AT_REST
     text = _text(observed, collected)
-    return (children.archive(observed, observed.status.attempt, text),) if ended and text else ()
+    return (archive(observed, observed.status.attempt, text),) if ended and text else ()
 
 
 def _acted(observed: Observed, status: Status) -> Status:

@@ -1,8 +1,8 @@
 """A revision: one pod template, rendered once, kept in an immutable ControllerRevision, and the children made from it.
 
-What identifies a revision for the user (`inputs`: model version, digest, runtime) is apart from what identifies its pods (the
-hash of the template, which names it). So an upgrade of the operator, which brings other images, makes no new revision: the
-new image is taken when a revision is made for another reason.
+What identifies a revision for the user (`inputs`: model version, digest, runtime) is apart from what identifies its
+pods (the hash of the template, which names it). So an upgrade of the operator, which brings other images, makes no new
+revision: the new image is taken when a revision is made for another reason.
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ class Revision:
     number: int = 0
 
     @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.labels[names.LABEL_MODEL]
+
+    @property
     def labels(self) -> dict[str, str]:
         """The labels of this revision's children."""
         return dict(self.template["metadata"]["labels"])
@@ -52,7 +57,8 @@ def inputs_hash(serving: Serving) -> str:
     model = serving.model
     profile = model.profile.sha256 if model.profile else None
     return _sha256({
-        "model": model.model, "version": serving.version, "digest": model.artifact.sha256, "profile": profile, "runtime": runtime,
+        "model": model.model, "version": serving.version, "digest": model.artifact.sha256, "profile": profile,
+        "runtime": runtime,
     })  # fmt: skip
 
 
@@ -104,7 +110,10 @@ def deployment(revision: Revision) -> dict[str, Any]:
 def direct_service(revision: Revision) -> dict[str, Any]:
     """The Service of the port that never delegates, for the primary's delegated requests."""
     port = {"name": "direct", "port": names.PORT_DIRECT, "targetPort": "direct", "protocol": "TCP"}
-    return {**_head("v1", "Service", revision), "spec": {"selector": revision.selector, "ports": [port], "type": "ClusterIP"}}
+    return {
+        **_head("v1", "Service", revision),
+        "spec": {"selector": revision.selector, "ports": [port], "type": "ClusterIP"},
+    }
 
 
 def disruption_budget(revision: Revision) -> dict[str, Any]:
@@ -119,10 +128,19 @@ def disruption_budget(revision: Revision) -> dict[str, Any]:
 
 def public_service(service: str, namespace: str, model: str, primary: str) -> dict[str, Any]:
     """The Service that users call; its selector follows the primary and only saves a hop."""
-    meta = {"name": service, "namespace": namespace, "labels": names.labels("serve", model=model, inferenceservice=service)}
+    meta = {
+        "name": service,
+        "namespace": namespace,
+        "labels": names.labels("serve", model=model, inferenceservice=service),
+    }
     selector = {names.LABEL_INFERENCE_SERVICE: service, names.LABEL_REVISION: primary}
     port = {"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"selector": selector, "ports": [port], "type": "ClusterIP"}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": meta,
+        "spec": {"selector": selector, "ports": [port], "type": "ClusterIP"},
+    }
 
 
 def service_account(namespace: str) -> dict[str, Any]:

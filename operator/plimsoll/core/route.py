@@ -79,7 +79,12 @@ def config_map(observed: Observed, content: Mapping[str, Any]) -> dict[str, Any]
     """The ConfigMap that every pod of the service mounts."""
     labels = names.labels("route", model=observed.spec.model.name, inferenceservice=observed.name)
     meta = {"name": name(observed.name), "namespace": observed.namespace, "labels": labels}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {names.ROUTE_KEY: json.dumps(content, sort_keys=True)}}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": meta,
+        "data": {names.ROUTE_KEY: json.dumps(content, sort_keys=True)},
+    }
 
 
 def read(manifest: Manifest | None) -> dict[str, Any] | None:
@@ -107,7 +112,11 @@ def wanted(observed: Observed, status: InferenceServiceStatus) -> dict[str, Any]
 
 
 def _meaning(content: Mapping[str, Any]) -> tuple[object, ...]:
-    weights = {(arm.get("revision"), arm.get("weight"), arm.get("address")) for arm in content.get("arms") or () if arm.get("weight")}
+    weights = {
+        (arm.get("revision"), arm.get("weight"), arm.get("address"))
+        for arm in content.get("arms") or ()
+        if arm.get("weight")
+    }
     return content.get("primary"), weights, json.dumps(content.get("sticky")), content.get("validUntil") is None
 
 
@@ -122,7 +131,7 @@ def renewal_due(observed: Observed) -> float | None:
 
 
 def delegate_timeout(sample: Sample | None, stable: str) -> float:
-    """Twice the stable p99 in seconds, at least 1: p99 is the lowest bucket edge that 99 of 100 requests stayed under."""
+    """Twice the stable p99 in seconds, at least 1; p99 is the lowest bucket edge that 99 of 100 requests kept."""
     counts = [pod.latency for pod in (sample.pods if sample else ()) if pod.revision == stable and pod.latency]
     total = [sum(column) for column in zip(*counts, strict=True)]
     if not total or total[-1] == 0:
@@ -136,7 +145,9 @@ def delegate_timeout(sample: Sample | None, stable: str) -> float:
 
 def _epochs(observed: Observed) -> dict[str, int]:
     """The epoch that each pod reported; -1 when it has no document. A pod that did not answer is not in it."""
-    return {pod.pod: -1 if pod.epoch is None else pod.epoch for pod in (observed.sample.pods if observed.sample else ())}
+    return {
+        pod.pod: -1 if pod.epoch is None else pod.epoch for pod in (observed.sample.pods if observed.sample else ())
+    }
 
 
 def _named_pods(observed: Observed, status: InferenceServiceStatus) -> tuple[Manifest, ...]:
@@ -144,7 +155,7 @@ def _named_pods(observed: Observed, status: InferenceServiceStatus) -> tuple[Man
 
 
 def followed(observed: Observed, status: InferenceServiceStatus) -> bool:
-    """Whether every ready pod of every arm reported the status's epoch, and the primary has one. Silence is not following."""
+    """Whether every ready pod of every arm reported the status's epoch, and the primary has one. Silence is a no."""
     epochs = _epochs(observed)
     pods = [pod for pod in _named_pods(observed, status) if is_ready(pod)]
     return any(revision_of(pod) == status.primary for pod in pods) and all(
@@ -175,7 +186,7 @@ def _nudged(annotations: Mapping[str, str]) -> tuple[int, float]:
 
 
 def laggards(observed: Observed, status: InferenceServiceStatus) -> tuple[Delete, ...]:
-    """Pods that answer but have reported an older epoch for 30 s; one of a revision at a time, none while another is not ready."""
+    """Pods that have reported an older epoch for 30 s; one of a revision at a time, none while another is not ready."""
     if status.routed_at is None or observed.now - unix(status.routed_at) < LAG_SECONDS:
         return ()
     epochs, found = _epochs(observed), []
@@ -183,7 +194,8 @@ def laggards(observed: Observed, status: InferenceServiceStatus) -> tuple[Delete
         pods = observed.pods_of(arm.revision)
         late = [
             pod for pod in pods
-            if epochs.get(pod["metadata"]["name"], status.epoch) < status.epoch and _age(pod, observed.now) >= LAG_SECONDS
+            if epochs.get(pod["metadata"]["name"], status.epoch) < status.epoch
+            and _age(pod, observed.now) >= LAG_SECONDS
         ]  # fmt: skip
         if late and all(is_ready(pod) for pod in pods):
             meta = late[0]["metadata"]

@@ -124,7 +124,11 @@ def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
 
 def _artifact(serving: Serving) -> dict[str, str]:
     model = serving.model
-    profile = {"PLIMSOLL_PROFILE_URI": model.profile.uri, "PLIMSOLL_PROFILE_SHA256": model.profile.sha256} if model.profile else {}
+    profile = (
+        {"PLIMSOLL_PROFILE_URI": model.profile.uri, "PLIMSOLL_PROFILE_SHA256": model.profile.sha256}
+        if model.profile
+        else {}
+    )
     return {
         "PLIMSOLL_MODEL_NAME": model.model,
         "PLIMSOLL_MODEL_VERSION": serving.version,
@@ -147,12 +151,17 @@ def _server_env(serving: Serving, revision: str) -> list[dict[str, Any]]:
         **({"PLIMSOLL_INTRA_OP_THREADS": str(threads)} if threads else {}),
     }
     pod_name = {"name": "PLIMSOLL_POD", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}}
-    users = {variable.name: variable.value for variable in serving.runtime.env if variable.name not in {*fixed, "PLIMSOLL_POD"}}
+    users = {
+        variable.name: variable.value
+        for variable in serving.runtime.env
+        if variable.name not in {*fixed, "PLIMSOLL_POD"}
+    }
     return [*_variables(users), *_variables(fixed), pod_name]
 
 
 def _variables(values: dict[str, str]) -> list[dict[str, Any]]:
-    return [{"name": name, "value": value} for name, value in values.items()]
+    """Without empty values: the API server drops them, and the template would differ for ever."""
+    return [{"name": name, "value": value} if value else {"name": name} for name, value in values.items()]
 
 
 def _resources(runtime: Runtime) -> dict[str, dict[str, str]]:

@@ -1,1 +1,1 @@
-"""The release: which revision, in which phase, with what share, and why. Pure: no clock, no I/O, and nothing here renders a pod."""
+"""The release: which revision, in which phase, with what share, and why. No clock, no I/O; no pod is rendered here."""

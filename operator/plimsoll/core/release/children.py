@@ -1,25 +1,22 @@
-"""The children that a status asks for, as actions on what is there. The order is the order of effect: the route first."""
+"""The children that a status asks for, as actions on what is there, in the order of effect: the route first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from plimsoll import names
 from plimsoll.core import revision as revisions
 from plimsoll.core import route
 from plimsoll.core.drift import covers
-from plimsoll.core.release import turn as moves
+from plimsoll.core.release import pace
+from plimsoll.core.release.archive import ledger_name
 from plimsoll.core.release.choice import Choice
+from plimsoll.core.release.garbage import delete, garbage
 from plimsoll.core.release.observed import Observed
 from plimsoll.core.release.turn import Status
 from plimsoll.core.revision import Revision
-from plimsoll.facts import Action, Apply, Create, Delete, Manifest, PutObject, Ref, Scale
-
-#: Revisions that are kept beyond those in use, so that going back is quick.
-KEPT_REVISIONS = 3
-KEPT_LEDGERS = 2
+from plimsoll.facts import Action, Apply, Create, Manifest, Ref, Scale
 
 
 def actions(observed: Observed, status: Status, choice: Choice) -> tuple[Action, ...]:
@@ -27,11 +24,11 @@ def actions(observed: Observed, status: Status, choice: Choice) -> tuple[Action,
     scales = replicas(observed, status)
     return (
         *_route(observed, status),
-        *_record(observed, status, choice),
+        *_new_revision(observed, status, choice),
         *_public_service(observed, status),
         *(action for name, count in scales.items() for action in _revision(observed, name, count, status)),
         *_without_share(observed, status, scales),
-        *_garbage(observed, status),
+        *garbage(observed, status),
     )
 
 
@@ -50,18 +47,18 @@ def replicas(observed: Observed, status: Status) -> dict[str, int]:
 
 
 def _candidate_replicas(observed: Observed, status: Status) -> int | None:
-    """In proportion to the share it has or is to have; all of them before it becomes primary. None: none yet, or as it is."""
+    """In proportion to the share it has or is to have; all before it becomes primary. None: none yet, or as it is."""
     assert status.candidate is not None
     phase = status.held_phase if status.phase == "Held" else status.phase
-    full = moves.peak(observed, status) if status.stable is not None else observed.spec.runtime.replicas
+    full = pace.peak(observed, status) if status.stable is not None else observed.spec.runtime.replicas
     match phase:
         case "Preparing":
             return None
         case "RollingBack":
             return _have(observed, status.candidate.revision) or None
-        case "Warming" | "Analyzing" if status.step is not None and (number := moves.step_number(observed, status)):
-            weight = max(moves.steps(observed)[number - 1].weight, status.weight or 0)
-            return moves.share(observed.spec.runtime.replicas, weight)
+        case "Warming" | "Analyzing" if status.step is not None and (number := pace.step_number(observed, status)):
+            weight = max(pace.steps(observed)[number - 1].weight, status.weight or 0)
+            return pace.share(observed.spec.runtime.replicas, weight)
     return max(full, observed.spec.runtime.replicas)
 
 
@@ -83,10 +80,15 @@ def _route(observed: Observed, status: Status) -> Iterator[Action]:
         yield from route.laggards(observed, status)
 
 
-def _record(observed: Observed, status: Status, choice: Choice) -> Iterator[Action]:
+def _new_revision(observed: Observed, status: Status, choice: Choice) -> Iterator[Action]:
     """The record of a new revision: what its pods are made from ever after."""
     wanted, candidate = choice.revision, status.candidate
-    if wanted is not None and candidate is not None and wanted.name == candidate.revision and observed.revision(wanted.name) is None:
+    if (
+        wanted is not None
+        and candidate is not None
+        and wanted.name == candidate.revision
+        and observed.revision(wanted.name) is None
+    ):
         yield Create(revisions.stored(wanted))
 
 
@@ -119,7 +121,7 @@ def _budget(observed: Observed, revision: Revision, count: int) -> Iterator[Acti
     if count >= 2:
         yield from _ensure(have, revisions.disruption_budget(revision))
     elif have is not None:
-        yield _delete(have, "policy/v1", "PodDisruptionBudget")
+        yield delete(have, "policy/v1", "PodDisruptionBudget")
 
 
 def _without_share(observed: Observed, status: Status, scales: Mapping[str, int]) -> Iterator[Action]:
@@ -131,62 +133,7 @@ def _without_share(observed: Observed, status: Status, scales: Mapping[str, int]
         if _have(observed, name):
             yield Scale(Ref("apps/v1", "Deployment", observed.namespace, name), 0)
         if (budget := observed.budgets.get(name)) is not None:
-            yield _delete(budget, "policy/v1", "PodDisruptionBudget")
-
-
-# --- what nobody needs any more -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """Names of revisions that stay; `records` also those that are only remembered."""
-
-    revisions: frozenset[str]
-    records: frozenset[str]
-
-
-def _kept(observed: Observed, status: Status) -> _Kept:
-    newest = sorted(observed.revisions, key=lambda one: one.number)[-KEPT_REVISIONS:]
-    used = {one.revision for one in (status.stable, status.candidate, status.last_proven) if one is not None}
-    kept = used | {one.name for one in newest} | {one.revision for one in status.retiring}
-    return _Kept(frozenset(kept), frozenset(kept | {one.revision for one in status.quarantine}))
-
-
-def _garbage(observed: Observed, status: Status) -> Iterator[Action]:
-    """Old revisions and ledgers, only at rest. A ledger is stored before it is deleted."""
-    if status.phase not in {"Idle", "RolledBack"}:
-        return
-    kept = _kept(observed, status)
-    yield from _delete_all(observed.deployments, kept.revisions, "apps/v1", "Deployment")
-    yield from _delete_all(observed.services, kept.revisions | {observed.name}, "v1", "Service")
-    yield from _delete_all(observed.budgets, kept.revisions, "policy/v1", "PodDisruptionBudget")
-    yield from _delete_all(observed.records, kept.records, "apps/v1", "ControllerRevision")
-    for name, manifest in observed.config_maps.items():
-        attempt = _attempt(observed.name, name)
-        if attempt is not None and attempt <= status.attempt - KEPT_LEDGERS:
-            yield from _archived(observed, manifest, attempt)
-            yield _delete(manifest, "v1", "ConfigMap")
-
-
-def archive(observed: Observed, attempt: int, text: str) -> PutObject:
-    """The whole ledger of an attempt, for good."""
-    return PutObject(observed.namespace, f"ledger/{observed.name}/{attempt}.json", text.encode())
-
-
-def ledger_name(service: str, attempt: int) -> str:
-    """The ConfigMap that holds the ledger of an attempt."""
-    return f"{service}-attempt-{attempt}"
-
-
-def _archived(observed: Observed, manifest: Manifest, attempt: int) -> Iterator[Action]:
-    text = (manifest.get("data") or {}).get(names.LEDGER_KEY)
-    if text:
-        yield archive(observed, attempt, text)
-
-
-def _attempt(service: str, name: str) -> int | None:
-    number = name.removeprefix(f"{service}-attempt-")
-    return int(number) if number != name and number.isdigit() else None
+            yield delete(budget, "policy/v1", "PodDisruptionBudget")
 
 
 # --- actions --------------------------------------------------------------------------------------------------------
@@ -204,17 +151,8 @@ def _create_or_apply(have: Manifest | None, manifest: Mapping[str, Any], *, guar
     return Apply(manifest, meta["uid"], meta.get("resourceVersion") if guarded else None)
 
 
-def _delete_all(have: Mapping[str, Manifest], kept: Iterable[str], api_version: str, kind: str) -> Iterator[Action]:
-    yield from (_delete(manifest, api_version, kind) for name, manifest in have.items() if name not in kept)
-
-
-def _delete(manifest: Manifest, api_version: str, kind: str) -> Delete:
-    meta = manifest["metadata"]
-    return Delete(Ref(api_version, kind, meta["namespace"], meta["name"]), meta["uid"])
-
-
-def ledger_action(observed: Observed, files: Mapping[str, str]) -> Action:
-    """Write the record of the running attempt."""
+def record(observed: Observed, files: Mapping[str, str]) -> Action:
+    """Write the record of the running attempt: its ledger and cursor."""
     name = ledger_name(observed.name, observed.status.attempt)
     labels = names.labels("release", model=observed.spec.model.name, inferenceservice=observed.name)
     meta = {"name": name, "namespace": observed.namespace, "labels": labels}

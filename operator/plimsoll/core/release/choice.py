@@ -27,7 +27,7 @@ class Choice:
 
 
 def choose(observed: Observed) -> Choice:
-    """`auto`: the newest version that is Ready and not quarantined, never older than the stable one; a number: that version.
+    """`auto`: the newest version that is Ready and not quarantined, never older than the stable one; or that number.
 
     An older version is chosen for the user only when the stable one has been rejected since.
     """
@@ -35,8 +35,10 @@ def choose(observed: Observed) -> Choice:
     by_number = of_model(observed.versions, observed.spec.model.name)
     if wanted != "auto":
         return _pinned(observed, by_number.get(int(wanted)), int(wanted))
-    floor = _floor(observed.status, by_number)
-    ready = [number for number in sorted(by_number, reverse=True) if number >= floor and _phase(by_number[number]) == "Ready"]
+    floor = _floor(observed, by_number)
+    ready = [
+        number for number in sorted(by_number, reverse=True) if number >= floor and _phase(by_number[number]) == "Ready"
+    ]
     passed_over: list[str] = []
     for number in ready:
         found = _revision(observed, by_number[number], number)
@@ -44,17 +46,30 @@ def choose(observed: Observed) -> Choice:
             return Choice(found, passed_over=tuple(passed_over))
         passed_over.append(found.name)
     if ready:
-        return Choice(None, "Quarantined", "every approved version is quarantined: change retryToken to try again", tuple(passed_over))
+        return Choice(
+            None,
+            "Quarantined",
+            "every approved version is quarantined: change retryToken to try again",
+            tuple(passed_over),
+        )
     return Choice(None, "ModelVersionNotFound", _nothing_ready(observed, by_number))
 
 
 def _pinned(observed: Observed, manifest: Manifest | None, number: int) -> Choice:
     name = f"{observed.spec.model.name}-v{number}"
     if manifest is None:
-        return Choice(None, "ModelVersionNotFound", f"spec.model.version: there is no ModelVersion {name}; make it or name another version")
+        return Choice(
+            None,
+            "ModelVersionNotFound",
+            f"spec.model.version: there is no ModelVersion {name}; make it or name another version",
+        )
     phase = _phase(manifest)
     if phase != "Ready":
-        return Choice(None, "ModelVersionNotReady", f"ModelVersion {name} is {phase or 'not verified yet'}; it must be Ready (approved)")
+        return Choice(
+            None,
+            "ModelVersionNotReady",
+            f"ModelVersion {name} is {phase or 'not verified yet'}; it must be Ready (approved)",
+        )
     found = _revision(observed, manifest, number)
     if is_quarantined(observed.status, found.name, observed.spec.release.retry_token):
         message = f"revision {found.name} of version {number} was taken back; change release.retryToken to try it again"
@@ -62,10 +77,12 @@ def _pinned(observed: Observed, manifest: Manifest | None, number: int) -> Choic
     return Choice(found)
 
 
-def _floor(status: InferenceServiceStatus, by_number: Mapping[int, Manifest]) -> int:
-    if status.stable is None:
+def _floor(observed: Observed, by_number: Mapping[int, Manifest]) -> int:
+    reference = observed.status.stable
+    serving = observed.revision(reference.revision) if reference else None
+    if reference is None or (serving is not None and serving.model != observed.spec.model.name):
         return 0
-    stable = int(status.stable.version)
+    stable = int(reference.version)
     return 0 if stable in by_number and _phase(by_number[stable]) in {"Rejected", "Invalid"} else stable
 
 
@@ -84,7 +101,11 @@ def _nothing_ready(observed: Observed, by_number: Mapping[int, Manifest]) -> str
 def _revision(observed: Observed, manifest: Manifest, number: int) -> Revision:
     """The stored revision with these inputs, or one rendered now: only then are the images of the settings taken."""
     serving = Serving(
-        observed.name, observed.namespace, str(number), ModelVersionSpec.model_validate(manifest["spec"]), observed.spec.runtime
+        observed.name,
+        observed.namespace,
+        str(number),
+        ModelVersionSpec.model_validate(manifest["spec"]),
+        observed.spec.runtime,
     )
     found = revisions.find(observed.revisions, revisions.inputs_hash(serving))
     if found is not None:
@@ -94,7 +115,9 @@ def _revision(observed: Observed, manifest: Manifest, number: int) -> Revision:
 
 
 def _signature(manifest: Manifest) -> Mapping[str, Any] | None:
-    found: Mapping[str, Any] | None = (manifest.get("status") or {}).get("signature") or manifest["spec"].get("signature")
+    found: Mapping[str, Any] | None = (manifest.get("status") or {}).get("signature") or manifest["spec"].get(
+        "signature"
+    )
     return found
 
 
@@ -109,9 +132,10 @@ def quarantined(status: InferenceServiceStatus, entry: Quarantined) -> tuple[Qua
 
 
 def refuses_stable_inputs(candidate: Revision, stable: Revision) -> str | None:
-    """Why requests that the stable revision accepts would be refused by the candidate, in a sentence; None when they are accepted.
+    """Why the candidate would refuse requests that the stable revision accepts, in a sentence; None when it would not.
 
-    Names and types must be equal, each dimension equal or free (-1) in the candidate. Without both signatures nothing is known.
+    Names and types must be equal, each dimension equal or free (-1) in the candidate. Without both signatures nothing
+    is known.
     """
     if not candidate.signature or not stable.signature:
         return None
@@ -127,4 +151,6 @@ def refuses_stable_inputs(candidate: Revision, stable: Revision) -> str | None:
 
 
 def _accepts(candidate: list[int], stable: list[int]) -> bool:
-    return len(candidate) == len(stable) and all(mine in (-1, theirs) for mine, theirs in zip(candidate, stable, strict=True))
+    return len(candidate) == len(stable) and all(
+        mine in (-1, theirs) for mine, theirs in zip(candidate, stable, strict=True)
+    )

@@ -12,9 +12,8 @@ from plimsoll.api.inferenceservice import WindowStatus
 from plimsoll.core import ledger, route
 from plimsoll.core.conditions import shortened, timestamp
 from plimsoll.core.evidence import window_between
-from plimsoll.core.release import cursor
-from plimsoll.core.release import turn as moves
-from plimsoll.core.release.children import ledger_name
+from plimsoll.core.release import cursor, pace
+from plimsoll.core.release.archive import ledger_name
 from plimsoll.core.release.observed import Observed
 from plimsoll.core.release.turn import Evidence, Status
 from plimsoll.core.verdict import Mode, Policy, judge
@@ -36,7 +35,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """The evidence; `files` is what has to be written before the status that rests on it; `next_at` ends the next window."""
+    """The evidence; `files` has to be written before the status that rests on it; `next_at` ends the next window."""
 
     evidence: Evidence
     files: Mapping[str, str] | None = None
@@ -97,7 +96,10 @@ def _is_unjudged(observed: Observed, record: Record) -> bool:
 def _files(observed: Observed, record: Record, grown: Record) -> Mapping[str, str] | None:
     if grown.cursor is None or grown.cursor is record.cursor:
         return None
-    return {names.LEDGER_KEY: ledger.encode(_ledger(observed, grown.windows)), cursor.CURSOR_KEY: cursor.encode(grown.cursor)}
+    return {
+        names.LEDGER_KEY: ledger.encode(_ledger(observed, grown.windows)),
+        cursor.CURSOR_KEY: cursor.encode(grown.cursor),
+    }
 
 
 def _ledger(observed: Observed, windows: tuple[Window, ...]) -> ledger.Ledger:
@@ -131,13 +133,15 @@ def _grown(observed: Observed, record: Record, sample: Sample, followed: bool) -
 def _due(observed: Observed, record: Record) -> float | None:
     if record.cursor is None:
         return None
-    return record.cursor.at + ledger.next_window_seconds(len(record.windows), seconds(observed.spec.release.analysis.window))
+    return record.cursor.at + ledger.next_window_seconds(
+        len(record.windows), seconds(observed.spec.release.analysis.window)
+    )
 
 
 def _window(observed: Observed, record: Record, previous: Sample, sample: Sample) -> Window:
     status = observed.status
     assert status.stable is not None and status.candidate is not None
-    last = max((one.index for one in (*record.windows[-1:], *status.windows[-1:])), default=0)
+    last = max([one.index for one in record.windows[-1:]] + [one.index for one in status.windows[-1:]], default=0)
     return window_between(
         previous, sample, index=last + 1, step=step_label(observed, status), weight=status.weight or 0,
         stable=status.stable.revision, candidate=status.candidate.revision,
@@ -146,7 +150,7 @@ def _window(observed: Observed, record: Record, previous: Sample, sample: Sample
 
 def step_label(observed: Observed, status: Status) -> int:
     """The step that a window belongs to: one after the last for what comes after the steps."""
-    return moves.step_number(observed, status) or len(moves.steps(observed)) + 1
+    return pace.step_number(observed, status) or len(pace.steps(observed)) + 1
 
 
 # --- the verdict ----------------------------------------------------------------------------------------------------
@@ -164,7 +168,7 @@ def mode(observed: Observed) -> Mode:
 
 def policy(observed: Observed) -> Policy:
     """The spec's analysis in the verdict's terms."""
-    analysis, number = observed.spec.release.analysis, moves.step_number(observed, observed.status)
+    analysis, number = observed.spec.release.analysis, pace.step_number(observed, observed.status)
     errors, latency = analysis.error_rate, analysis.latency
     return Policy(
         alpha=analysis.alpha,
@@ -172,7 +176,7 @@ def policy(observed: Observed) -> Policy:
         error_max=errors.max if errors.max is not None and errors.max < 1 else None,
         latency_margin=latency.margin if latency.enabled else None,
         latency_max_p99_seconds=seconds(latency.max_p99) if latency.max_p99 else None,
-        min_requests=moves.steps(observed)[number - 1].min_requests if number else 0,
+        min_requests=pace.steps(observed)[number - 1].min_requests if number else 0,
     )
 
 

@@ -24,7 +24,7 @@ class Command:
 
 
 def read(owner: Manifest) -> Command | None:
-    """The command in the annotation; None when there is none or it is not one. The admission policy tells the user why."""
+    """The command in the annotation; None when there is none or it is not one: the admission policy says why."""
     try:
         written = json.loads((owner["metadata"].get("annotations") or {})[names.ANNOTATION_COMMAND])
         command = Command(str(written["id"])[:253], str(written["verb"]), str(written.get("by", ""))[:253])
@@ -72,9 +72,13 @@ def _promote(turn: Turn, status: Status, command: Command) -> Status:
     if not _releasing(status) or phase not in {"Warming", "Analyzing", "Promoting", "Probation"}:
         return status
     if phase == "Probation":
-        return moves.succeed(turn, moves.recorded(turn, status, "Promoted", f"probation ended by {command.by or 'a command'}"))
+        return moves.succeed(
+            turn, moves.recorded(turn, status, "Promoted", f"probation ended by {command.by or 'a command'}")
+        )
     return moves.enter(turn, status, "Promoting", reason=f"promoted by {command.by or 'a command'}")
 
 
 def _pause(turn: Turn, status: Status, command: Command) -> Status:
-    return moves.hold(turn, status, "Paused", f"paused by {command.by or 'a command'}") if _releasing(status) else status
+    return (
+        moves.hold(turn, status, "Paused", f"paused by {command.by or 'a command'}") if _releasing(status) else status
+    )

@@ -15,7 +15,7 @@ from plimsoll.facts import Manifest, Sample, Settings
 class Observed:
     """The owner and its children as they were seen, by name. `now` is in Unix seconds.
 
-    `pods` are all pods of the service; `sample` is None when nobody asked them; `ledger` is the text of this attempt's ledger.
+    `pods` are all pods of the service; `records` the ControllerRevisions; `sample` is None when nobody asked the pods.
     """
 
     owner: Manifest
@@ -54,7 +54,9 @@ class Observed:
 
     def pods_of(self, revision: str | None) -> tuple[Manifest, ...]:
         """The pods of a revision that are not on their way out."""
-        return tuple(pod for pod in self.pods if revision_of(pod) == revision and "deletionTimestamp" not in pod["metadata"])
+        return tuple(
+            pod for pod in self.pods if revision_of(pod) == revision and "deletionTimestamp" not in pod["metadata"]
+        )
 
     def ready_pods(self, revision: str | None) -> tuple[Manifest, ...]:
         """Those that are ready."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from plimsoll.core.conditions import Finding, conditions, shortened
+from plimsoll.core.release import pace
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.observed import trouble
 from plimsoll.core.release.turn import Status, Turn
@@ -15,7 +16,9 @@ def reported(turn: Turn, status: Status) -> Status:
     """The status with url, pods, message and conditions."""
     observed = turn.observed
     ready = observed.ready(status.stable.revision) if status.stable else None
-    findings = [one for one in (_ready(turn, status), _promoted(turn, status), _progressing(turn, status)) if one is not None]
+    findings = [
+        one for one in (_ready(turn, status), _promoted(turn, status), _progressing(turn, status)) if one is not None
+    ]
     return moves.changed(
         status,
         url=f"http://{observed.name}.{observed.namespace}.svc" if status.attempt else None,
@@ -58,7 +61,8 @@ def message(turn: Turn, status: Status) -> str:
             what = "becoming primary" if status.primary == _name(status) else "scaling up to take over"
             return f"candidate {candidate} is {what}"
         case "Probation":
-            return f"{candidate} serves {status.weight} %, {stable} stays warm; {_evidence(turn, status)}{_queued(turn, status)}"
+            said = f"{_evidence(turn, status)}{_queued(turn, status)}"
+            return f"{candidate} serves {status.weight} %, {stable} stays warm; {said}"
         case "RollingBack":
             return f"taking {candidate} back: {status.reason or ''}"
     return f"{_held(status)} ({status.held_phase} of {candidate} at {status.weight or 0} %)"
@@ -75,16 +79,18 @@ def _taken_back(status: Status) -> str:
 
 
 def _analyzing(turn: Turn, status: Status) -> str:
-    number = moves.step_number(turn.observed, status)
+    number = pace.step_number(turn.observed, status)
     if not number:
         return f"candidate {_name(status)} at {status.weight} %"
-    step = moves.steps(turn.observed)[number - 1]
+    step = pace.steps(turn.observed)[number - 1]
     head = f"candidate v{status.candidate.version if status.candidate else ''} at {status.weight} %, step {status.step}"
     if status.weight != step.weight:
         return f"{head}: waiting for pods to carry {step.weight} %"
     if status.step_since is None:
         return f"{head}: waiting until every pod reports epoch {status.epoch}"
-    seen = sum(one.candidate.requests for one in turn.evidence.windows if (one.step, one.weight) == (number, status.weight))
+    seen = sum(
+        one.candidate.requests for one in turn.evidence.windows if (one.step, one.weight) == (number, status.weight)
+    )
     return f"{head}: {seen} of {step.min_requests} requests, {_evidence(turn, status)}"
 
 

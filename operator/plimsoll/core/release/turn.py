@@ -1,16 +1,20 @@
-"""What the phases decide from, and the moves that they can make. Every move returns a new status and touches nothing else."""
+"""What the phases decide from, and the moves that they can make. A move returns a new status, no more."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from plimsoll.api.common import seconds
-from plimsoll.api.inferenceservice import InferenceServiceStatus, Phase, Quarantined, ReleaseRecord, Retiring, RevisionRef, Step
+from plimsoll.api.inferenceservice import (
+    InferenceServiceStatus,
+    Phase,
+    Quarantined,
+    ReleaseRecord,
+    Retiring,
+    RevisionRef,
+)
 from plimsoll.core import route
-from plimsoll.core.conditions import precise, shortened, timestamp, unix
+from plimsoll.core.conditions import precise, shortened, timestamp
 from plimsoll.core.release.choice import Choice, quarantined
 from plimsoll.core.release.observed import Observed
 from plimsoll.core.revision import Revision
@@ -26,8 +30,8 @@ _KEPT = 10
 class Evidence:
     """What the pods said in this pass.
 
-    `fresh` is true when a window was added or one was found that no status has judged; `verdict` is then set. `followed` is
-    whether every ready pod reported the epoch in force. `outage` names why the latest window cannot count.
+    `fresh` is true when a window was added or one was found that no status has judged; `verdict` is then set.
+    `followed` is whether every ready pod reported the epoch in force. `outage` is why the latest window cannot count.
     """
 
     windows: tuple[Window, ...] = ()
@@ -65,11 +69,16 @@ def enter(turn: Turn, status: Status, phase: Phase, **fields: Any) -> Status:
 
 
 def shift(turn: Turn, status: Status, *, primary: str, weight: int) -> Status:
-    """Give the candidate this share under this primary. The epoch rises; the share counts as in force once the pods report it."""
+    """Give the candidate this share under this primary. The epoch rises; evidence counts once the pods report it."""
     if (status.primary, status.weight or 0) == (primary, weight):
         return status
     return changed(
-        status, primary=primary, weight=weight, epoch=next_epoch(turn.observed), routed_at=precise(turn.now), step_since=None
+        status,
+        primary=primary,
+        weight=weight,
+        epoch=next_epoch(turn.observed),
+        routed_at=precise(turn.now),
+        step_since=None,
     )
 
 
@@ -85,8 +94,8 @@ def begin(turn: Turn, status: Status, revision: Revision) -> Status:
     reference = ref(revision)
     at = timestamp(turn.now)
     return enter(
-        turn, status, "Preparing", candidate=reference, attempt=status.attempt + 1, weight=0, step=None, step_since=None,
-        verdict=None, started_at=at, ledger=None, windows=(), rollback_seconds=None,
+        turn, status, "Preparing", candidate=reference, attempt=status.attempt + 1, weight=0, step=None,
+        step_since=None, verdict=None, started_at=at, ledger=None, windows=(), rollback_seconds=None,
         retiring=tuple(one for one in status.retiring if one.revision != revision.name),
     )  # fmt: skip
 
@@ -124,7 +133,8 @@ def roll_back(turn: Turn, status: Status, outcome: Outcome, reason: str) -> Stat
 def _with_quarantine(turn: Turn, status: Status, reason: str) -> Status:
     assert status.candidate is not None
     entry = Quarantined(
-        revision=status.candidate.revision, version=status.candidate.version, at=timestamp(turn.now), reason=_cut(reason),
+        revision=status.candidate.revision, version=status.candidate.version, reason=_cut(reason),
+        at=timestamp(turn.now),
         retry_token=turn.observed.spec.release.retry_token,
     )  # fmt: skip
     return changed(status, quarantine=quarantined(status, entry))
@@ -167,51 +177,3 @@ def recorded(turn: Turn, status: Status, outcome: Outcome, reason: str) -> Statu
 
 def _cut(text: str) -> str:
     return shortened(text, _REASON_LIMIT)
-
-
-# --- steps and capacity ---------------------------------------------------------------------------------------------
-
-
-def steps(observed: Observed) -> Sequence[Step]:
-    """The steps of the release; none for Recreate."""
-    release = observed.spec.release
-    return release.steps if release.strategy == "Canary" else ()
-
-
-def step_number(observed: Observed, status: Status) -> int:
-    """The step that the release is on or goes to, from 1, within the steps that the spec has now; 0 before the first."""
-    written = int(status.step.partition("/")[0]) if status.step else 0
-    return min(written, len(steps(observed)))
-
-
-def step_text(observed: Observed, number: int) -> str:
-    """`1/3`."""
-    return f"{number}/{len(steps(observed))}"
-
-
-def share(replicas: int, weight: int) -> int:
-    """Pods that `weight` percent need: 4 replicas at 10 % need 1, at 50 % 2, at 51 % 3."""
-    return max(1, math.ceil(replicas * weight / 100))
-
-
-def peak(observed: Observed, status: Status) -> int:
-    """What the stable revision has or should have at the moment: as much as a new primary must bring."""
-    if status.stable is None:
-        return 1
-    deployment = observed.deployments.get(status.stable.revision) or {}
-    have = int((deployment.get("spec") or {}).get("replicas", 0))
-    return max(have, observed.ready(status.stable.revision), observed.spec.runtime.replicas)
-
-
-def stable_is_down(observed: Observed, status: Status) -> bool:
-    """Whether nothing serves that a release could be compared with."""
-    if status.stable is None:
-        return True
-    deployment = observed.deployments.get(status.stable.revision) or {}
-    return observed.ready(status.stable.revision) == 0 and not (deployment.get("status") or {}).get("readyReplicas")
-
-
-def overdue(turn: Turn, status: Status) -> bool:
-    """Whether the release made no progress for longer than the spec allows."""
-    deadline = seconds(turn.observed.spec.release.progress_deadline)
-    return status.progress_at is not None and turn.now - unix(status.progress_at) >= deadline

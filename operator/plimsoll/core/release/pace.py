@@ -1,0 +1,57 @@
+"""How far a release may go at a time: its steps, and the pods that each of them needs. Pure arithmetic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from plimsoll.api.common import seconds
+from plimsoll.api.inferenceservice import InferenceServiceStatus as Status
+from plimsoll.api.inferenceservice import Step
+from plimsoll.core.conditions import unix
+from plimsoll.core.release.observed import Observed
+
+
+def steps(observed: Observed) -> Sequence[Step]:
+    """The steps of the release; none for Recreate."""
+    release = observed.spec.release
+    return release.steps if release.strategy == "Canary" else ()
+
+
+def step_number(observed: Observed, status: Status) -> int:
+    """The step that the release is on or goes to, from 1, within those that the spec has now; 0 before the first."""
+    written = int(status.step.partition("/")[0]) if status.step else 0
+    return min(written, len(steps(observed)))
+
+
+def step_text(observed: Observed, number: int) -> str:
+    """`1/3`."""
+    return f"{number}/{len(steps(observed))}"
+
+
+def share(replicas: int, weight: int) -> int:
+    """Pods that `weight` percent need: 4 replicas at 10 % need 1, at 50 % 2, at 51 % 3."""
+    return max(1, math.ceil(replicas * weight / 100))
+
+
+def peak(observed: Observed, status: Status) -> int:
+    """What the stable revision has or should have at the moment: as much as a new primary must bring."""
+    if status.stable is None:
+        return 1
+    deployment = observed.deployments.get(status.stable.revision) or {}
+    have = int((deployment.get("spec") or {}).get("replicas", 0))
+    return max(have, observed.ready(status.stable.revision), observed.spec.runtime.replicas)
+
+
+def stable_is_down(observed: Observed, status: Status) -> bool:
+    """Whether nothing serves that a release could be compared with."""
+    if status.stable is None:
+        return True
+    deployment = observed.deployments.get(status.stable.revision) or {}
+    return observed.ready(status.stable.revision) == 0 and not (deployment.get("status") or {}).get("readyReplicas")
+
+
+def overdue(observed: Observed, status: Status) -> bool:
+    """Whether the release made no progress for longer than the spec allows."""
+    deadline = seconds(observed.spec.release.progress_deadline)
+    return status.progress_at is not None and observed.now - unix(status.progress_at) >= deadline

@@ -1,0 +1,61 @@
+"""What stops a release: evidence against the candidate, crashes, too few pods, and time."""
+
+from __future__ import annotations
+
+from plimsoll.api.inferenceservice import VerdictStatus
+from plimsoll.core.conditions import precise, shortened
+from plimsoll.core.release import pace
+from plimsoll.core.release import turn as moves
+from plimsoll.core.release.observed import Trouble, trouble
+from plimsoll.core.release.turn import Status, Turn, hold
+
+
+def failed(turn: Turn, status: Status) -> Status | None:
+    """Back, when the evidence failed the candidate or it crashes; None when neither."""
+    assert status.candidate is not None
+    found = trouble(turn.observed, status.candidate.revision)
+    if found is not None and found.fault:
+        return crashed(turn, status, found)
+    verdict = turn.evidence.verdict
+    if not turn.evidence.fresh or verdict is None or verdict.outcome != "Fail" or status.stable is None:
+        return None
+    return moves.roll_back(turn, status, "RolledBack", verdict.reason)
+
+
+def crashed(turn: Turn, status: Status, found: Trouble) -> Status:
+    if pace.stable_is_down(turn.observed, status):
+        return hold(turn, status, found.reason, f"{found.message}; there is no healthy version to go back to")
+    verdict = VerdictStatus(
+        outcome="Fail", mode="Breaker", metric="crashes", reason=shortened(found.message, 1024), at=precise(turn.now)
+    )
+    return moves.roll_back(turn, moves.changed(status, verdict=verdict), "RolledBack", found.message)
+
+
+def short_of(turn: Turn, status: Status, needed: int) -> Status:
+    """Too few ready pods: with a reason that holds it, else wait until the deadline."""
+    assert status.candidate is not None
+    found = trouble(turn.observed, status.candidate.revision)
+    if found is not None and found.fault:
+        return crashed(turn, status, found)
+    if found is not None:
+        return hold(turn, status, found.reason, found.message)
+    ready = turn.observed.ready(status.candidate.revision)
+    return unless_overdue(turn, status, f"{ready} of {needed} pods that it needs are ready")
+
+
+def unless_overdue(turn: Turn, status: Status, doubt: str) -> Status:
+    if not pace.overdue(turn.observed, status):
+        return status
+    release = turn.observed.spec.release
+    message = f"no progress for {release.progress_deadline}: {doubt}"
+    if rolls_back(turn, status):
+        return moves.roll_back(turn, status, "RolledBack", message)
+    return hold(turn, status, "ProgressDeadline", f"{message}; promote or abort it, or change the spec")
+
+
+def rolls_back(turn: Turn, status: Status) -> bool:
+    return turn.observed.spec.release.on_inconclusive == "Rollback" and status.stable is not None
+
+
+def doubt(status: Status) -> str:
+    return status.verdict.reason if status.verdict else "no evidence yet"
