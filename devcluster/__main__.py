@@ -9,6 +9,6 @@ if sys.path[0] == str(Path(__file__).resolve().parent):
 else:
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from devcluster.cli import main  # noqa: E402
+from devcluster.cli import main
 
 sys.exit(main(sys.argv[1:]))

@@ -13,6 +13,7 @@ from devcluster.paths import SOURCES, Paths
 from devcluster.reporting import DevclusterError, say, step
 
 KUBERNETES = "1.35.4"
+HELM = "4.1.4"
 _STAMP = "k8s.io/component-base/version"
 
 
@@ -38,6 +39,7 @@ KUBE = Program(
             f"-X {_STAMP}.gitMinor={KUBERNETES.split('.')[1]}",
             f"-X {_STAMP}.gitTreeState=clean",
             f"-X {_STAMP}.gitCommit=v{KUBERNETES}",
+            f"-X helm.sh/helm/v4/internal/version.version=v{HELM}",
         ]
     ),
 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devcluster.commands import run, succeeds
+from devcluster.commands import Argv, run, succeeds
 from devcluster.paths import Paths
 
 CA_IN_BUILD = "/run/host-ca.crt"
@@ -23,15 +23,19 @@ class Recipe:
     stage: str = ""
 
 
-def buildah(paths: Paths, *words: str | Path) -> str:
-    # A mount namespace of its own, so that an overlay mount cannot outlive the command.
-    storage = ["--root", paths.cache / "containers" / "storage", "--runroot", paths.cache / "containers" / "run"]
-    return run(["unshare", "--mount", "buildah", *storage, *words])
+def command(paths: Paths, *words: str | Path) -> Argv:
+    """The command line of one buildah call, in a mount namespace of its own: no overlay mount outlives it."""
+    storage = paths.cache / "containers"
+    return ["unshare", "--mount", "buildah", "--root", storage / "storage", "--runroot", storage / "run", *words]
 
 
 def has(paths: Paths, image: str) -> bool:
-    storage = ["--root", paths.cache / "containers" / "storage", "--runroot", paths.cache / "containers" / "run"]
-    return succeeds(["unshare", "--mount", "buildah", *storage, "inspect", "--type", "image", image])
+    return succeeds(command(paths, "inspect", "--type", "image", image))
+
+
+def push(paths: Paths, image: str, archive: Path) -> None:
+    """Write an image to a docker archive."""
+    run(command(paths, "push", image, f"docker-archive:{archive}:{image}"))
 
 
 def build(paths: Paths, image: str, recipe: Recipe) -> None:
@@ -40,8 +44,8 @@ def build(paths: Paths, image: str, recipe: Recipe) -> None:
     volumes = [word for volume in recipe.volumes for word in ("--volume", volume)]
     stage = ["--target", recipe.stage] if recipe.stage else []
     how = ["build", "--layers", "--isolation", "chroot", "--pull-never", "--timestamp", "0", "--format", "docker"]
-    what = ["--tag", image, "--file", recipe.containerfile, recipe.context]
-    buildah(paths, *how, *arguments, *volumes, *stage, *what)
+    what: Argv = ["--tag", image, "--file", recipe.containerfile, recipe.context]
+    run(command(paths, *how, *arguments, *volumes, *stage, *what))
 
 
 def download_settings(paths: Paths, environ: Mapping[str, str] = os.environ) -> tuple[dict[str, str], list[str]]:

@@ -1,4 +1,4 @@
-"""What must hold before anything is started; packages of the distribution are installed where that is all that lacks."""
+"""What must hold before anything is started. Missing packages of the distribution are installed."""
 
 import os
 import shutil

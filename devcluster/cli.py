@@ -5,7 +5,7 @@ import os
 import shlex
 from collections.abc import Callable
 
-from devcluster import cluster, images, parts, teardown, volumes
+from devcluster import cluster, images, lock, parts, teardown, volumes
 from devcluster.paths import Paths
 from devcluster.reporting import DevclusterError, complain, say, step
 
@@ -32,22 +32,32 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(verb=verb)
         return sub
 
-    add("up", _up, "build what is missing, start every part, wait until the node is Ready")
-    add("down", _down, "end the cluster and leave nothing behind but the cache")
+    add("up", _alone(_up), "build what is missing, start every part, wait until the node is Ready")
+    add("down", _alone(_down), "end the cluster and leave nothing behind but the cache")
     add("env", _env, "print the exports that point kubectl and helm at the cluster")
     add("status", _status, "one line for each part")
-    add("recycle-volumes", _recycle, "empty released volumes and make them available again")
-    build = add("images", _images, "build images from this checkout and import them")
+    add("recycle-volumes", _alone(_recycle), "empty released volumes and make them available again")
+    build = add("images", _alone(_images), "build images from this checkout and import them")
     build.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(images.NAMES)}; all when none is given")
     build.add_argument("--tag", default="dev", help="the tag to give them (default: dev)")
     for name, verb, text in (
         ("logs", _logs, "print the log of a part"),
-        ("start", _start, "start a part that was stopped"),
-        ("stop", _stop, "stop a part, as an outage would"),
-        ("restart", _restart, "stop and start a part"),
+        ("start", _alone(_start), "start a part that was stopped"),
+        ("stop", _alone(_stop), "stop a part, as an outage would"),
+        ("restart", _alone(_restart), "stop and start a part"),
     ):
         add(name, verb, text).add_argument("part", metavar="PART", help=", ".join(part.name for part in parts.PARTS))
     return whole
+
+
+def _alone(verb: Verb) -> Verb:
+    """The same verb, one at a time on this machine."""
+
+    def locked(paths: Paths, arguments: argparse.Namespace) -> int:
+        with lock.exclusive(paths):
+            return verb(paths, arguments)
+
+    return locked
 
 
 def _up(paths: Paths, _: argparse.Namespace) -> int:
@@ -62,7 +72,7 @@ def _down(paths: Paths, _: argparse.Namespace) -> int:
 
 def _env(paths: Paths, _: argparse.Namespace) -> int:
     say(f"export KUBECONFIG={shlex.quote(str(paths.kubeconfig))}")
-    say(f"export PATH={shlex.quote(str(paths.bin))}:\"$PATH\"")
+    say(f'export PATH={shlex.quote(str(paths.bin))}:"$PATH"')
     return 0
 
 

@@ -1,17 +1,17 @@
 """Bringing the cluster up, step by step; each step is skipped when its result is there already."""
 
-from devcluster import build, checks, config, images, network, parts, pki, teardown, volumes
+from devcluster import build, checks, config, images, network, parts, pki, volumes
 from devcluster.kubectl import get, kubectl
 from devcluster.network import NODE_NAME
 from devcluster.paths import Paths
-from devcluster.reporting import DevclusterError, say, step, wait_until
+from devcluster.reporting import DevclusterError, say, settles, step
 
 CLIENTS = ["kubectl", "helm"]
 SERVERS = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns"]
 
 
 def up(paths: Paths) -> None:
-    """Bring every part up and wait until the node is Ready. Repeating it mends what is missing and changes nothing else."""
+    """Bring every part up and wait until the node is Ready; a repetition mends what is missing and changes nothing."""
     checks.everything(paths.cache, paths.state)
     binary = build.binary(paths, build.KUBE)
     with step("certificates and configuration"):
@@ -24,11 +24,12 @@ def up(paths: Paths) -> None:
     for part in parts.PARTS:
         _start(paths, part)
     with step(f"node {NODE_NAME} Ready"):
-        wait_until(f"node {NODE_NAME} did not become Ready", lambda: node_ready(paths), 120, 0.3)
+        if not settles(lambda: node_ready(paths), 120, 0.3):
+            raise DevclusterError("the node is not Ready after 120 s; `python3 devcluster logs kubelet` says why.")
     with step("storage class and volumes"):
         volumes.create(paths)
         volumes.recycle(paths)
-    say(f"the cluster is up: eval \"$(python3 devcluster env)\"; logs are in {paths.logs}")
+    say(f'the cluster is up: eval "$(python3 devcluster env)"; logs are in {paths.logs}')
 
 
 def _start(paths: Paths, part: parts.Part) -> None:
@@ -37,7 +38,6 @@ def _start(paths: Paths, part: parts.Part) -> None:
     with step(f"starting {part.name}"):
         parts.start(paths, part)
         if part is parts.CONTAINERD:
-            teardown.record_mount_namespace(paths)
             images.ensure(paths, [images.PAUSE], images.PAUSE_TAG)
 
 

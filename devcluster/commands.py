@@ -7,6 +7,7 @@ from pathlib import Path
 
 from devcluster.reporting import DevclusterError
 
+Argv = list[str | Path]
 TAIL_LINES = 15
 
 

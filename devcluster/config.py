@@ -1,6 +1,7 @@
-"""The configuration files of the parts, rendered from the paths. Every format here is also JSON, save TOML and the Corefile."""
+"""The configuration files of the parts, rendered from the paths: YAML written as JSON, TOML, a Corefile."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from devcluster.network import BRIDGE, CNI_NETWORK, NODE_ADDRESS, NODE_NAME, NODE_POD_RANGE, POD_RANGE
@@ -17,14 +18,20 @@ def write(paths: Paths) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     for user in USERS:
         path = paths.kubeconfig_of(user)
-        path.write_text(_json(kubeconfig(paths, user)))
+        _update(path, _json(kubeconfig(paths, user)))
         path.chmod(0o600)
-    (paths.etc / "kubelet.yaml").write_text(_json(kubelet(paths)))
-    (paths.etc / "proxy.yaml").write_text(_json(proxy(paths)))
-    (paths.etc / "containerd.toml").write_text(containerd(paths))
-    (paths.etc / "Corefile").write_text(corefile(paths))
-    (paths.etc / "resolv.conf").write_text("nameserver 127.0.0.1\n")
-    (paths.state / "cni" / "10-devcluster.conflist").write_text(_json(cni(paths)))
+    _update(paths.etc / "kubelet.yaml", _json(kubelet(paths)))
+    _update(paths.etc / "proxy.yaml", _json(proxy(paths)))
+    _update(paths.etc / "containerd.toml", containerd(paths))
+    _update(paths.etc / "Corefile", corefile(paths))
+    _update(paths.etc / "resolv.conf", "nameserver 127.0.0.1\n")
+    _update(paths.state / "cni" / "10-devcluster.conflist", _json(cni(paths)))
+
+
+def _update(path: Path, content: str) -> None:
+    # kube-proxy exits when its file is written, even with the same content.
+    if not path.exists() or path.read_text() != content:
+        path.write_text(content)
 
 
 def _json(value: dict[str, Any]) -> str:
@@ -98,6 +105,7 @@ def proxy(paths: Paths) -> dict[str, Any]:
         "oomScoreAdj": 0,
         "healthzBindAddress": f"{NODE_ADDRESS}:10256",
         "metricsBindAddress": f"{NODE_ADDRESS}:10249",
+        "nodePortAddresses": [f"{NODE_ADDRESS}/32"],
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
     }
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcluster import buildah, parts
+from devcluster import archive, buildah, mounts
 from devcluster.build import PAUSE as PAUSE_PROGRAM
 from devcluster.build import STORE as STORE_PROGRAM
 from devcluster.build import Program, binary, digest_of
-from devcluster.commands import run
+from devcluster.commands import Argv, run
 from devcluster.paths import CHECKOUT, SOURCES, Paths
 from devcluster.reporting import DevclusterError, say, step
 
@@ -96,18 +96,22 @@ def sources(package: Path) -> list[Path]:
     return [path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
 
 
+def ctr_command(paths: Paths, *words: str | Path) -> Argv:
+    client: Argv = ["ctr", "--address", paths.containerd_socket, "--namespace", "k8s.io"]
+    return [*mounts.entry(paths), *client, *words]
+
+
 def ctr(paths: Paths, *words: str | Path) -> str:
-    client = ["ctr", "--address", paths.containerd_socket, "--namespace", "k8s.io"]
-    return run([*parts.in_containerd_mounts(paths), *client, *words])
+    return run(ctr_command(paths, *words))
 
 
 def imported(paths: Paths) -> dict[str, str]:
-    """The images containerd holds, by reference, each with the digest of the inputs it was built from ("" if unknown)."""
+    """The images containerd holds: reference to the digest of the inputs it was built from ("" if unknown)."""
     return parse_images(ctr(paths, "images", "list").splitlines()[1:])
 
 
 def parse_images(lines: Sequence[str]) -> dict[str, str]:
-    """Read the rows of ``ctr images list``: the reference is the first column, labels are ``key=value,…`` in the last."""
+    """Read the rows of ``ctr images list``: reference in the first column, ``key=value,…`` labels in the last."""
     found = {}
     for line in lines:
         columns = line.split()
@@ -119,23 +123,39 @@ def parse_images(lines: Sequence[str]) -> dict[str, str]:
 def _build(paths: Paths, image: Image, reference: str) -> None:
     with tempfile.TemporaryDirectory(prefix="devcluster-") as folder:
         context = Path(folder)
+        arguments = {}
         if image.program:
             shutil.copy2(binary(paths, image.program), context)
-            recipe = buildah.Recipe(image.containerfile, context)
         else:
-            arguments, volumes = buildah.download_settings(paths)
-            bases = {"BASE": base(paths, "runtime"), "BUILD_BASE": base(paths, "build")}
             _fill_context(image, context)
-            recipe = buildah.Recipe(image.containerfile, context, arguments | bases, volumes)
+            arguments["DEPENDENCIES"] = _dependencies(paths, image, context)
         with step(f"building {reference}"):
+            buildah.build(paths, reference, buildah.Recipe(image.containerfile, context, arguments))
+
+
+def _dependencies(paths: Paths, image: Image, context: Path) -> str:
+    """Reference of the image's stage with the locked dependencies, made when these were not installed before."""
+    bases = {"BASE": base(paths, "runtime"), "BUILD_BASE": base(paths, "build")}
+    key = digest_of([image.containerfile, _requirements(image)], CHECKOUT, *bases.values())[:16]
+    reference = f"localhost/devcluster-{image.name}-dependencies:{key}"
+    if not buildah.has(paths, reference):
+        arguments, volumes = buildah.download_settings(paths)
+        recipe = buildah.Recipe(image.containerfile, context, bases | arguments, volumes, stage="dependencies")
+        with step(f"installing the {image.name}'s dependencies"):
             buildah.build(paths, reference, recipe)
+    return reference
+
+
+def _requirements(image: Image) -> Path:
+    if image.requirements is None or not image.requirements.exists():
+        raise DevclusterError(f"{image.requirements} is missing; run `make lock`.")
+    return image.requirements
 
 
 def _fill_context(image: Image, context: Path) -> None:
     """Copy what the Containerfile asks for to where it would find it in a clean checkout."""
-    if image.requirements is None or image.package is None or not image.requirements.exists():
-        raise DevclusterError(f"{image.requirements} is missing; run `make lock`.")
-    for source in [image.requirements, *sources(image.package)]:
+    package = sources(image.package) if image.package else []
+    for source in [_requirements(image), *package]:
         target = context / source.relative_to(CHECKOUT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
@@ -148,25 +168,27 @@ def base(paths: Paths, stage: str) -> str:
     reference = f"localhost/devcluster-base-{stage}:{key}"
     if buildah.has(paths, reference):
         return reference
-    archive = paths.cache / "base" / key / "base.tar"
-    if not archive.exists():
-        _bootstrap(archive)
+    tarball = paths.cache / "base" / key / "base.tar"
+    if not tarball.exists():
+        _bootstrap(tarball)
     with step(f"building {reference}"):
-        buildah.build(paths, reference, buildah.Recipe(containerfile, archive.parent, stage=stage))
+        buildah.build(paths, reference, buildah.Recipe(containerfile, tarball.parent, stage=stage))
     return reference
 
 
-def _bootstrap(archive: Path) -> None:
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = archive.with_name("unfinished.tar")
+def _bootstrap(tarball: Path) -> None:
+    tarball.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = tarball.with_name("unfinished.tar")
     leave_out = [f"--dpkgopt={option}" for option in UNUSED]
     with step("mmdebstrap bookworm (about half a minute)"):
         run(["mmdebstrap", "--variant=minbase", f"--include={BASE_PACKAGES}", *leave_out, "bookworm", unfinished])
-        unfinished.rename(archive)
+        unfinished.rename(tarball)
 
 
 def _import(paths: Paths, reference: str) -> None:
+    held = set(ctr(paths, "content", "list", "--quiet").split())
     with tempfile.TemporaryDirectory(prefix="devcluster-", dir=paths.cache) as folder:
-        archive = Path(folder) / "image.tar"
-        buildah.buildah(paths, "push", reference, f"docker-archive:{archive}:{reference}")
-        ctr(paths, "images", "import", archive)
+        whole, needed = Path(folder) / "whole.tar", Path(folder) / "needed.tar"
+        buildah.push(paths, reference, whole)
+        archive.cut_down(whole, needed, reference, held)
+        ctr(paths, "images", "import", needed)

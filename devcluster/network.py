@@ -6,6 +6,7 @@ Everything lies in 198.18.0.0/15, kept for benchmarks by RFC 2544 and routed now
 import json
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 from devcluster.commands import run, succeeds
@@ -86,8 +87,8 @@ def _chain_names(dump: str) -> set[str]:
 def chain_removal(dump: str, keep: Iterable[str] = ()) -> str:
     """Turn an ``iptables-save`` dump into an ``iptables-restore --noflush`` script that removes our chains.
 
-    Only chains of kube-proxy, kubelet and the CNI plugins go, with the rules that jump to them; those named in ``keep`` stay.
-    Empty when there is nothing to remove.
+    Only chains of kube-proxy, kubelet and the CNI plugins go, with the rules that jump to them; those named in
+    ``keep`` stay. Empty when there is nothing to remove.
     """
     kept = set(keep)
     ours = {name for name in _chain_names(dump) if OUR_CHAINS.match(name)} - kept
@@ -109,11 +110,12 @@ def _jumps_into(rule: str, ours: set[str]) -> bool:
     words = rule.split()
     if words[1] in ours:
         return False  # flushed with its chain
-    return any(word in ours for flag, word in zip(words, words[1:], strict=False) if flag in ("-j", "-g"))
+    return any(word in ours for flag, word in pairwise(words) if flag in ("-j", "-g"))
 
 
 def _tables(dump: str) -> Iterable[tuple[str, list[str]]]:
-    name, lines = "", []
+    name = ""
+    lines: list[str] = []
     for line in dump.splitlines():
         if line.startswith("*"):
             name, lines = line[1:], []

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcluster import processes
+from devcluster import mounts, processes
+from devcluster.commands import Argv
 from devcluster.config import API_URL
 from devcluster.network import NODE_ADDRESS, NODE_NAME, POD_RANGE, SERVICE_RANGE
 from devcluster.paths import Paths
-from devcluster.reporting import DevclusterError, wait_until
-
-Argv = list[str | Path]
+from devcluster.reporting import DevclusterError, settles
 
 
 @dataclass(frozen=True)
@@ -52,10 +51,13 @@ def start(paths: Paths, part: Part) -> bool:
     def settled() -> bool:
         return not process.alive or part.healthy(paths)
 
-    wait_until(f"{part.name} did not become healthy", settled, part.patience)
+    if not settles(settled, part.patience):
+        raise DevclusterError(f"{part.name} is not healthy after {part.patience:.0f} s; see {log_of(paths, part)}.")
     if not process.alive:
         lines = log_of(paths, part).read_text(errors="replace").strip().splitlines()
         raise DevclusterError(f"{part.name} ended: {lines[-1] if lines else 'it said nothing'}")
+    if part is CONTAINERD:
+        mounts.remember(paths, process)
     return fresh
 
 
@@ -154,24 +156,13 @@ def _scheduler(paths: Paths) -> Argv:
 
 
 def _containerd(paths: Paths) -> Argv:
-    # Its own mount namespace: kubelet needs shared propagation, the host's root mount may be private, and every
-    # mount of every pod vanishes with the namespace.
-    script = f"mount --make-rshared / && exec containerd -c {paths.etc / 'containerd.toml'}"
-    return ["unshare", "--mount", "sh", "-c", script]
-
-
-def in_containerd_mounts(paths: Paths) -> Argv:
-    """The prefix that runs a command in containerd's mount namespace."""
-    process = running(paths, CONTAINERD)
-    if process is None:
-        raise DevclusterError("containerd is not running; run `python3 devcluster up`.")
-    return ["nsenter", "--target", str(process.pid), "--mount"]
+    return [*mounts.new_or_same(paths), "containerd", "--config", paths.etc / "containerd.toml"]
 
 
 def _kubelet(paths: Paths) -> Argv:
     node: Argv = ["--hostname-override", NODE_NAME, "--node-ip", NODE_ADDRESS, "--root-dir", paths.state / "kubelet"]
     config: Argv = ["--config", paths.etc / "kubelet.yaml", "--kubeconfig", paths.kubeconfig_of("kubelet")]
-    return [*in_containerd_mounts(paths), *kube(paths, "kubelet"), *config, *node]
+    return [*mounts.entry(paths), *kube(paths, "kubelet"), *config, *node]
 
 
 def _proxy(paths: Paths) -> Argv:

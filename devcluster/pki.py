@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devcluster.commands import run
+from devcluster.commands import Argv, run
 from devcluster.network import API_SERVICE, NODE_ADDRESS, NODE_NAME
 from devcluster.paths import Paths
 
@@ -29,9 +29,7 @@ CERTIFICATES = [
     Certificate("controller-manager", "system:kube-controller-manager"),
     Certificate("scheduler", "system:kube-scheduler"),
     Certificate("proxy", "system:kube-proxy"),
-    Certificate(
-        "kubelet", f"system:node:{NODE_NAME}", "system:nodes", [f"DNS:{NODE_NAME}", f"IP:{NODE_ADDRESS}"]
-    ),
+    Certificate("kubelet", f"system:node:{NODE_NAME}", "system:nodes", [f"DNS:{NODE_NAME}", f"IP:{NODE_ADDRESS}"]),
     Certificate(
         "apiserver",
         "kube-apiserver",
@@ -73,7 +71,7 @@ def _key(path: Path) -> None:
 
 def _authority(pki: Path) -> None:
     _key(pki / "ca.key")
-    request = ["openssl", "req", "-x509", "-new", "-key", pki / "ca.key", "-subj", "/CN=plimsoll-devcluster"]
+    request: Argv = ["openssl", "req", "-x509", "-new", "-key", pki / "ca.key", "-subj", "/CN=plimsoll-devcluster"]
     usage = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]
     run([*request, *usage, "-days", DAYS, "-out", pki / "ca.crt"])
 
@@ -84,7 +82,7 @@ def _leaf(pki: Path, certificate: Certificate) -> None:
     request = run(["openssl", "req", "-new", "-key", key, "-subj", certificate.subject])
     extensions = pki / f"{certificate.name}.ext"
     extensions.write_text(extensions_of(certificate))
-    sign = ["openssl", "x509", "-req", "-CA", pki / "ca.crt", "-CAkey", pki / "ca.key", "-days", DAYS]
+    sign: Argv = ["openssl", "x509", "-req", "-CA", pki / "ca.crt", "-CAkey", pki / "ca.key", "-days", DAYS]
     run([*sign, "-extfile", extensions, "-out", pki / f"{certificate.name}.crt"], stdin=request)
 
 

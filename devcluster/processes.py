@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from devcluster.reporting import DevclusterError, wait_until
+from devcluster.reporting import DevclusterError, settles
 
 GRACE_SECONDS = 10.0
 
@@ -84,15 +84,15 @@ def recorded(record: Path) -> Process | None:
 def stop(processes: Sequence[Process], grace: float = GRACE_SECONDS) -> None:
     """Ask each to end, and after ``grace`` seconds make it."""
     _signal(processes, signal.SIGTERM)
-    try:
-        wait_until("not all processes ended", lambda: not any(p.alive for p in processes), grace, 0.05)
-    except DevclusterError:
+    if not settles(lambda: not any(process.alive for process in processes), grace, 0.05):
         kill(processes)
 
 
 def kill(processes: Sequence[Process]) -> None:
     _signal(processes, signal.SIGKILL)
-    wait_until("not all killed processes ended", lambda: not any(p.alive for p in processes), GRACE_SECONDS, 0.05)
+    if not settles(lambda: not any(process.alive for process in processes), GRACE_SECONDS, 0.05):
+        left = ", ".join(str(process.pid) for process in processes if process.alive)
+        raise DevclusterError(f"processes {left} do not end although killed; they may wait for a disk.")
 
 
 def _signal(processes: Sequence[Process], number: signal.Signals) -> None:
@@ -105,21 +105,11 @@ def _signal(processes: Sequence[Process], number: signal.Signals) -> None:
 
 
 def all_pids() -> list[int]:
-    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
 def mount_namespace(pid: int) -> str | None:
     try:
-        return os.readlink(f"/proc/{pid}/ns/mnt")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-
-
-def inhabitants(namespace: str) -> list[Process]:
-    """Every process in a mount namespace, and every descendant of one of them."""
-    pids = all_pids()
-    parents = {pid: parent(pid) for pid in pids}
-    family = {pid for pid in pids if mount_namespace(pid) == namespace}
-    while found := {pid for pid, above in parents.items() if above in family and pid not in family}:
-        family |= found
-    return [process for pid in sorted(family) if (process := identify(pid))]
+        return str(Path(f"/proc/{pid}/ns/mnt").readlink())
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None  # gone, or one that even root may not look at

@@ -45,16 +45,14 @@ def _tick(title: str, started: float, finished: threading.Event, progress: Calla
         say(f"  … {title}: {time.monotonic() - started:.0f} s{detail}")
 
 
-def wait_until(what: str, ready: Callable[[], bool], seconds: float, interval: float = 0.1) -> None:
-    """Poll ``ready`` until it holds.
-
-    Raises DevclusterError naming ``what`` when it does not within ``seconds``.
-    """
+def settles(ready: Callable[[], bool], seconds: float, interval: float = 0.1) -> bool:
+    """Poll ``ready`` every ``interval`` seconds; say whether it held within ``seconds``."""
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:
-            raise DevclusterError(f"{what} within {seconds:.0f} s; see `python3 devcluster status`.")
+            return False
         time.sleep(interval)
+    return True
 
 
 def complain(error: DevclusterError) -> None:

@@ -1,12 +1,11 @@
 """Ending a cluster so that nothing of it stays: pods, processes, mounts, links, firewall chains, cgroups, files."""
 
-import json
 import os
 import shutil
 from pathlib import Path
 
-from devcluster import network, parts, processes
-from devcluster.commands import run, succeeds
+from devcluster import images, mounts, network, parts, processes
+from devcluster.commands import succeeds
 from devcluster.network import CNI_NETWORK
 from devcluster.paths import Paths
 from devcluster.reporting import step
@@ -30,39 +29,21 @@ def everything(paths: Paths) -> None:
 
 
 def _end_pods(paths: Paths) -> None:
-    """Ask containerd to end every container, then end containerd and whatever still lives in its mount namespace."""
-    process = parts.running(paths, parts.CONTAINERD)
-    namespace_record = paths.run / "mount-namespace"
-    if process:
-        _remove_containers(paths)
-    if namespace_record.exists():
-        parts.stop(paths, parts.CONTAINERD)
-        namespace = json.loads(namespace_record.read_text())
-        if namespace["boot"] == processes.boot_id():
-            processes.kill(processes.inhabitants(namespace["mnt"]))
+    """Ask containerd to end every container, then end it and whatever still lives in its mount namespace."""
+    if parts.running(paths, parts.CONTAINERD):
+        tasks = images.ctr(paths, "tasks", "list", "--quiet").split()
+        if tasks:
+            # Some end by themselves meanwhile, so a complaint is no failure: the namespace is swept below.
+            succeeds(images.ctr_command(paths, "tasks", "delete", "--force", *tasks))
+    left = mounts.inhabitants(paths)
     parts.stop(paths, parts.CONTAINERD)
-
-
-def record_mount_namespace(paths: Paths) -> None:
-    """Remember containerd's mount namespace: shims and pods outlive it and are known by that namespace."""
-    process = parts.running(paths, parts.CONTAINERD)
-    if process:
-        record = {"boot": process.boot, "mnt": processes.mount_namespace(process.pid)}
-        (paths.run / "mount-namespace").write_text(json.dumps(record))
-
-
-def _remove_containers(paths: Paths) -> None:
-    ctr = [*parts.in_containerd_mounts(paths), "ctr", "--address", paths.containerd_socket, "--namespace", "k8s.io"]
-    tasks = run([*ctr, "tasks", "list", "--quiet"]).split()
-    if tasks:
-        # Some end by themselves meanwhile, so a complaint here is no failure: the namespace is swept afterwards.
-        succeeds([*ctr, "tasks", "delete", "--force", *tasks])
+    processes.kill(left)
 
 
 def _remove_cgroups() -> None:
     for top in {*CGROUPS.glob(POD_CGROUP), *CGROUPS.glob(f"*/{POD_CGROUP}")}:
         for folder, _, _ in os.walk(top, topdown=False):
-            os.rmdir(folder)
+            Path(folder).rmdir()
 
 
 def _remove_files(paths: Paths) -> None:
@@ -71,8 +52,8 @@ def _remove_files(paths: Paths) -> None:
             link.unlink()
     for result in Path("/var/lib/cni/results").glob(f"{CNI_NETWORK}-*"):
         result.unlink()
-    for folder in ("/var/log/containers", "/var/lib/cni/results", "/var/lib/cni"):
-        if os.path.isdir(folder) and not os.listdir(folder):
-            os.rmdir(folder)
+    for folder in map(Path, ("/var/log/containers", "/var/lib/cni/results", "/var/lib/cni")):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
     if paths.state.exists():
         shutil.rmtree(paths.state)

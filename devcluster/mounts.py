@@ -1,0 +1,58 @@
+"""containerd's mount namespace: it holds every mount of every pod, and is how shims and pods are known as ours."""
+
+import json
+
+from devcluster import processes
+from devcluster.commands import Argv
+from devcluster.paths import Paths
+from devcluster.reporting import DevclusterError
+
+
+def remember(paths: Paths, process: processes.Process) -> None:
+    """Record the namespace of ``process``: shims, pods and kubelet live on in it when containerd ends."""
+    record = {"boot": process.boot, "namespace": processes.mount_namespace(process.pid)}
+    (paths.run / "mount-namespace.json").write_text(json.dumps(record))
+
+
+def inhabitants(paths: Paths) -> list[processes.Process]:
+    """Every process in the namespace, and every descendant of one (pods have namespaces of their own below it)."""
+    namespace = _recorded(paths)
+    if namespace is None:
+        return []
+    pids = processes.all_pids()
+    parents = {pid: processes.parent(pid) for pid in pids}
+    family = {pid for pid in pids if processes.mount_namespace(pid) == namespace}
+    while found := {pid for pid, above in parents.items() if above in family and pid not in family}:
+        family |= found
+    return [process for pid in sorted(family) if (process := processes.identify(pid))]
+
+
+def entry(paths: Paths) -> Argv:
+    """The prefix that runs a command in the namespace.
+
+    Raises DevclusterError when nobody lives there.
+    """
+    namespace = _recorded(paths)
+    for pid in processes.all_pids():
+        if namespace is not None and processes.mount_namespace(pid) == namespace:
+            return ["nsenter", "--target", str(pid), "--mount"]
+    raise DevclusterError("the cluster is not up; run `python3 devcluster up`.")
+
+
+def new_or_same(paths: Paths) -> Argv:
+    """The prefix for containerd: the namespace that still holds pods if there is one, else a new one.
+
+    kubelet needs shared propagation, and the host's root mount may be private.
+    """
+    try:
+        return entry(paths)
+    except DevclusterError:
+        return ["unshare", "--mount", "sh", "-c", 'mount --make-rshared / && exec "$@"', "sh"]
+
+
+def _recorded(paths: Paths) -> str | None:
+    record = paths.run / "mount-namespace.json"
+    if not record.exists():
+        return None
+    content: dict[str, str] = json.loads(record.read_text())
+    return content["namespace"] if content["boot"] == processes.boot_id() else None
