@@ -53,10 +53,13 @@ def failing_classifier(coefficients: Array, intercepts: Array, feature: int = 0,
     return _classifier(coefficients, intercepts, nodes, "checked", constants)
 
 
-def slow_classifier(coefficients: Array, intercepts: Array, rounds: int = 200, width: int = 128) -> bytes:
+def slow_classifier(
+    coefficients: Array, intercepts: Array, rounds: int = 200, width: int = 128, feature: int | None = None
+) -> bytes:
     """The same answers, after ``rounds`` products of two ``width`` × ``width`` matrices in a Loop.
 
-    200 rounds of width 128 take some 20 ms on one core; the time grows with rounds × width³.
+    200 rounds of width 128 take some 20 ms on one core; the time grows with rounds × width³. With ``feature`` it is
+    slow only where that feature is above 0: the rounds are multiplied by its largest value, in whole numbers.
     """
     body = helper.make_graph(
         [
@@ -72,11 +75,12 @@ def slow_classifier(coefficients: Array, intercepts: Array, rounds: int = 200, w
         [_value("go_on_out", TensorProto.BOOL, []), _value("state_out", TensorProto.FLOAT, [width, width])],
     )
     nodes = [
+        *_slowness(feature),
         # The state starts from the input, or the optimizer would compute the loop once and for all.
         helper.make_node("ReduceSum", ["input"], ["sum"], keepdims=0),
         helper.make_node("Mul", ["sum", "zero"], ["nothing"]),
         helper.make_node("Add", ["start", "nothing"], ["state"]),
-        helper.make_node("Loop", ["rounds", "", "state"], ["mixed"], body=body),
+        helper.make_node("Loop", ["trips", "", "state"], ["mixed"], body=body),
         helper.make_node("ReduceSum", ["mixed"], ["mixed_sum"], keepdims=0),
         helper.make_node("Mul", ["mixed_sum", "zero"], ["still_nothing"]),
         helper.make_node("Add", ["input", "still_nothing"], ["late"]),
@@ -84,10 +88,23 @@ def slow_classifier(coefficients: Array, intercepts: Array, rounds: int = 200, w
     constants: dict[str, NDArray[Any]] = {
         "zero": np.array(0, np.float32),
         "rounds": np.array(rounds, np.int64),
+        "slow_feature": np.array(feature or 0, np.int64),
         "start": np.full((width, width), 1 / width, np.float32),
         "mixing": np.full((width, width), 1 / width, np.float32),
     }
     return _classifier(coefficients, intercepts, nodes, "late", constants)
+
+
+def _slowness(feature: int | None) -> list[NodeProto]:
+    """The number of trips: the rounds, or the rounds times the largest value of a feature."""
+    if feature is None:
+        return [helper.make_node("Identity", ["rounds"], ["trips"])]
+    return [
+        helper.make_node("Gather", ["input", "slow_feature"], ["slow_column"], axis=1),
+        helper.make_node("ReduceMax", ["slow_column"], ["slowest"], axes=[0], keepdims=0),
+        helper.make_node("Cast", ["slowest"], ["factor"], to=TensorProto.INT64),
+        helper.make_node("Mul", ["rounds", "factor"], ["trips"]),
+    ]
 
 
 def digest(model: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import plimsoll_serving  # noqa: F401 - before any test loads ONNX Runtime: it turns its telemetry off
 import pytest
 
 from tests.builders import onnx_models
@@ -14,7 +15,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     limits = {
         "PLIMSOLL_MAX_BODY_BYTES": "100000",
         "PLIMSOLL_MAX_HEADER_BYTES": "4096",
-        "PLIMSOLL_READ_TIMEOUT_SECONDS": "1",
+        "PLIMSOLL_READ_TIMEOUT_SECONDS": "2",
     }
     folder = tmp_path_factory.mktemp("alone")
     with running(Server(folder, RIGHT, "digits-alone", **limits)) as (alone,):

@@ -135,8 +135,8 @@ NONSENSE = [
     (post(b"", b"expect: 100-continue", length=100_001), 413, "the body exceeds 100000 bytes"),
     (b"GET /v2 HTTP/1.1\r\nx: a\r\n b: c\r\n\r\n", 400, "the request is not valid HTTP/1.1: "),
     (post(BODY, b"expect: miracles"), 417, "expect: miracles is not supported; only 100-continue is"),
-    (post(BODY, length=len(BODY) + 1), 408, "the request was not complete within 1 seconds"),
-    (b"GET /v2 HTTP/1.1\r\nx", 408, "the request was not complete within 1 seconds"),
+    (post(BODY, length=len(BODY) + 1), 408, "the request was not complete within 2 seconds"),
+    (b"GET /v2 HTTP/1.1\r\nx", 408, "the request was not complete within 2 seconds"),
 ]
 
 

@@ -1,17 +1,14 @@
 """Canary traffic between two real servers: shares, failures that cost users nothing, roles."""
 
 import itertools
-import time
+import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.builders import onnx_models
 from tests.integration.serving.harness import (
-    COEFFICIENTS,
-    INTERCEPTS,
     RIGHT,
     Load,
     Server,
@@ -185,15 +182,6 @@ def test_a_sticky_user_stays_with_an_arm(pair: Pair) -> None:
     assert set.union(*by_user.values()) == {"1", "2"}
 
 
-def test_a_changed_route_is_followed_at_once(pair: Pair) -> None:
-    stable, candidate = pair
-    route(pair, [100, 0])
-    start = time.monotonic()
-    edit_route(stable, epoch=next(epochs), primary=candidate.revision)
-    eventually(lambda: stable.role() == "secondary", "the new role")
-    assert time.monotonic() - start < 2, "50 ms by design; the bound leaves room for a busy machine"
-
-
 def test_a_kept_alive_client_goes_through_a_swap_of_the_primary(pair: Pair) -> None:
     stable, candidate = pair
     route(pair, [100, 0])
@@ -251,17 +239,14 @@ def test_a_primary_that_is_gone_is_answered_for_by_the_secondary(tmp_path: Path)
         assert secondary.fallbacks(gone) == 1
 
 
-def test_a_candidate_that_is_too_slow_is_not_waited_for(tmp_path: Path) -> None:
-    slow_model = onnx_models.slow_classifier(COEFFICIENTS, INTERCEPTS, rounds=4_000)
+def test_a_candidate_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
     stable = Server(tmp_path / "stable", RIGHT, "digits-aaaa", "1")
-    candidate = Server(tmp_path / "candidate", slow_model, "digits-bbbb", "2", PLIMSOLL_WORKERS="1")
+    candidate = Server(tmp_path / "candidate", RIGHT, "digits-bbbb", "2")
     with running(stable, candidate):
-        write_route([stable, candidate], stable, 1, [0, 100], delegateTimeoutSeconds=0.1)
+        write_route([stable, candidate], stable, 1, [0, 100], delegateTimeoutSeconds=0.2)
+        assert candidate.process is not None
+        candidate.process.send_signal(signal.SIGSTOP)
         answers = [stable.infer(ROW) for _ in range(6)]
         assert {(answer.status_code, answer.headers["plimsoll-model-version"]) for answer in answers} == {(200, "1")}
         assert stable.arm(candidate, "timeout") == 5
         assert stable.fallbacks(candidate) == 6
-        # The candidate computes on for the requests nobody waits for, and yet answers what is no inference.
-        assert candidate.get("/healthz", "metrics").status_code == 200
-        assert candidate.get("/v2/health/ready").status_code == 200
-        assert candidate.counts("plimsoll_inflight_requests", "model")["digits"] >= 1

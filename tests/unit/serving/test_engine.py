@@ -48,10 +48,11 @@ def test_a_graph_that_raises_is_a_failure_of_the_server_on_that_input_only(faili
     assert (good.status, good.rows, good.failure) == (200, 1, None)
 
 
-def test_the_three_builders_agree_where_all_answer(failing: Engine) -> None:
+def test_the_builders_agree_where_all_answer(failing: Engine) -> None:
     right = engine(onnx_models.linear_classifier(COEFFICIENTS, INTERCEPTS))
     slow = engine(onnx_models.slow_classifier(COEFFICIENTS, INTERCEPTS, rounds=2))
-    answers = {model.answer(body([1, 2, 3, 4])).body for model in (right, failing, slow)}
+    at_times = engine(onnx_models.slow_classifier(COEFFICIENTS, INTERCEPTS, rounds=2, feature=1))
+    answers = {model.answer(body([1, 2, 3, 4])).body for model in (right, failing, slow, at_times)}
     assert len(answers) == 1
 
 

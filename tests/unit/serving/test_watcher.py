@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from plimsoll_serving.route import Route
-from plimsoll_serving.watcher import RouteWatcher
+from plimsoll_serving.watcher import POLL_SECONDS, RouteWatcher
 
 ARM = {"revision": "m-aaaa", "version": "1", "weight": 100, "mode": "Serve", "address": "localhost:1"}
 
@@ -36,6 +36,10 @@ class Seen(list[int]):
 @pytest.fixture
 def seen() -> Seen:
     return Seen()
+
+
+def test_a_change_waits_a_tenth_of_a_second_at_most() -> None:
+    assert POLL_SECONDS <= 0.1
 
 
 def test_each_swap_is_noticed_once(tmp_path: Path, seen: Seen) -> None:
