@@ -50,6 +50,7 @@ STORE = Program(
     package="github.com/versity/versitygw/cmd/versitygw",
     static=True,
 )
+KINDCHECK = Program(name="kindcheck", folder=SOURCES / "kindcheck", static=True)
 
 
 def digest_of(files: Iterable[Path], root: Path, *words: str) -> str:

@@ -1,6 +1,7 @@
 """containerd's mount namespace: it holds every mount of every pod, and is how shims and pods are known as ours."""
 
 import json
+import os
 
 from devcluster import processes
 from devcluster.commands import Argv
@@ -9,8 +10,14 @@ from devcluster.reporting import DevclusterError
 
 
 def remember(paths: Paths, process: processes.Process) -> None:
-    """Record the namespace of ``process``: shims, pods and kubelet live on in it when containerd ends."""
-    record = {"boot": process.boot, "namespace": processes.mount_namespace(process.pid)}
+    """Record the namespace of ``process``: shims, pods and kubelet live on in it when containerd ends.
+
+    Raises DevclusterError when it is the host's own, whose inhabitants must never be ended with the cluster.
+    """
+    namespace = processes.mount_namespace(process.pid)
+    if namespace == processes.mount_namespace(os.getpid()):
+        raise DevclusterError("containerd shares the host's mounts; run `python3 devcluster restart containerd`.")
+    record = {"boot": process.boot, "namespace": namespace}
     (paths.run / "mount-namespace.json").write_text(json.dumps(record))
 
 
