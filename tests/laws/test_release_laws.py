@@ -78,6 +78,7 @@ class Witness:
         assert sum(weight > 0 for weight in weights) <= 2, "at most two revisions take traffic"
         assert route["primary"] in {arm["revision"] for arm in route["arms"]}
         assert route["epoch"] >= self.epoch, "the epoch only rises"
+        assert route["epoch"] <= self.status.get("epoch", 0), "the intent is written before the effect"
         self.epoch = route["epoch"]
         meaning = json.dumps(
             [route["primary"], sorted((arm["revision"], arm["weight"]) for arm in route["arms"] if arm["weight"])]
@@ -216,7 +217,7 @@ class Story:
         self._command("resume")
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(RELEASES), EVENTS)
 def test_the_laws_hold_and_a_calm_world_comes_to_rest(release: dict[str, Any], events: list[tuple[str, Any]]) -> None:
     story = Story(release)
