@@ -72,33 +72,38 @@ async def _plan(world: World, owner: Manifest, sample: Sample | None) -> tuple[P
 
 
 async def _carry_out(world: World, owner: Manifest, plan: Plan) -> float | None:
-    """Store and names that are taken become conditions; the rest is raised."""
+    """Refusals and names that are taken become conditions; the rest is raised."""
     try:
-        await _prepare(world, owner, plan)
-        await carry_out(world, owner, plan)
+        if _first_pod(plan) is not None:
+            await _with_store(world, owner, plan)
+        else:
+            await carry_out(world, owner, plan)
     except NameConflict as error:
         finding = Finding("Accepted", "False", "NameConflict", f"{error}.")
     except Refused as error:
         finding = Finding("Accepted", "False", "Refused", f"The API server does not allow it: {error}.")
-    except Unavailable as error:
-        if _needs_store(plan):
-            said = f"The artifact store does not answer: {error}. It is tried again."
-            await _tell(world, owner, Finding("StoreAvailable", "False", "StoreUnavailable", said))
-        raise
     else:
         return plan.requeue_after
     await _tell(world, owner, finding)
     return _RETRY_SECONDS
 
 
-async def _prepare(world: World, owner: Manifest, plan: Plan) -> None:
-    """Bucket and credentials, before the first pod that needs them. Raises Unavailable."""
-    if _needs_store(plan):
+async def _with_store(world: World, owner: Manifest, plan: Plan) -> None:
+    """Bucket and credentials before the first pod that needs them; what the plan wants before it waits for no store."""
+    try:
         await world.store.ensure_namespace(owner["metadata"]["namespace"])
+    except Unavailable as error:
+        await carry_out(world, owner, replace(plan, after=plan.after[: _first_pod(plan)]))
+        said = f"The artifact store does not answer: {error}. It is tried again."
+        await _tell(world, owner, Finding("StoreAvailable", "False", "StoreUnavailable", said))
+        raise
+    await carry_out(world, owner, plan)
 
 
-def _needs_store(plan: Plan) -> bool:
-    return any(isinstance(action, Create) and action.manifest["kind"] == "Deployment" for action in plan.after)
+def _first_pod(plan: Plan) -> int | None:
+    """Where in the plan's effects a Deployment is made."""
+    made = (i for i, one in enumerate(plan.after) if isinstance(one, Create) and one.manifest["kind"] == "Deployment")
+    return next(made, None)
 
 
 async def _tell(world: World, owner: Manifest, finding: Finding) -> None:

@@ -547,6 +547,20 @@ def test_a_store_that_does_not_answer_is_a_condition_that_goes_when_it_does() ->
     assert life.condition("StoreAvailable") == {}
 
 
+def test_a_store_that_does_not_answer_never_keeps_a_rollback_waiting() -> None:
+    life = serving()
+    life.add(version(2))
+    life.until("Analyzing")
+    life.store.down = "connection refused"
+    for deployment in life.cluster.all("Deployment"):
+        life.cluster.remove(Ref.of(deployment))
+    life.command("a", "abort")
+    life.run(3)
+    assert life.weights == {"1": 100}
+    life.store.down = None
+    life.until("RolledBack")
+
+
 def test_each_transition_is_told_once() -> None:
     life = serving()
     life.cluster.notices.clear()
