@@ -15,6 +15,8 @@ from kubernetes.aio.config import ConfigException
 from plimsoll import logs
 from plimsoll.edge.lease import Lost
 from plimsoll.edge.rest import Api, ApiError, configuration
+from plimsoll.edge.signing import SigningKeyError
+from plimsoll.failures import Unavailable
 from plimsoll.handlers import PASSES, WatchEnded
 from plimsoll.process import Process
 from plimsoll.settings import Install, SettingsError, load
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigException as error:
         print(f"plimsoll: no cluster is configured ({error}): set KUBECONFIG or run in a pod", file=sys.stderr)
         return 2
-    except (Lost, WatchEnded, ApiError, OSError) as error:
+    except (Lost, WatchEnded, ApiError, Unavailable, SigningKeyError, OSError) as error:
         logger.error("The operator ends and must be started again: %s", error)
         return 1
     return 0

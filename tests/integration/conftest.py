@@ -1,4 +1,4 @@
-"""The cluster of integration tests: KUBECONFIG and CONTEXT, else the development cluster. Only tests that need it ask."""
+"""The cluster of integration tests: KUBECONFIG and CONTEXT, else the development cluster."""
 
 from __future__ import annotations
 

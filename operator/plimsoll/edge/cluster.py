@@ -88,6 +88,7 @@ class Cluster:
         return self._keep(ref, live)
 
     async def _apply(self, owner: Manifest, action: Apply) -> Manifest:
+        """What the manifest leaves out stays as Create made it: creating is not applying to the API server."""
         if not action.uid:
             raise ValueError("an Apply without the UID of its object could take over somebody else's")
         manifest = owned_by(owner, action.manifest)

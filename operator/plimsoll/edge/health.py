@@ -9,8 +9,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from plimsoll.edge.telemetry import REGISTRY
 
-PORT = 8085
-
 
 class HealthServer:
     """Serves on all addresses. `waiting_for` names what readiness still waits for, or is empty.
@@ -18,7 +16,7 @@ class HealthServer:
     A standby is ready too: it has its cache and knows that another holds the Lease.
     """
 
-    def __init__(self, waiting_for: Callable[[], str], port: int = PORT) -> None:
+    def __init__(self, waiting_for: Callable[[], str], port: int) -> None:
         self._waiting_for = waiting_for
         self._port = port
         self._runner: web.AppRunner | None = None

@@ -17,6 +17,10 @@ from plimsoll.failures import Unavailable
 logger = logging.getLogger(__name__)
 
 _CHUNK = "500"
+#: What vanished between the first list and the beginning of a watch is found by lists soon after the start, in seconds.
+_SOON = (3.0, 30.0)
+#: A list that failed is repeated after so many seconds.
+_AGAIN = 10.0
 
 
 class Lister:
@@ -38,17 +42,16 @@ class Lister:
         self.synced.set()
         return vanished
 
-    async def run(self, *, soon: float = 30.0, shortest: float = 300.0, longest: float = 600.0) -> None:
-        """Sync for ever: `soon` seconds after the start, then every `shortest` to `longest` seconds."""
-        delay = soon
+    async def run(self, *, shortest: float = 300.0, longest: float = 600.0) -> None:
+        """Sync for ever: soon after the start, then every `shortest` to `longest` seconds."""
+        soon = list(_SOON)
         while True:
-            await asyncio.sleep(delay)
-            delay = shortest + (longest - shortest) * self._jitter()
+            await asyncio.sleep(soon.pop(0) if soon else shortest + (longest - shortest) * self._jitter())
             try:
                 vanished = await self.sync()
             except (ApiError, Unavailable) as error:
                 logger.warning("The periodic list failed and is repeated: %s", error)
-                delay = soon
+                soon.append(_AGAIN)
             else:
                 logger.debug("Listed every kind; %d objects had vanished unnoticed", vanished)
 

@@ -22,6 +22,10 @@ SIGNING_SECRET: Final = "plimsoll-signing-key"  # noqa: S105 - the name of a Sec
 _FIELD: Final = "ed25519"
 
 
+class SigningKeyError(Exception):
+    """The Secret does not hold a key."""
+
+
 class Ed25519Signer:
     """Vouches for digests. `seed` is the 32 bytes of the private key."""
 
@@ -51,7 +55,7 @@ def _statement(digest: str) -> bytes:
 
 
 async def load_signer(api: Api, namespace: str) -> Ed25519Signer:
-    """The signer with the namespace's key, which is made at the first start. Raises ApiError or Unavailable."""
+    """The signer with the namespace's key, made at the first start. Raises SigningKeyError, ApiError or Unavailable."""
     secret = await _read(api, namespace)
     if secret is None:
         seed = Ed25519PrivateKey.generate().private_bytes_raw()
@@ -72,7 +76,7 @@ async def load_signer(api: Api, namespace: str) -> Ed25519Signer:
         return Ed25519Signer(base64.b64decode((secret or {})[_FIELD], validate=True))
     except (KeyError, ValueError) as error:
         where = f"Secret {namespace}/{SIGNING_SECRET}"
-        raise ValueError(f"{where}: its field {_FIELD} must hold 32 bytes; delete it to get a new key") from error
+        raise SigningKeyError(f"{where}: its field {_FIELD} must hold 32 bytes; delete it to get a new key") from error
 
 
 async def _read(api: Api, namespace: str) -> Mapping[str, str] | None:

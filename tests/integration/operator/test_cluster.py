@@ -220,6 +220,16 @@ async def test_fields_that_another_manager_set_are_left_alone(
     assert applied["metadata"]["annotations"] == {"example.org/theirs": "yes"}
 
 
+async def test_an_apply_of_some_fields_leaves_the_others_as_they_were_created(
+    cluster: Cluster, owner: Manifest, config_map: Any
+) -> None:
+    made = await cluster.act(owner, Create(config_map("part", a="1", b="1")))
+
+    applied = await cluster.act(owner, Apply(config_map("part", b="2"), made["metadata"]["uid"]))
+
+    assert applied["data"] == {"a": "1", "b": "2"}
+
+
 def _deployment(namespace: str) -> dict[str, Any]:
     labels = names.labels("serve")
     container = {"name": "server", "image": "example.org/none:1"}

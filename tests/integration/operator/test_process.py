@@ -12,6 +12,7 @@ import pytest
 from kubernetes.client import ApiClient, CoreV1Api
 from plimsoll import names, process
 from plimsoll.converge.ports import World
+from plimsoll.edge.resources import LEASE
 from plimsoll.edge.rest import MERGE_PATCH, Api, ApiError, Request, configuration
 from plimsoll.facts import Create, Manifest, Ref
 from plimsoll.handlers import Watch, WatchEnded
@@ -28,9 +29,14 @@ class Passes:
 
     def __init__(self) -> None:
         self.count = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._begun = asyncio.Event()
         self._changed = asyncio.Event()
 
     async def __call__(self, world: World, ref: Ref) -> float | None:
+        self._begun.set()
+        await self.gate.wait()
         owner = await world.cluster.get(ref)
         if owner is not None:
             labels = names.labels("route")
@@ -43,6 +49,10 @@ class Passes:
         self.count += 1
         self._changed.set()
         return None
+
+    async def until_begun(self) -> None:
+        async with asyncio.timeout(PATIENCE):
+            await self._begun.wait()
 
     async def more_than(self, count: int) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -200,10 +210,26 @@ async def test_a_standby_is_ready_acts_not_and_goes_on_when_the_first_stops(
     await first.stop()
     await second.passes.more_than(0)
 
-    lease = await rest.call(
-        Request("GET", f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/plimsoll-operator", "leases")
-    )
-    assert lease["spec"]["holderIdentity"] == "b"
+    assert (await _lease(rest, namespace))["holderIdentity"] == "b"
+
+
+async def test_a_stop_lets_a_running_pass_finish_and_then_releases_the_lease(
+    start: Start, rest: Api, post: Any, namespace: str
+) -> None:
+    operator = await start("a")
+    operator.passes.gate.clear()
+    await post(model_version(namespace, "m"))
+    await operator.passes.until_begun()
+    stopping = asyncio.create_task(operator.stop())
+    await asyncio.wait([stopping], timeout=0.3)
+    assert not stopping.done()
+    assert (await _lease(rest, namespace))["holderIdentity"] == "a"
+
+    operator.passes.gate.set()
+    await stopping
+
+    assert await _eventually(rest, f"/api/v1/namespaces/{namespace}/configmaps/m-v1")
+    assert (await _lease(rest, namespace))["holderIdentity"] == ""
 
 
 async def test_an_operator_that_starts_before_its_crds_waits_for_them(
@@ -251,6 +277,11 @@ async def test_a_watch_that_may_not_log_in_ends_the_process(cluster_access: Any)
     with pytest.raises(WatchEnded):
         async with asyncio.timeout(PATIENCE):
             await watch.run()
+
+
+async def _lease(rest: Api, namespace: str) -> Any:
+    path = LEASE.path(namespace, "plimsoll-operator")
+    return (await rest.call(Request("GET", path, LEASE.plural)))["spec"]
 
 
 async def _eventually(rest: Api, path: str) -> dict[str, Any]:
