@@ -9,6 +9,8 @@ PYTEST := $(BIN)/pytest $(PYTEST_ARGS)
 UV_VERSION := 0.13.9
 
 export PYTHONDONTWRITEBYTECODE = 1
+# ONNX Runtime reports usage to its makers unless it is told not to.
+export ORT_DISABLE_TELEMETRY = 1
 
 ##@ The two commands
 

@@ -1,4 +1,4 @@
-"""Render config/install.yaml from the chart: `python -m config.render` (needs helm: PATH, else the development cluster's)."""
+"""Render config/install.yaml from the chart: `python -m config.render` (helm: from PATH, else devcluster's)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ HEADER = "# Generated from charts/plimsoll by `make generate`. Do not edit.\n"
 
 def helm() -> str:
     """Path of helm. Raises FileNotFoundError with the remedy."""
-    told = subprocess.run([sys.executable, str(ROOT / "devcluster"), "env"], capture_output=True, text=True, check=False)
-    folders = [line.split("=", 1)[1].split(":")[0] for line in told.stdout.splitlines() if line.startswith("export PATH=")]
+    told = subprocess.run(
+        [sys.executable, str(ROOT / "devcluster"), "env"], capture_output=True, text=True, check=False
+    )
+    folders = [
+        line.split("=", 1)[1].split(":")[0] for line in told.stdout.splitlines() if line.startswith("export PATH=")
+    ]
     found = shutil.which("helm", path=":".join([os.environ["PATH"], *folders]))
     if found is None:
         raise FileNotFoundError("helm is missing: install it, or run `make cluster`, which brings one")

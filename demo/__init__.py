@@ -1,1 +1,4 @@
-"""The quickstart as one command: `python -m demo`. It uses the product as a user would: manifests, kubectl, helm and HTTP."""
+"""The quickstart as one command: `python -m demo`.
+
+It uses the product as a user would: manifests, kubectl, helm and HTTP.
+"""

@@ -54,9 +54,8 @@ def _run(kubernetes: cluster.Kubernetes) -> None:
     path = story.write(result)
     say(f"\n{story.table(result)}\n\nwritten: {path.relative_to(ROOT)}")
     if result["failed_requests"] or result["wrong_answers"]:
-        raise Stop(
-            f"{result['failed_requests']} failed requests, {result['wrong_answers']} wrong answers: {result['failures']}"
-        )
+        counts = f"{result['failed_requests']} failed requests, {result['wrong_answers']} wrong answers"
+        raise Stop(f"{counts}: {result['failures']}")
 
 
 if __name__ == "__main__":

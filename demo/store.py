@@ -20,7 +20,8 @@ def bucket(kubernetes: Kubernetes, namespace: str) -> Iterator[S3Store]:
     secret = kubernetes.get("secret", "plimsoll-store", namespace).get("data")
     if not secret:
         raise Stop(
-            f"the Secret plimsoll-store of the namespace {namespace} is missing: the operator makes it with the first TrainingJob"
+            f"the Secret plimsoll-store of the namespace {namespace} is missing: "
+            "the operator makes it with the first TrainingJob"
         )
     values = {key: base64.b64decode(value).decode() for key, value in secret.items()}
     with kubernetes.port_forward(SYSTEM, "service/plimsoll-store", 7070) as port:

@@ -1,4 +1,4 @@
-"""Five releases: one that starts, one that is better, one that its gate stops, one that fails in production, one that is slow."""
+"""Five releases: the first, a better one, one that its gate stops, one that fails in production, one that is slow."""
 
 from __future__ import annotations
 
@@ -196,9 +196,8 @@ def table(result: dict[str, Any]) -> str:
     lines = [f"{'release':<42} {'version':<10} {'outcome':<12} {'seconds':>8}  answers by version", "─" * 100]
     for release in result["releases"]:
         answers = ", ".join(f"v{version}: {count}" for version, count in sorted(release["requests"].items()))
-        lines.append(
-            f"{release['title']:<42} {release['version'] or '—':<10} {release['outcome']:<12} {release['seconds']:>8}  {answers}"
-        )
+        name, version = f"{release['title']:<42}", f"{release['version'] or '—':<10}"
+        lines.append(f"{name} {version} {release['outcome']:<12} {release['seconds']:>8}  {answers}")
         lines.append(f"    {release['reason']}")
     lines.append("─" * 100)
     lines += [

@@ -1,6 +1,6 @@
 """Steady traffic of real rows that counts every answer. Runs in a pod of its own, on the standard library alone.
 
-    python traffic.py --url http://digits.quickstart.svc/v2/models/digits/infer --rows rows.json --rate 80 --connections 8
+    python traffic.py --url http://digits.quickstart.svc/v2/models/digits/infer --rows rows.json --rate 80
 
 Connections are kept alive; one is opened anew only when the server said `Connection: close`, so that a connection that
 breaks off counts as a failed request. `GET :9000/report` tells what was counted so far.
@@ -85,8 +85,8 @@ class Client:
             self._streams = await asyncio.open_connection(self._host, self._port)
             self._tally.connections += 1
         reader, writer = self._streams
-        head = f"POST {self._path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        writer.write(head.encode() + body)
+        head = f"POST {self._path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\n"
+        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         await writer.drain()
         lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = dict(

@@ -20,7 +20,7 @@ def until(
     *,
     seconds: float = 600,
 ) -> Manifest:
-    """The object once `done` says so; each change of what its columns show is printed. Raises Stop with its last status."""
+    """The object once `done` says so; each change of its columns is printed. Raises Stop with its last status."""
     deadline, shown = time.monotonic() + seconds, ""
     while True:
         found = kubernetes.get(kind, name, namespace)
@@ -31,9 +31,8 @@ def until(
         if found and done(found):
             return found
         if time.monotonic() > deadline:
-            raise Stop(
-                f"{kind}/{name} is not there after {seconds:.0f} s; {shown or 'no status'}\n{_help(kubernetes, namespace, kind, name)}"
-            )
+            late = f"{kind}/{name} is not there after {seconds:.0f} s; {shown or 'no status'}"
+            raise Stop(f"{late}\n{_help(kubernetes, namespace, kind, name)}")
         time.sleep(0.5)
 
 

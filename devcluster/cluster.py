@@ -1,6 +1,6 @@
 """Bringing the cluster up, step by step; each step is skipped when its result is there already."""
 
-from devcluster import build, checks, config, images, network, parts, pki, volumes
+from devcluster import build, cgroups, checks, config, images, mounts, network, parts, pki, volumes
 from devcluster.kubectl import get, kubectl
 from devcluster.network import NODE_NAME
 from devcluster.paths import Paths
@@ -19,8 +19,10 @@ def up(paths: Paths) -> None:
         pki.create(paths)
         for name in (*CLIENTS, *SERVERS):
             _link(paths, name, str(binary))
-    with step("bridge and addresses"):
+    with step("bridge, addresses, cgroup"):
         network.bring_up(paths)
+        cgroups.create(paths)
+        mounts.make_covered(paths)
     for part in parts.PARTS:
         _start(paths, part)
     with step(f"node {NODE_NAME} Ready"):

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from devcluster.network import BRIDGE, CNI_NETWORK, NODE_ADDRESS, NODE_NAME, NODE_POD_RANGE, POD_RANGE
+from devcluster import cgroups
+from devcluster.network import BRIDGE, NODE_ADDRESS, NODE_NAME, NODE_POD_RANGE, POD_RANGE
 from devcluster.paths import Paths
 
 API_URL = f"https://{NODE_ADDRESS}:6443"
@@ -69,6 +70,7 @@ def kubelet(paths: Paths) -> dict[str, Any]:
         # A container host may have cgroup v1, swap, and no right to raise limits or protect processes.
         "failCgroupV1": False,
         "cgroupDriver": "cgroupfs",
+        "cgroupRoot": f"/{cgroups.name(paths)}",
         "failSwapOn": False,
         "protectKernelDefaults": False,
         "oomScoreAdj": 0,
@@ -119,7 +121,7 @@ def cni(paths: Paths) -> dict[str, Any]:
     }
     bridge = {"type": "bridge", "bridge": BRIDGE, "isGateway": True, "ipMasq": True, "hairpinMode": True}
     ports = {"type": "portmap", "capabilities": {"portMappings": True}}
-    return {"cniVersion": "0.4.0", "name": CNI_NETWORK, "plugins": [{**bridge, "ipam": addresses}, ports]}
+    return {"cniVersion": "0.4.0", "name": "devcluster", "plugins": [{**bridge, "ipam": addresses}, ports]}
 
 
 def containerd(paths: Paths) -> str:

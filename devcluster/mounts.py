@@ -2,6 +2,8 @@
 
 import json
 import os
+import shlex
+from pathlib import Path
 
 from devcluster import processes
 from devcluster.commands import Argv
@@ -49,12 +51,30 @@ def entry(paths: Paths) -> Argv:
 def new_or_same(paths: Paths) -> Argv:
     """The prefix for containerd: the namespace that still holds pods if there is one, else a new one.
 
-    kubelet needs shared propagation, and the host's root mount may be private.
+    kubelet needs shared propagation, and the host's root mount may be private. Folders that the parts write to and that
+    no setting moves are covered by folders of the state.
     """
     try:
         return entry(paths)
     except DevclusterError:
-        return ["unshare", "--mount", "sh", "-c", 'mount --make-rshared / && exec "$@"', "sh"]
+        covers = [f"mount --bind {shlex.quote(str(ours))} {theirs}" for theirs, ours in covered(paths).items()]
+        script = " && ".join(["mount --make-rshared /", *covers, 'exec "$@"'])
+        return ["unshare", "--mount", "sh", "-c", script, "sh"]
+
+
+def covered(paths: Paths) -> dict[Path, Path]:
+    """Fixed folders of the CNI library, kubelet and containerd's shims, each with the one of ours that covers it."""
+    return {
+        Path("/var/lib/cni"): paths.state / "cni-results",
+        Path("/var/log/containers"): paths.logs / "containers",
+        Path("/run/containerd"): paths.run / "containerd",
+    }
+
+
+def make_covered(paths: Paths) -> None:
+    for theirs, ours in covered(paths).items():
+        theirs.mkdir(parents=True, exist_ok=True)
+        ours.mkdir(parents=True, exist_ok=True)
 
 
 def _recorded(paths: Paths) -> str | None:

@@ -19,7 +19,6 @@ NODE_POD_RANGE = "198.18.0.0/24"
 SERVICE_RANGE = "198.19.0.0/16"
 API_SERVICE = "198.19.0.1"
 BRIDGE = "plimsoll0"
-CNI_NETWORK = "plimsoll-devcluster"
 
 # Set by us, by kubelet or by kube-proxy while the cluster is up; the values found before are put back.
 KERNEL_SETTINGS = [
@@ -39,7 +38,8 @@ def bring_up(paths: Paths) -> None:
     """Create the bridge that carries the node's address and let packets through; what was before is recorded."""
     record = paths.state / "host-before.json"
     if not record.exists():
-        record.write_text(json.dumps({"kernel": _kernel_settings(), "chains": _chains()}))
+        firewall = {tool: run([f"{tool}-save"]) for tool in ("iptables", "ip6tables")}
+        record.write_text(json.dumps({"kernel": _kernel_settings(), "firewall": firewall}))
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
     if not bridge_exists():
         run(["ip", "link", "add", BRIDGE, "type", "bridge"])
@@ -61,23 +61,36 @@ def take_down(paths: Paths) -> None:
     if not record.exists():
         return
     before = json.loads(record.read_text())
-    for tool in ("iptables", "ip6tables"):
-        script = chain_removal(run([f"{tool}-save"]), keep=before["chains"].get(tool, []))
-        if script:
-            run([f"{tool}-restore", "--noflush"], stdin=script)
+    for tool, dump in before["firewall"].items():
+        _restore_firewall(tool, dump)
     for name, value in before["kernel"].items():
         setting = Path("/proc/sys") / name
         if setting.read_text().strip() != value:
             setting.write_text(value)
 
 
+def _restore_firewall(tool: str, before: str) -> None:
+    script = chain_removal(run([f"{tool}-save"]), keep=_chain_names(before))
+    if script:
+        run([f"{tool}-restore", "--noflush"], stdin=script)
+    for table in untouched_tables(before, run([f"{tool}-save"])):
+        # Without a name it removes the built-in chains too, as long as they are empty and accept.
+        succeeds([tool, "--table", table, "--delete-chain"])
+
+
+def untouched_tables(before: str, now: str) -> list[str]:
+    """Tables that came into being since ``before`` and hold nothing now; both are ``iptables-save`` dumps."""
+    old = {table for table, _ in _tables(before)}
+    return [
+        table
+        for table, lines in _tables(now)
+        if table not in old and all(line.startswith(":") and " ACCEPT " in line for line in lines)
+    ]
+
+
 def _kernel_settings() -> dict[str, str]:
     present = [name for name in KERNEL_SETTINGS if Path("/proc/sys", name).exists()]
     return {name: Path("/proc/sys", name).read_text().strip() for name in present}
-
-
-def _chains() -> dict[str, list[str]]:
-    return {tool: sorted(_chain_names(run([f"{tool}-save"]))) for tool in ("iptables", "ip6tables")}
 
 
 def _chain_names(dump: str) -> set[str]:

@@ -1,17 +1,11 @@
 """Ending a cluster so that nothing of it stays: pods, processes, mounts, links, firewall chains, cgroups, files."""
 
-import os
 import shutil
-from pathlib import Path
 
-from devcluster import images, mounts, network, parts, processes
+from devcluster import cgroups, images, mounts, network, parts, processes
 from devcluster.commands import succeeds
-from devcluster.network import CNI_NETWORK
 from devcluster.paths import Paths
 from devcluster.reporting import step
-
-CGROUPS = Path("/sys/fs/cgroup")
-POD_CGROUP = "kubepods"
 
 
 def everything(paths: Paths) -> None:
@@ -24,7 +18,7 @@ def everything(paths: Paths) -> None:
         _end_pods(paths)
     with step("removing links, firewall chains, cgroups and files"):
         network.take_down(paths)
-        _remove_cgroups()
+        cgroups.remove(paths)
         _remove_files(paths)
 
 
@@ -40,19 +34,8 @@ def _end_pods(paths: Paths) -> None:
     processes.kill(left)
 
 
-def _remove_cgroups() -> None:
-    for top in {*CGROUPS.glob(POD_CGROUP), *CGROUPS.glob(f"*/{POD_CGROUP}")}:
-        for folder, _, _ in os.walk(top, topdown=False):
-            Path(folder).rmdir()
-
-
 def _remove_files(paths: Paths) -> None:
-    for link in Path("/var/log/containers").glob("*"):
-        if link.is_symlink() and link.readlink().is_relative_to(paths.state):
-            link.unlink()
-    for result in Path("/var/lib/cni/results").glob(f"{CNI_NETWORK}-*"):
-        result.unlink()
-    for folder in map(Path, ("/var/log/containers", "/var/lib/cni/results", "/var/lib/cni")):
+    for folder in mounts.covered(paths):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
     if paths.state.exists():

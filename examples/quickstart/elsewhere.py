@@ -121,7 +121,12 @@ def manifest(name: str, number: int, uri: str, content: bytes) -> dict[str, obje
         "metadata": {"name": f"{name}-v{number}"},
         "spec": {
             "model": name,
-            "artifact": {"uri": uri, "sha256": hashlib.sha256(content).hexdigest(), "sizeBytes": len(content), "format": "onnx"},
+            "artifact": {
+                "uri": uri,
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "sizeBytes": len(content),
+                "format": "onnx",
+            },
         },
     }
 

@@ -1,4 +1,4 @@
-"""The frozen values that the pure core and the effectful edge both speak. No behaviour beyond what a value can say of itself."""
+"""The frozen values that the pure core and the effectful edge both speak."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class PodCounters:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a metrics reader saw at `at` (Unix seconds). `absent` maps each pod that was asked and gave nothing to a reason."""
+    """What a metrics reader saw at `at` (Unix seconds). `absent`: pods that gave nothing, each with the reason."""
 
     at: float
     pods: tuple[PodCounters, ...]

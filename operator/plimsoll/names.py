@@ -24,7 +24,7 @@ ANNOTATION_COMMAND: Final = f"{GROUP}/command"
 ANNOTATION_ROUTE_EPOCH: Final = f"{GROUP}/route-epoch"
 LABEL_ALLOW: Final = f"{GROUP}/allow"
 
-STORE_SECRET: Final = "plimsoll-store"
+STORE_SECRET: Final = "plimsoll-store"  # noqa: S105 (a name)
 SERVICE_ACCOUNTS: Final = {"train": "plimsoll-train", "publish": "plimsoll-publish", "serve": "plimsoll-serve"}
 
 PORT_PUBLIC: Final = 8080
@@ -59,5 +59,10 @@ def bucket(namespace: str) -> str:
 
 def labels(component: str, **more: str) -> dict[str, str]:
     """Labels of a child object; `more` takes model, version, revision, inferenceservice, trainingjob."""
-    base = {LABEL_NAME: "plimsoll", LABEL_COMPONENT: component, LABEL_PART_OF: "plimsoll", LABEL_MANAGED_BY: FIELD_MANAGER}
+    base = {
+        LABEL_NAME: "plimsoll",
+        LABEL_COMPONENT: component,
+        LABEL_PART_OF: "plimsoll",
+        LABEL_MANAGED_BY: FIELD_MANAGER,
+    }
     return base | {f"{GROUP}/{key}": value for key, value in more.items()}

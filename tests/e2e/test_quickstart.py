@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from demo import install, load, story
 from demo.shell import Kubernetes
@@ -72,8 +74,6 @@ def test_the_manifests_of_the_user_are_untouched(told: dict[str, Any], kubernete
 
 def test_a_converged_world_costs_no_writes(told: dict[str, Any], kubernetes: Kubernetes) -> None:
     """A minute at rest: nothing but watches, lists and the Lease."""
-    import time
-
     load.stop(kubernetes, story.NAMESPACE)
     time.sleep(15)
     before = api_requests(kubernetes)
@@ -86,8 +86,6 @@ def test_a_converged_world_costs_no_writes(told: dict[str, Any], kubernetes: Kub
 
 def api_requests(kubernetes: Kubernetes) -> dict[tuple[str, str], float]:
     """(verb, resource) → count, as the active operator exports it."""
-    from prometheus_client.parser import text_string_to_metric_families
-
     path = f"/api/v1/namespaces/{install.SYSTEM}/services/plimsoll-operator:8085/proxy/metrics"
     counts: dict[tuple[str, str], float] = {}
     for family in text_string_to_metric_families(kubernetes.kubectl("get", "--raw", path)):

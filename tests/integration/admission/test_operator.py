@@ -106,8 +106,8 @@ def test_the_operator_makes_no_other_secret(operator: Person) -> None:
 
 
 def test_the_operator_makes_no_secret_that_holds_a_token(operator: Person) -> None:
-    body = {"metadata": {"name": "plimsoll-store"}, "type": "kubernetes.io/service-account-token"}
-    body["metadata"] |= {"annotations": {"kubernetes.io/service-account.name": "default"}}
+    metadata = {"name": "plimsoll-store", "annotations": {"kubernetes.io/service-account.name": "default"}}
+    body = {"metadata": metadata, "type": "kubernetes.io/service-account-token"}
     with pytest.raises(Refused) as refusal:
         operator.create("secrets", body)
     assert refusal.value.sentence == "the operator may make only Secrets of type Opaque"

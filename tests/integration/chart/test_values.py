@@ -53,7 +53,7 @@ def leaves(values: dict[str, Any], at: str = "") -> Iterator[str]:
 
 def schema_of(path: str) -> dict[str, Any]:
     """The schema at a path. Raises KeyError when there is none."""
-    schema = SCHEMA
+    schema: dict[str, Any] = SCHEMA
     for key in path.split("."):
         schema = schema["properties"][key]
         if "$ref" in schema:

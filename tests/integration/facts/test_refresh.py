@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from kubernetes.client import CoreV1Api
@@ -23,6 +24,8 @@ while True:
 """
 #: kubelet looks at every pod at least once a minute (syncFrequency), give or take half of it.
 ANYWAY = 180.0
+#: A pod that has just become ready is looked at anyway.
+AT_REST = 5.0
 
 
 @pytest.fixture
@@ -49,17 +52,19 @@ def seen(pods: Pods, epoch: str) -> float | None:
     return None
 
 
-def test_a_patch_of_the_pod_makes_it_see_the_change(pods: Pods, change: Callable[[str], float]) -> None:
+@pytest.mark.parametrize("pause", [0.0, 2.0], ids=["one after the other", "two seconds apart"])
+def test_a_patch_of_the_pod_makes_it_see_the_change(pods: Pods, change: Callable[[str], float], pause: float) -> None:
     took = []
     for epoch in map(str, range(1, 6)):
+        time.sleep(pause)
         changed = change(epoch)
         pods.annotate("watcher", epoch)
-        took.append(eventually(lambda wanted=epoch: seen(pods, wanted), f"epoch {epoch}", ANYWAY) - changed)
-    print("with the patch:", ", ".join(f"{seconds:.2f} s" for seconds in took))
-    print_order(pods)
+        took.append(eventually(partial(seen, pods, epoch), f"epoch {epoch}", ANYWAY) - changed)
+    print(f"with the patch, {pause:g} s between:", ", ".join(f"{seconds:.2f} s" for seconds in took))
 
 
 def test_without_a_patch_the_pod_sees_it_too_but_late(pods: Pods, change: Callable[[str], float]) -> None:
+    time.sleep(AT_REST)
     changed = change("1")
     took = eventually(lambda: seen(pods, "1"), "epoch 1", ANYWAY) - changed
     print(f"without a patch: {took:.1f} s")
@@ -69,6 +74,7 @@ def test_a_patch_that_came_before_the_change_is_made_good_by_its_repeat(
     pods: Pods, change: Callable[[str], float]
 ) -> None:
     """kubelet may look before its own watch has the new ConfigMap: hence the repeat after 2 s."""
+    time.sleep(AT_REST)
     pods.annotate("watcher", "early")
     time.sleep(1)
     changed = change("1")
@@ -86,9 +92,5 @@ def test_an_older_epoch_never_follows_a_newer_one(pods: Pods, change: Callable[[
         change(epoch)
         pods.annotate("watcher", epoch)
     eventually(lambda: seen(pods, "8"), "epoch 8", ANYWAY)
-    print_order(pods)
-
-
-def print_order(pods: Pods) -> None:
     order = [int(line.split()[1]) for line in pods.printed("watcher")]
     assert order == sorted(order)
