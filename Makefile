@@ -56,6 +56,7 @@ cluster: venv ## A cluster with the images in it: CONTEXT, else kind, else devcl
 
 .PHONY: down
 down: ## Leave no process, mount, bridge or iptables chain behind
+	@! kind get clusters 2>/dev/null | grep -qx plimsoll || kind delete cluster --name plimsoll
 	$(PYTHON) devcluster down
 
 ##@ Development

@@ -5,7 +5,7 @@ import os
 import shlex
 from collections.abc import Callable
 
-from devcluster import cluster, images, lock, parts, teardown, volumes
+from devcluster import checks, cluster, images, lock, parts, teardown, volumes
 from devcluster.paths import Paths
 from devcluster.reporting import DevclusterError, complain, say, step
 
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     add("up", _alone(_up), "build what is missing, start every part, wait until the node is Ready")
-    add("down", _alone(_down), "end the cluster and leave nothing behind but the cache")
+    add("down", _down, "end the cluster and leave nothing behind but the cache")
     add("env", _env, "print the exports that point kubectl and helm at the cluster")
     add("status", _status, "one line for each part")
     add("recycle-volumes", _alone(_recycle), "empty released volumes and make them available again")
@@ -51,9 +51,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _alone(verb: Verb) -> Verb:
-    """The same verb, one at a time on this machine."""
+    """The same verb as root, one at a time on this machine."""
 
     def locked(paths: Paths, arguments: argparse.Namespace) -> int:
+        checks.root()
         with lock.exclusive(paths):
             return verb(paths, arguments)
 
@@ -65,7 +66,14 @@ def _up(paths: Paths, _: argparse.Namespace) -> int:
     return 0
 
 
-def _down(paths: Paths, _: argparse.Namespace) -> int:
+def _down(paths: Paths, arguments: argparse.Namespace) -> int:
+    if not paths.state.exists():
+        say("there is no cluster: nothing to remove")
+        return 0
+    return _alone(_tear_down)(paths, arguments)
+
+
+def _tear_down(paths: Paths, _: argparse.Namespace) -> int:
     teardown.everything(paths)
     return 0
 
