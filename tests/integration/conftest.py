@@ -17,6 +17,8 @@ import yaml
 from kubernetes import config
 from kubernetes.client import ApiClient, ApiException, CoreV1Api
 
+from tests.integration import installed_operator
+
 ROOT = Path(__file__).resolve().parents[2]
 PLURALS = ("trainingjobs", "modelversions", "inferenceservices")
 
@@ -49,7 +51,7 @@ def _devcluster_kubeconfig() -> str:
 
 @pytest.fixture(scope="session")
 def api(cluster_access: ClusterAccess) -> Iterator[ApiClient]:
-    """The official client, logged in."""
+    """The official client, logged in; an operator that is installed for all namespaces has no pods meanwhile."""
     client = config.new_client_from_config(cluster_access.kubeconfig, context=cluster_access.context)
     try:
         CoreV1Api(client).list_namespace(limit=1, _request_timeout=10)
@@ -57,7 +59,8 @@ def api(cluster_access: ClusterAccess) -> Iterator[ApiClient]:
         pytest.fail(
             f"no cluster: {cluster_access.kubeconfig} leads to {client.configuration.host}: {error}", pytrace=False
         )
-    yield client
+    with installed_operator.away(client):
+        yield client
     client.close()
 
 
