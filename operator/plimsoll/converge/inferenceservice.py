@@ -16,8 +16,8 @@ from plimsoll.core import route
 from plimsoll.core.conditions import Finding
 from plimsoll.core.jobs import controlled_by
 from plimsoll.core.release.archive import ledger_name
-from plimsoll.core.release.collect import digest, ledger_text
 from plimsoll.core.release.observed import Observed
+from plimsoll.core.release.record import digest, ledger_text
 from plimsoll.core.revision import load
 from plimsoll.facts import AnnotatePod, Create, Manifest, Plan, Ref, Sample
 

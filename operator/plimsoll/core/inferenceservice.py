@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from plimsoll import names
-from plimsoll.api.common import seconds
 from plimsoll.api.inferenceservice import InferenceServiceStatus
 from plimsoll.core import route
 from plimsoll.core.conditions import Finding, conditions, unix
-from plimsoll.core.release import children, report
+from plimsoll.core.release import children, pace, report
 from plimsoll.core.release.archive import archive
 from plimsoll.core.release.choice import choose
-from plimsoll.core.release.collect import Collected, collect, digest, ledger_text, shown
+from plimsoll.core.release.collect import Collected, collect, shown
 from plimsoll.core.release.machine import DRAIN_SECONDS, decide
 from plimsoll.core.release.observed import Observed
+from plimsoll.core.release.record import digest, ledger_text
 from plimsoll.core.release.turn import Status, Turn, changed
 from plimsoll.facts import Action, Manifest, Notice, Plan
 
@@ -123,7 +123,5 @@ def _deadlines(observed: Observed, status: Status, collected: Collected) -> Iter
         yield collected.next_at
     if measured and (renewal := route.renewal_due(observed)) is not None:
         yield renewal
-    if status.candidate is not None and status.progress_at is not None:
-        due = unix(status.progress_at) + seconds(observed.spec.release.progress_deadline)
-        if due > now:
-            yield due
+    if status.candidate is not None and (due := pace.deadline(observed, status)) is not None and due > now:
+        yield due

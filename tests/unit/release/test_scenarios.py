@@ -336,7 +336,8 @@ def test_old_revisions_and_ledgers_are_cleared_away_and_ledgers_are_stored_first
         "digits-route",
     ]
     stored = {key for _, key in life.store.objects}
-    assert {f"ledger/digits/{attempt}.json" for attempt in range(2, 7)} <= stored
+    uid = life.cluster.read(SERVICE)["metadata"]["uid"]
+    assert {f"ledger/digits/{uid}/{attempt}.json" for attempt in range(2, 7)} <= stored
 
 
 def test_recreate_switches_once_ready_and_judges_by_bounds_alone() -> None:

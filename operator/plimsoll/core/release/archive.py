@@ -7,8 +7,9 @@ from plimsoll.facts import PutObject
 
 
 def archive(observed: Observed, attempt: int, text: str) -> PutObject:
-    """The whole ledger of an attempt, for good."""
-    return PutObject(observed.namespace, f"ledger/{observed.name}/{attempt}.json", text.encode())
+    """The whole ledger of an attempt, for good: apart from those of a service of this name that was deleted."""
+    uid = observed.owner["metadata"]["uid"]
+    return PutObject(observed.namespace, f"ledger/{observed.name}/{uid}/{attempt}.json", text.encode())
 
 
 def ledger_name(service: str, attempt: int) -> str:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from hashlib import sha256
 
-from plimsoll import names
 from plimsoll.api.common import seconds
 from plimsoll.api.inferenceservice import WindowStatus
 from plimsoll.core import ledger, route
 from plimsoll.core.conditions import shortened, timestamp
 from plimsoll.core.evidence import window_between
-from plimsoll.core.release import cursor, pace
-from plimsoll.core.release.archive import ledger_name
+from plimsoll.core.release import pace
 from plimsoll.core.release.observed import Observed
+from plimsoll.core.release.record import Record, files_of, is_unjudged, recorded
 from plimsoll.core.release.turn import Evidence, Status
 from plimsoll.core.verdict import Mode, Policy, judge
 from plimsoll.facts import Sample, Verdict, Window
@@ -22,15 +20,6 @@ from plimsoll.facts import Sample, Verdict, Window
 #: Scrapes are not punctual: a window may be this much shorter than the spec says.
 _EARLY_SECONDS = 0.05
 _SHOWN = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What the ConfigMap of an attempt holds: the windows, and the sample that the next one starts from."""
-
-    windows: tuple[Window, ...] = ()
-    cursor: Sample | None = None
-    full: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,62 +39,31 @@ def collect(observed: Observed) -> Collected:
     if status.candidate is None or status.stable is None or not status.weight:
         return Collected(Evidence(record.windows, followed=followed))
     grown = _grown(observed, record, sample, followed) if sample is not None else record
-    fresh = len(grown.windows) > len(record.windows) or _is_unjudged(observed, record)
-    verdict = judged(observed, grown.windows) if fresh and grown.windows else None
-    outage = grown.full or (grown.windows[-1].gap if grown.windows else None)
+    fresh = len(grown.windows) > len(record.windows) or is_unjudged(observed, record)
+    verdict = judged(grown) if fresh else None
     evidence = Evidence(
-        grown.windows, verdict, verdict is not None, followed, outage=outage, seen_at=sample.at if sample else None
-    )
-    return Collected(evidence, _files(observed, record, grown), _due(observed, grown))
+        grown.windows, verdict, verdict is not None, followed, outage=_outage(observed, grown, followed=followed),
+        full=grown.full, seen_at=sample.at if sample else None,
+    )  # fmt: skip
+    return Collected(evidence, files_of(record, grown), None if grown.full else _due(observed, grown))
 
 
-# --- the record -----------------------------------------------------------------------------------------------------
-
-
-def recorded(observed: Observed) -> Record:
-    """The record of the attempt. One that is lost or cannot be read is begun anew: the evidence is gathered again."""
-    files = _stored(observed)
-    try:
-        windows = ledger.decode(files[names.LEDGER_KEY]).windows if names.LEDGER_KEY in files else ()
-    except ledger.LedgerError:
-        return Record()
-    return Record(windows, cursor.decode(files.get(cursor.CURSOR_KEY)))
-
-
-def ledger_text(observed: Observed) -> str | None:
-    """The ledger's text as the cluster has it."""
-    return _stored(observed).get(names.LEDGER_KEY)
-
-
-def digest(text: str) -> str:
-    """What the status cites: SHA-256 of a ledger's text, in hex."""
-    return sha256(text.encode()).hexdigest()
-
-
-def _stored(observed: Observed) -> Mapping[str, str]:
-    manifest = observed.config_maps.get(ledger_name(observed.name, observed.status.attempt)) or {}
-    return manifest.get("data") or {}
-
-
-def _is_unjudged(observed: Observed, record: Record) -> bool:
-    """The ledger is ahead of the status: the write of the status that rests on it was lost."""
-    text = ledger_text(observed)
-    return bool(record.windows) and text is not None and observed.status.ledger != digest(text)
-
-
-def _files(observed: Observed, record: Record, grown: Record) -> Mapping[str, str] | None:
-    if grown.cursor is None or grown.cursor is record.cursor:
+def judged(record: Record) -> Verdict | None:
+    """The verdict on all windows, from nothing but the ledger: so a replay reaches the same."""
+    if record.ledger is None or not record.windows:
         return None
-    return {
-        names.LEDGER_KEY: ledger.encode(_ledger(observed, grown.windows)),
-        cursor.CURSOR_KEY: cursor.encode(grown.cursor),
-    }
+    return judge(record.windows, record.ledger.policy, mode=record.ledger.mode)
 
 
-def _ledger(observed: Observed, windows: tuple[Window, ...]) -> ledger.Ledger:
-    status = observed.status
-    assert status.stable is not None and status.candidate is not None
-    return ledger.Ledger(status.stable.revision, status.candidate.revision, policy(observed), mode(observed), windows)
+def _outage(observed: Observed, record: Record, *, followed: bool) -> str | None:
+    """Why nothing can be known for now, or None. Before the share is in force silent pods keep it from being seen."""
+    if observed.status.step_since is not None:
+        return record.windows[-1].gap if record.windows else None
+    absent = observed.sample.absent if observed.sample else {}
+    if followed or not absent:
+        return None
+    why = "; ".join(f"{pod}: {reason}" for pod, reason in sorted(absent.items())[:3])
+    return f"down: {len(absent)} pods did not say which route they follow ({why})"
 
 
 # --- the next window ------------------------------------------------------------------------------------------------
@@ -115,9 +73,10 @@ def _grown(observed: Observed, record: Record, sample: Sample, followed: bool) -
     """The record with this sample: the base of the first window of a share, or the end of a window that is due."""
     if observed.status.step_since is None:
         # Until every pod reports the share, nobody knows which one the counts are of.
-        return replace(record, cursor=sample) if followed else record
-    if record.cursor is None:
-        return replace(record, cursor=sample)
+        return _based(observed, record, sample) if followed else record
+    if record.cursor is None or sample.at < record.cursor.at:
+        # The record was lost, or the clock was set back.
+        return _based(observed, record, sample)
     due = _due(observed, record)
     if due is None or sample.at < due - _EARLY_SECONDS:
         return record
@@ -127,7 +86,18 @@ def _grown(observed: Observed, record: Record, sample: Sample, followed: bool) -
         ledger.encode(grown)
     except ledger.LedgerError as error:
         return replace(record, full=str(error))
-    return Record(grown.windows, sample)
+    return Record(grown, sample)
+
+
+def _based(observed: Observed, record: Record, sample: Sample) -> Record:
+    """The next window starts here. What was judged keeps the policy that it was judged by."""
+    return replace(record, ledger=record.ledger or _ledger(observed, ()), cursor=sample)
+
+
+def _ledger(observed: Observed, windows: tuple[Window, ...]) -> ledger.Ledger:
+    status = observed.status
+    assert status.stable is not None and status.candidate is not None
+    return ledger.Ledger(status.stable.revision, status.candidate.revision, policy(observed), mode(observed), windows)
 
 
 def _due(observed: Observed, record: Record) -> float | None:
@@ -153,12 +123,7 @@ def step_label(observed: Observed, status: Status) -> int:
     return pace.step_number(observed, status) or len(pace.steps(observed)) + 1
 
 
-# --- the verdict ----------------------------------------------------------------------------------------------------
-
-
-def judged(observed: Observed, windows: tuple[Window, ...]) -> Verdict:
-    """The verdict on all windows of the attempt."""
-    return judge(windows, policy(observed), mode=mode(observed))
+# --- what it is judged by -------------------------------------------------------------------------------------------
 
 
 def mode(observed: Observed) -> Mode:

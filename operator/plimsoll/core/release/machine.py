@@ -52,7 +52,8 @@ def _noted(turn: Turn, status: Status) -> Status:
         status = moves.changed(status, followed_epoch=status.epoch)
     shared = status.candidate is not None and (status.weight or 0) > 0
     if evidence.followed and shared and status.step_since is None:
-        status = moves.changed(status, step_since=precise(evidence.seen_at or turn.now))
+        at = timestamp(turn.now)  # a share that came into force is progress
+        status = moves.changed(status, step_since=precise(evidence.seen_at or turn.now), progress_at=at)
     if evidence.fresh and evidence.verdict is not None:
         found = evidence.verdict
         verdict = VerdictStatus(

@@ -51,7 +51,17 @@ def stable_is_down(observed: Observed, status: Status) -> bool:
     return observed.ready(status.stable.revision) == 0 and not (deployment.get("status") or {}).get("readyReplicas")
 
 
+def deadline(observed: Observed, status: Status) -> float | None:
+    """Until when the release has to make progress, in Unix seconds. The probation's own time is no lack of it."""
+    if status.progress_at is None:
+        return None
+    release, since = observed.spec.release, unix(status.progress_at)
+    if "Probation" in (status.phase, status.held_phase) and status.step_since is not None:
+        since = max(since, unix(status.step_since) + seconds(release.probation))
+    return since + seconds(release.progress_deadline)
+
+
 def overdue(observed: Observed, status: Status) -> bool:
     """Whether the release made no progress for longer than the spec allows."""
-    deadline = seconds(observed.spec.release.progress_deadline)
-    return status.progress_at is not None and observed.now - unix(status.progress_at) >= deadline
+    due = deadline(observed, status)
+    return due is not None and observed.now >= due

@@ -79,7 +79,7 @@ def _analyzing(turn: Turn, status: Status) -> Status:
     if status.weight != step.weight:
         return _raise(turn, status, step.weight)
     if not _step_passed(turn, status, number):
-        return stops.unless_overdue(turn, status, stops.doubt(status)) if turn.evidence.outage is None else status
+        return stops.unless_decided(turn, status)
     if number == len(pace.steps(observed)):
         return enter(turn, status, "Promoting", step=None)
     return enter(turn, status, "Analyzing", step=pace.step_text(observed, number + 1), phase_since=status.phase_since)
@@ -102,12 +102,9 @@ def _raise(turn: Turn, status: Status, weight: int) -> Status:
 def _step_passed(turn: Turn, status: Status, number: int) -> bool:
     """Only a pass that has just seen a new window may say so: time alone never does."""
     evidence, step = turn.evidence, pace.steps(turn.observed)[number - 1]
-    if (
-        not evidence.fresh
-        or evidence.verdict is None
-        or evidence.verdict.outcome != "Pass"
-        or status.step_since is None
-    ):
+    if evidence.outage is not None or status.step_since is None:
+        return False
+    if not evidence.fresh or evidence.verdict is None or evidence.verdict.outcome != "Pass":
         return False
     counted = [
         one for one in evidence.windows if one.step == number and one.weight == status.weight and one.gap is None
@@ -139,7 +136,8 @@ def _promoting(turn: Turn, status: Status) -> Status:
             outcome="Pass", mode="Absolute", metric="readiness", reason=reason, at=precise(turn.now)
         )
         return moves.succeed(turn, moves.changed(moves.recorded(turn, status, "Promoted", reason), verdict=verdict))
-    return enter(turn, status, "Probation")
+    # What waives the evidence waives it to the end.
+    return enter(turn, status, "Probation", reason=status.reason)
 
 
 def _probation(turn: Turn, status: Status) -> Status:
@@ -147,14 +145,19 @@ def _probation(turn: Turn, status: Status) -> Status:
     failed = stops.failed(turn, status)
     if failed is not None:
         return failed
-    evidence, over = turn.evidence, False
-    if status.step_since is not None and evidence.fresh and evidence.outage is None:
-        over = turn.now - unix(status.step_since) >= seconds(turn.observed.spec.release.probation)
-    if not over:
-        return status
+    if not _proven(turn, status):
+        return stops.unless_decided(turn, status)
     proven = moves.changed(status, last_proven=status.candidate)
-    reason = status.verdict.reason if status.verdict else "probation ended"
-    return moves.succeed(turn, moves.recorded(turn, proven, "Promoted", reason))
+    return moves.succeed(turn, moves.recorded(turn, proven, "Promoted", status.reason or stops.doubt(status)))
+
+
+def _proven(turn: Turn, status: Status) -> bool:
+    """The time is over, and a window just seen bears the candidate out; without a comparison it need not fail."""
+    verdict = turn.evidence.verdict
+    if status.step_since is None or turn.evidence.outage is not None or verdict is None:
+        return False
+    borne_out = verdict.outcome == "Pass" or verdict.mode == "Absolute" or status.reason is not None
+    return borne_out and turn.now - unix(status.step_since) >= seconds(turn.observed.spec.release.probation)
 
 
 def _rolling_back(turn: Turn, status: Status) -> Status:

@@ -43,6 +43,14 @@ def short_of(turn: Turn, status: Status, needed: int) -> Status:
     return unless_overdue(turn, status, f"{ready} of {needed} pods that it needs are ready")
 
 
+def unless_decided(turn: Turn, status: Status) -> Status:
+    """The evidence leaves it open: wait until the deadline, but an outage is nobody's doubt."""
+    if turn.evidence.outage is not None:
+        return status
+    full = f"; {turn.evidence.full}" if turn.evidence.full else ""
+    return unless_overdue(turn, status, f"{doubt(status)}{full}")
+
+
 def unless_overdue(turn: Turn, status: Status, doubt: str) -> Status:
     if not pace.overdue(turn.observed, status):
         return status

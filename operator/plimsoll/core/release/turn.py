@@ -31,7 +31,8 @@ class Evidence:
     """What the pods said in this pass.
 
     `fresh` is true when a window was added or one was found that no status has judged; `verdict` is then set.
-    `followed` is whether every ready pod reported the epoch in force. `outage` is why the latest window cannot count.
+    `followed` is whether every ready pod reported the epoch in force. `outage` is why nothing can be known for now,
+    `full` why the ledger takes no more windows.
     """
 
     windows: tuple[Window, ...] = ()
@@ -39,6 +40,7 @@ class Evidence:
     fresh: bool = False
     followed: bool = False
     outage: str | None = None
+    full: str | None = None
     seen_at: float | None = None
 
 

@@ -1,0 +1,201 @@
+"""What counts as evidence, what does not, and how the record of it outlives crashes and edits."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from plimsoll import names
+from plimsoll.core import ledger
+from plimsoll.facts import Ref
+
+from tests.builders.release import NAMESPACE, SERVICE, Life, service, version
+
+
+def serving(*, replicas: int = 1, **release: Any) -> Life:
+    """A service whose version 1 serves and is at rest."""
+    life = Life(version(1), service(replicas=replicas, **release))
+    life.until("Idle")
+    life.run(5)
+    return life
+
+
+def written(life: Life) -> str | None:
+    """The ledger's text as it is in the cluster."""
+    found = life.cluster.objects.get(Ref("v1", "ConfigMap", NAMESPACE, f"digits-attempt-{life.status['attempt']}"))
+    return found["data"][names.LEDGER_KEY] if found else None
+
+
+def assert_replayed(life: Life) -> bool:
+    """The status's verdict follows from the ledger alone; returns whether there was one to compare."""
+    verdict, text = life.status.get("verdict"), written(life)
+    if not verdict or not text or verdict["metric"] in {"readiness", "crashes"}:
+        return False
+    again = ledger.replay(ledger.decode(text))[-1]
+    assert (again.outcome, again.reason, again.mode) == (verdict["outcome"], verdict["reason"], verdict["mode"])
+    return True
+
+
+@pytest.mark.parametrize("failing", [0.0, 0.3])
+@pytest.mark.parametrize("holdback", [5, 0])
+def test_the_ledger_as_it_is_written_replays_the_verdict_of_the_status_at_any_time(
+    failing: float, holdback: int
+) -> None:
+    life = serving(holdback=holdback)
+    life.character(2).failing = failing
+    life.add(version(2))
+    compared = 0
+
+    def ended() -> bool:
+        nonlocal compared
+        compared += assert_replayed(life)
+        return life.status["attempt"] == 2 and life.status["phase"] in {"Idle", "RolledBack"}
+
+    assert life.run(300, stop=ended)
+    assert compared > 1
+    assert life.status["history"][0]["reason"] == life.status["verdict"]["reason"]
+
+
+def test_an_edit_of_the_analysis_after_a_lost_status_does_not_change_what_the_ledger_replays() -> None:
+    life = serving()
+    life.add(version(2))
+    life.until("Analyzing")
+    life.run(3, stop=lambda: bool(life.status.get("windows")))
+    before = written(life)
+
+    life.lose(2)  # the status that rests on the next window
+    assert life.run(10, stop=lambda: written(life) != before)
+    life.edit(lambda body: body["spec"]["release"]["analysis"].update(errorRate={"margin": 3.0}))
+    life.run(1)
+    assert assert_replayed(life)
+
+
+def test_the_ledger_in_the_store_is_the_one_that_decided() -> None:
+    life = serving()
+    life.character(2).failing = 0.4
+    life.add(version(2))
+    life.until("RolledBack")
+    uid = life.cluster.read(SERVICE)["metadata"]["uid"]
+    stored = life.store.objects[(NAMESPACE, f"ledger/digits/{uid}/2.json")].decode()
+    assert ledger.replay(ledger.decode(stored))[-1].reason == life.status["history"][0]["reason"]
+
+
+def test_a_service_that_is_made_anew_stores_ledgers_of_its_own() -> None:
+    life = serving()
+    for _ in range(2):
+        life.character(2).failing = 0.4
+        life.add(version(2))
+        life.until("RolledBack")
+        life.cluster.remove(SERVICE)
+        life.cluster.remove(Ref(names.API_VERSION, "ModelVersion", NAMESPACE, "digits-v2"))
+        life.run(5)
+        life.add(service())
+        life.until("Idle")
+        life.run(5)
+    assert sum(key.endswith("/2.json") for _, key in life.store.objects) == 2
+
+
+def test_a_status_that_was_lost_never_counts_the_evidence_of_an_earlier_attempt() -> None:
+    life = serving()
+    life.add(version(2))
+    life.until("Probation")
+    assert life.run(60, stop=lambda: life.serves(2))
+    life.run(5)
+    life.cluster.edit(SERVICE, lambda body: body.pop("status"), spec=False)
+    life.ring()
+    life.run(5)
+    life.rate = 0.0
+    life.add(version(3))
+    life.until("Analyzing")
+    life.run(10)
+    assert life.status["weight"] == 10
+    assert all(one["candidate"] == "0/0" for one in life.status["windows"])
+
+
+def test_an_outage_in_the_middle_of_a_step_holds_whatever_was_seen_before() -> None:
+    steps = [{"weight": 10, "minDuration": "30s", "minRequests": 20}, {"weight": 50, "minDuration": "2s"}]
+    life = serving(steps=steps, onInconclusive="Rollback")
+    life.add(version(2))
+    life.until("Analyzing")
+    assert life.run(25, stop=lambda: (life.status.get("verdict") or {}).get("outcome") == "Pass")
+    life.blind = True
+    life.run(200)
+    assert (life.status["step"], life.weights) == ("1/2", {"1": 90, "2": 10})
+    assert life.condition("Progressing")["reason"] == "EvidenceUnavailable"
+    life.blind = False
+    life.until("Idle")
+    assert life.serves(2)
+
+
+def test_an_outage_from_before_the_first_share_is_never_a_failure() -> None:
+    life = serving(onInconclusive="Rollback", progressDeadline="60s")
+    life.add(version(2))
+    life.until("Warming")
+    life.blind = True
+    life.run(300)
+    assert life.status.get("quarantine", []) == []
+    assert life.condition("Progressing")["reason"] == "EvidenceUnavailable"
+    life.blind = False
+    life.until("Idle")
+    assert life.serves(2)
+
+
+def test_a_probation_without_requests_does_not_end_by_itself() -> None:
+    life = serving()
+    life.add(version(2))
+    life.until("Probation")
+    life.rate = 0.0
+    life.run(0.5)
+    windows = life.status["windows"][-1]["index"]
+    life.run(60)
+    assert life.status["windows"][-1]["index"] > windows
+    assert life.status["phase"] == "Probation"
+    life.rate = 200.0
+    life.until("Idle")
+    assert life.status["history"][0]["reason"].startswith("Pass")
+
+
+def test_a_probation_that_stays_in_doubt_holds_at_the_deadline_and_says_why() -> None:
+    life = serving(progressDeadline="20s")
+    life.add(version(2))
+    life.until("Probation")
+    life.rate = 0.0
+    life.until("Held")
+    assert (life.status["heldReason"], life.status["heldPhase"]) == ("ProgressDeadline", "Probation")
+    life.rate = 200.0
+    life.until("Idle")
+    assert life.serves(2)
+
+
+def test_promoting_by_command_waives_the_evidence_of_the_probation_too() -> None:
+    life = serving()
+    life.rate = 0.0
+    life.add(version(2))
+    life.until("Analyzing")
+    life.command("a", "promote")
+    life.until("Idle")
+    assert life.serves(2)
+    assert "promoted by ann" in life.status["history"][0]["reason"]
+
+
+def test_a_clock_that_was_set_back_begins_the_next_window_anew() -> None:
+    life = serving()
+    life.add(version(2))
+    life.until("Analyzing")
+    assert life.run(10, stop=lambda: bool(life.status.get("windows")))
+    seen = life.status["windows"][-1]["index"]
+    life.time -= 3600
+    life.ring()
+    assert life.run(30, stop=lambda: life.status["windows"][-1]["index"] > seen)
+
+
+def test_a_full_ledger_is_no_outage_and_the_deadline_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "MAX_WINDOWS", 3)
+    life = serving(progressDeadline="20s")
+    life.rate = 1.0
+    life.add(version(2))
+    life.until("Held")
+    assert life.status["heldReason"] == "ProgressDeadline"
+    assert "the most it may" in life.status["reason"]
+    assert json.dumps(life.status).count("EvidenceUnavailable") == 0
