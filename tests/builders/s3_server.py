@@ -40,12 +40,13 @@ class S3Server:
 
 
 @contextlib.contextmanager
-def running_s3_server(root: Path) -> Iterator[S3Server]:
-    """Start versitygw over `root`, and end it."""
+def running_s3_server(root: Path, accounts: Path | None = None) -> Iterator[S3Server]:
+    """Start versitygw over `root`, and end it; with a folder for `accounts` it has users besides the root."""
     root.mkdir(parents=True, exist_ok=True)
     port = _free_port()
     environment = {**os.environ, "ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
-    command = [str(binary()), "--quiet", "--port", f"127.0.0.1:{port}", "posix", str(root)]
+    users = ["--iam-dir", str(accounts)] if accounts else []
+    command = [str(binary()), "--quiet", "--port", f"127.0.0.1:{port}", *users, "posix", str(root)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         try:
             _await_port(port, process)
