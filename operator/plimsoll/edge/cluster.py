@@ -13,6 +13,7 @@ from plimsoll.edge.cache import Cache, controller_of
 from plimsoll.edge.events import Recorder
 from plimsoll.edge.resources import path_of, resource_of
 from plimsoll.edge.rest import APPLY_PATCH, JSON, MERGE_PATCH, Api, ApiError, Json, Request
+from plimsoll.edge.telemetry import count_ended_releases
 from plimsoll.facts import Action, AnnotatePod, Apply, Create, Delete, Manifest, Notice, PutObject, Ref, Scale
 from plimsoll.failures import Conflict, NameConflict, Refused, Unavailable
 from plimsoll.names import FIELD_MANAGER
@@ -63,7 +64,9 @@ class Cluster:
         self._guard()
         ref = Ref.of(owner)
         body = {**owner, "status": {key: value for key, value in status.items() if value is not None}}
-        return self._keep(ref, await self._write(ref, "PUT", path_of(ref, "status"), body))
+        written = self._keep(ref, await self._write(ref, "PUT", path_of(ref, "status"), body))
+        count_ended_releases(owner, written)
+        return written
 
     async def notify(self, owner: Manifest, notice: Notice) -> None:
         """Record an Event and an audit line. An Event that cannot be posted is logged: it is news, not state."""

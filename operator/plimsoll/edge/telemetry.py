@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from prometheus_client import (
     GC_COLLECTOR,
@@ -33,5 +34,17 @@ API_REQUESTS: Final = Counter(
 )
 LEADER: Final = Gauge("plimsoll_leader", "1 while this instance holds the Lease.", registry=REGISTRY)
 CACHED_OBJECTS: Final = Gauge("plimsoll_cached_objects", "Objects in the watch cache.", ("kind",), registry=REGISTRY)
-#: Counted when a release ends; `outcome` is Promoted, RolledBack or Aborted.
+#: `outcome` is Promoted, RolledBack, Superseded or Aborted.
 RELEASES: Final = Counter("plimsoll_release_total", "Ended releases.", ("namespace", "outcome"), registry=REGISTRY)
+
+
+def count_ended_releases(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Count the attempts in the history of the object `after` that are not in that of `before`, its earlier state."""
+    known = {entry["attempt"] for entry in _history(before)}
+    for entry in _history(after):
+        if entry["attempt"] not in known:
+            RELEASES.labels(after["metadata"]["namespace"], entry["outcome"]).inc()
+
+
+def _history(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return (manifest.get("status") or {}).get("history") or []

@@ -12,6 +12,7 @@ from plimsoll.edge.cluster import Cluster
 from plimsoll.edge.events import Recorder
 from plimsoll.edge.resources import path_of
 from plimsoll.edge.rest import MERGE_PATCH, Api, Request, configuration
+from plimsoll.edge.telemetry import REGISTRY
 from plimsoll.facts import Apply, Create, Delete, Manifest, Notice, Ref, Scale
 from plimsoll.failures import Conflict, NameConflict, Refused, Unavailable
 
@@ -242,3 +243,23 @@ def _deployment(namespace: str) -> dict[str, Any]:
             "template": {"metadata": {"labels": {"app": "scaled"}}, "spec": {"containers": [container]}},
         },
     }
+
+
+async def test_a_release_is_counted_when_the_status_that_ends_it_is_written(
+    cluster: Cluster, custom_resources: None, namespace: str, post: Any
+) -> None:
+    def counted(outcome: str) -> float:
+        return REGISTRY.get_sample_value("plimsoll_release_total", {"namespace": namespace, "outcome": outcome}) or 0.0
+
+    metadata = {"name": "digits", "namespace": namespace}
+    spec = {"model": {"name": "digits"}}
+    manifest = {"apiVersion": names.API_VERSION, "kind": "InferenceService", "metadata": metadata, "spec": spec}
+    ended = {"revision": "digits-1", "version": "1", "reason": "", "startedAt": "", "finishedAt": ""}
+    first, second = ended | {"attempt": 1, "outcome": "Promoted"}, ended | {"attempt": 2, "outcome": "RolledBack"}
+
+    made = {**manifest, **await post(manifest)}
+    running = await cluster.write_status(made, {"phase": "Analyzing", "history": [first]})
+    again = await cluster.write_status(running, {"phase": "RollingBack", "history": [second, first]})
+    await cluster.write_status(again, {"phase": "RolledBack", "history": [second, first]})
+
+    assert (counted("Promoted"), counted("RolledBack")) == (1, 1)
