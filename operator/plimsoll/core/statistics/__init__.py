@@ -22,7 +22,7 @@ Seen in simulations of 400 attempts of the same world, healthy releases that fai
     cv 1, new in each window        1.5 %           2.5 %     –
     cv 1, lasting a minute          2.75 %          10.5 %    –
 
-Another series (60 windows) had 3.25 % at cv 0.5, a minute, two pods. So alpha is not held under strong noise:
+Two other series (60 windows) had 1 % and 3.25 % at cv 0.5, a minute, two pods. So alpha is not held under strong noise:
 docs/decisions/0006-the-sequential-test.md.
 
 Nothing in here knows Kubernetes; only `measures` and `policy` know windows, and they build on the rest.
