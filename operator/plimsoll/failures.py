@@ -13,7 +13,9 @@ class NameConflict(Exception):
     """An object of the wanted name exists and is not ours."""
 
     def __init__(self, ref: Ref) -> None:
-        super().__init__(f"{ref.kind} {ref.name} exists and is not controlled by this object: rename one of them")
+        super().__init__(
+            f"{ref.kind} {ref.name} exists and is not controlled by this object: delete it, or rename one of them"
+        )
         self.ref = ref
 
 

@@ -110,7 +110,7 @@ def _content(uri: str, field: str) -> bytes:
     try:
         return b"".join(chunks_of(uri))
     except ObjectMissingError as error:
-        raise UserError(f"{field}.uri: {error}") from None
+        raise UserError(f"{field}.uri: {error}; put the file there, or correct the URI") from None
 
 
 def _unpacked(uri: str, content: bytes, field: str) -> bytes:

@@ -31,7 +31,7 @@ def open_model(path: Path, limit: int) -> BinaryIO:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise UserError(f"trainer: it wrote no {path}") from None
+        raise UserError(f"trainer: it ended well and wrote no {path}: write the model there") from None
     except OSError as error:
         raise UserError(f"trainer: {path} must be a regular file ({error.strerror})") from None
     about = os.fstat(descriptor)

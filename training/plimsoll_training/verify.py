@@ -42,18 +42,18 @@ def _verified(run: VerificationRun) -> Signature:
     claimed = run.artifact
     if claimed.size_bytes > run.limits.model_bytes:
         raise ModelRejectedError(
-            f"artifact.sizeBytes {claimed.size_bytes} is more than the limit of {run.limits.model_bytes} bytes"
+            f"spec.artifact.sizeBytes {claimed.size_bytes} is more than the limit of {run.limits.model_bytes} bytes"
         )
     try:
         model = read_model(chunks_of(claimed.uri), run.limits.model_bytes)
     except ObjectMissingError as error:
-        raise ModelRejectedError(f"artifact.uri: {error}") from None
+        raise ModelRejectedError(f"spec.artifact.uri: {error}") from None
     if len(model.content) != claimed.size_bytes:
         raise ModelRejectedError(
-            f"the artifact has {len(model.content)} bytes, artifact.sizeBytes says {claimed.size_bytes}"
+            f"spec.artifact.sizeBytes says {claimed.size_bytes}, the file has {len(model.content)} bytes"
         )
     if model.sha256 != claimed.sha256:
-        raise ModelRejectedError(f"the artifact has digest {model.sha256}, artifact.sha256 says {claimed.sha256}")
+        raise ModelRejectedError(f"spec.artifact.sha256 says {claimed.sha256}, the file has {model.sha256}")
     loaded = LoadedModel(model.content)
     if run.task is not None:
         require_outputs(loaded.signature, run.task)
@@ -67,7 +67,7 @@ def _verified(run: VerificationRun) -> Signature:
 def _require_equal(side: str, claimed: tuple[Tensor, ...], found: tuple[Tensor, ...]) -> None:
     """The order of tensors means nothing: they are sent by name."""
     if sorted(claimed, key=lambda one: one.name) != sorted(found, key=lambda one: one.name):
-        raise ModelRejectedError(f"signature.{side} is {_shown(claimed)}, the model has {_shown(found)}")
+        raise ModelRejectedError(f"spec.signature.{side} is {_shown(claimed)}, the model has {_shown(found)}")
 
 
 def _shown(tensors: tuple[Tensor, ...]) -> str:

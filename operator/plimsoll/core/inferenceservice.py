@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from plimsoll import names
 from plimsoll.api.inferenceservice import InferenceServiceStatus
 from plimsoll.core import route
-from plimsoll.core.conditions import Finding, conditions, unix
+from plimsoll.core.conditions import Finding, conditions, shortened, unix
 from plimsoll.core.release import children, pace, report
 from plimsoll.core.release.archive import archive
 from plimsoll.core.release.choice import choose
@@ -64,7 +64,8 @@ def troubled(owner: Manifest, status: InferenceServiceStatus, finding: Finding, 
     if told:
         return Plan()
     notice = Notice("Warning", finding.reason, finding.message)
-    return Plan(status=changed(status, conditions=found).to_manifest(), notices=(notice,))
+    said = changed(status, message=_headline(finding.message), conditions=found)
+    return Plan(status=said.to_manifest(), notices=(notice,))
 
 
 # --- the parts of the plan ------------------------------------------------------------------------------------------
@@ -101,7 +102,14 @@ def _acted(observed: Observed, status: Status) -> Status:
 def _with_troubles(observed: Observed, status: Status) -> Status:
     """What kept us from doing this stays in the conditions until it is done."""
     troubles = [one for one in observed.status.conditions if one.type in _TROUBLES]
-    return changed(status, conditions=(*status.conditions, *troubles)) if troubles else status
+    if not troubles:
+        return status
+    return changed(status, message=_headline(troubles[0].message), conditions=(*status.conditions, *troubles))
+
+
+def _headline(text: str) -> str:
+    """What stops us is what the printer column shows."""
+    return shortened(text, 1024)
 
 
 def _requeue(observed: Observed, status: Status, collected: Collected, *, moved: bool) -> float | None:

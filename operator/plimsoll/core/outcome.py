@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from plimsoll import names
 from plimsoll.core.conditions import unix
 from plimsoll.core.jobs import USER_ERROR
 from plimsoll.core.pods import (
+    STORE_REMEDY,
     by_age,
+    component_of,
     conditions_of,
     containers_of,
     declared,
@@ -35,6 +38,8 @@ _START_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunCont
 #: Reasons of `Waiting`: what a later deadline is explained with.
 WAITING = ("ImagePullBackOff", "ContainerCannotStart", "Unschedulable", "NoPods")
 _REASON = re.compile(r"^[A-Z][A-Za-z0-9]{0,63}$")
+#: Fields of run.json that are called the same in a TrainingJob's spec.
+_FIELD = re.compile(r"^(data|target|trainer|gates)\b[\w.\[\]]*:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +90,8 @@ def _failed(job: Manifest, pods: Sequence[Manifest], condition: Manifest, now: f
     reason = condition.get("reason", "")
     if reason == "DeadlineExceeded":
         deadline = job["spec"]["activeDeadlineSeconds"]
-        return Report(
-            "Failed",
-            reason,
-            f"Job {name_of(job)} ran past its deadline of {deadline} s: raise it, or give it less to do.",
-        )
+        what = f"Job {name_of(job)} ran past its deadline of {deadline} s"
+        return Report("Failed", reason, f"{what}: {_more_time(job)}.")
     failed = sorted((pod for pod in pods if phase_of(pod) == "Failed"), key=by_age)
     if failed:
         return _explained(job, failed[-1], len(failed))
@@ -100,6 +102,12 @@ def _failed(job: Manifest, pods: Sequence[Manifest], condition: Manifest, now: f
         reason or "JobFailed",
         f"Job {name_of(job)} failed: {condition.get('message') or 'it does not say why'}.",
     )
+
+
+def _more_time(job: Manifest) -> str:
+    if component_of(job) == "verify":
+        return "the file is too large for it, or the store too slow"
+    return "raise spec.activeDeadlineSeconds, or give it less to do"
 
 
 def _explained(job: Manifest, pod: Manifest, attempts: int) -> Report:
@@ -134,12 +142,22 @@ def users_error(container: str, text: str) -> Report:
         reason, message = str(error["reason"]), str(error["message"])
     except (ValueError, KeyError, TypeError):
         reason, message = "InvalidInput", text or "it does not say what is wrong"
-    return Report("Failed", reason if _REASON.match(reason) else "InvalidInput", f"{container}: {sentence(message)}")
+    said = f"spec.{message}" if _FIELD.match(message) else f"{container}: {message}"
+    return Report("Failed", reason if _REASON.match(reason) else "InvalidInput", sentence(said))
+
+
+def _own_words(text: str) -> str:
+    """The message that a program of ours left when it gave up; empty when it left none."""
+    try:
+        return str(json.loads(text)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _exited(job: Manifest, container: str, end: Manifest, attempts: int) -> str:
     times = "" if attempts == 1 else f" in {attempts} attempts, the last time"
-    tail = last_line(end.get("message") or "")
+    text = end.get("message") or ""
+    tail = last_line((_own_words(text) if container in programs_of(job) else "") or text)
     logs = f"kubectl logs -n {job['metadata']['namespace']} job/{name_of(job)} -c {container}"
     return (
         f"Container {container} failed{times} with exit code {end['exitCode']}{': ' + tail if tail else ''}. See {logs}"
@@ -180,7 +198,7 @@ def _waiting(job: Manifest, pod: Manifest) -> Report | None:
             return Report(
                 "Waiting",
                 "Unschedulable",
-                f"No node takes pod {name_of(pod)}: {sentence(condition.get('message', ''))}",
+                f"No node takes pod {name_of(pod)}: {sentence(condition.get('message', ''))} {_room(job)}",
             )
     for status in containers_of(pod):
         waiting = (status.get("state") or {}).get("waiting") or {}
@@ -189,8 +207,19 @@ def _waiting(job: Manifest, pod: Manifest) -> Report | None:
             return Report("Waiting", "ImagePullBackOff", _pull(job, status))
         if reason in _START_REASONS:
             what = f"Container {status['name']} cannot start: {sentence(waiting.get('message') or reason)}"
-            return Report("Waiting", "ContainerCannotStart", what)
+            return Report("Waiting", "ContainerCannotStart", f"{what}{_store_remedy(what)}")
     return None
+
+
+def _room(job: Manifest) -> str:
+    """What makes a pod fit. Jobs that verify have resources of ours."""
+    if component_of(job) == "verify":
+        return "It runs as soon as a node has room."
+    return "Ask for less in spec.resources, or add a node; it runs as soon as one has room."
+
+
+def _store_remedy(what: str) -> str:
+    return f" {STORE_REMEDY}" if names.STORE_SECRET in what else ""
 
 
 def _pull(job: Manifest, status: Manifest) -> str:

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from plimsoll import names
 from plimsoll.core.conditions import shortened
 from plimsoll.facts import Manifest
+
+#: The remedy when the credentials of a namespace's bucket are not there.
+STORE_REMEDY = (
+    "With a store of your own you make this Secret (see docs/store.md); that of the chart's store comes back with the "
+    "next object of ours that needs a pod."
+)
 
 
 def conditions_of(manifest: Manifest) -> Sequence[Manifest]:
@@ -27,6 +34,11 @@ def ends_of(pod: Manifest) -> Iterator[tuple[Manifest, Manifest]]:
         end = (status.get("state") or {}).get("terminated")
         if end:
             yield status, end
+
+
+def component_of(manifest: Manifest) -> str:
+    """train, publish or verify, by the label of a Job."""
+    return str((manifest["metadata"].get("labels") or {}).get(names.LABEL_COMPONENT, ""))
 
 
 def declared(job: Manifest, container: str) -> dict[str, Any]:

@@ -84,6 +84,8 @@ def _fetch(serving: Serving, settings: Settings) -> dict[str, Any]:
         "env": _variables(_artifact(serving)),
         "envFrom": [{"secretRef": {"name": names.STORE_SECRET}}],
         "resources": _FETCH_RESOURCES,
+        # The status says why it failed, in the words of its log.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": _LOCKED_DOWN,
         "volumeMounts": [{"name": "model", "mountPath": names.MODEL_PATH}, {"name": "tmp", "mountPath": _TMP_PATH}],
     }
@@ -101,6 +103,7 @@ def _server(serving: Serving, revision: str, settings: Settings) -> dict[str, An
             {"name": "metrics", "containerPort": names.PORT_METRICS, "protocol": "TCP"},
         ],
         "resources": _resources(serving.runtime),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": _LOCKED_DOWN,
         "startupProbe": _probe("/healthz", period=1, failures=300),
         "readinessProbe": _probe("/readyz", period=1, failures=3),

@@ -118,9 +118,11 @@ def _judged(seen: Seen, result: Result) -> Judgement:
     sha256 = seen.spec.artifact.sha256
     if result.verdict != "Passed":
         message = sentence(result.reason or "verify gave no reason")
-        return Judgement(
-            "Invalid", Finding("Verified", "False", "ModelRejected", f"The model was not accepted: {message}")
+        again = (
+            f"It cannot be edited: kubectl delete modelversion -n {seen.run.namespace} {seen.name}, and create it anew."
         )
+        said = f"The model was not accepted: {message} {again}"
+        return Judgement("Invalid", Finding("Verified", "False", "ModelRejected", said))
     if result.artifact is None or result.artifact.sha256 != sha256:
         return _invalid(seen, "ResultMismatch", "The result of the verification is of another file.")
     message = f"Job {seen.job_name} read the file: its SHA-256 is {sha256[:12]}… and it can be served."

@@ -61,7 +61,7 @@ def _absent(job: Job) -> None:
         (_folder, "must be a regular file"),
         (_empty, "is empty"),
         (_too_large, "has 101 bytes, more than limits.modelBytes 100"),
-        (_absent, "it wrote no"),
+        (_absent, "it ended well and wrote no"),
     ],
 )
 def test_anything_but_a_regular_file_of_fair_size_is_refused(

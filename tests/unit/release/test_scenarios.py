@@ -116,6 +116,39 @@ def test_a_pinned_version_in_quarantine_says_how_to_try_it_again() -> None:
     assert life.status["attempt"] == 2
 
 
+def test_after_a_rollback_a_pinned_version_that_is_missing_is_said() -> None:
+    life = serving()
+    life.character(2).failing = 0.4
+    life.add(version(2))
+    life.until("RolledBack")
+    assert "spec.release.retryToken" in life.condition("Promoted")["message"]
+    life.edit(lambda body: body["spec"]["model"].update(version="9"))
+    life.run(5)
+    assert life.condition("Promoted")["reason"] == "ModelVersionNotFound"
+    assert "digits-v9" in life.status["message"]
+
+
+@pytest.mark.parametrize(
+    ("named", "rejected"), [("2", True), ("9", False)], ids=["rejected", "another that is missing"]
+)
+def test_a_candidate_that_is_no_longer_wanted_is_taken_back_without_quarantine(named: str, rejected: bool) -> None:
+    life = serving()
+    life.add(version(2))
+    life.edit(lambda body: body["spec"]["model"].update(version="2"))
+    life.until("Analyzing")
+    if rejected:
+        ref = Ref(names.API_VERSION, "ModelVersion", NAMESPACE, "digits-v2")
+        life.cluster.edit(ref, lambda body: body.update(status={"phase": "Rejected"}), spec=False)
+        life.ring()
+    else:
+        life.edit(lambda body: body["spec"]["model"].update(version=named))
+    life.until("Idle")
+    life.run(100)
+    assert (life.weights, life.status.get("quarantine", [])) == ({"1": 100}, [])
+    assert life.condition("Promoted")["message"].startswith("spec.model.version: ")
+    assert f"digits-v{named}" in life.condition("Promoted")["message"]
+
+
 def test_applying_the_same_manifest_again_does_nothing() -> None:
     life = serving()
     before = len(life.effects)
@@ -533,6 +566,7 @@ def test_an_object_of_another_owner_in_the_way_is_a_condition_and_left_alone() -
     life.add(foreign)
     life.run(30)
     assert life.condition("Accepted")["reason"] == "NameConflict"
+    assert life.status["message"] == life.condition("Accepted")["message"]
     assert life.cluster.read(Ref("v1", "Service", NAMESPACE, "digits"))["spec"] == {"selector": {"a": "b"}}
 
 

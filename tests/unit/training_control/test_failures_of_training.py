@@ -114,7 +114,7 @@ async def test_a_job_of_the_same_name_is_left_alone() -> None:
         {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": t.NAMESPACE}, "spec": {}}
     )
     assert await story.converge(passes=3) == 60.0
-    message = f"Job {name} exists and is not controlled by this object: rename one of them."
+    message = f"Job {name} exists and is not controlled by this object: delete it, or rename one of them."
     assert story.said() == ("False", "NameConflict", message)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from plimsoll.core.conditions import timestamp
 from plimsoll.core.outcome import Report, lost_message, publish_message, report
+from plimsoll.core.pods import STORE_REMEDY
 
 from tests.builders.training import DIGEST, message_of, pod_of, result, terminated, waiting, with_container
 from tests.builders.world import NOON
@@ -46,6 +47,20 @@ FAILURES: list[tuple[str, dict[str, Any], list[dict[str, Any]], str, str]] = [
         [pod("Failed", terminated("train", 2, error("InvalidParameters", "C must be positive")))],
         "InvalidParameters",
         "train: C must be positive.",
+    ),
+    (
+        "our program names a field",
+        job(*POLICY),
+        [pod("Failed", terminated("fetch", 2, error("InvalidParameters", "data.training.uri: it is not there")))],
+        "InvalidParameters",
+        "spec.data.training.uri: it is not there.",
+    ),
+    (
+        "our program gives up on the world",
+        job(*BACKOFF),
+        [pod("Failed", terminated("train", 1, error("StoreUnavailable", "cannot read s3://a/b")))],
+        "ContainerFailed",
+        f"Container train failed with exit code 1: cannot read s3://a/b. See {LOGS}",
     ),
     (
         "a reason that is no reason",
@@ -94,7 +109,7 @@ FAILURES: list[tuple[str, dict[str, Any], list[dict[str, Any]], str, str]] = [
         job("Failed", "DeadlineExceeded", "Job was active longer than specified deadline"),
         [],
         "DeadlineExceeded",
-        f"Job {NAME} ran past its deadline of 3600 s: raise it, or give it less to do.",
+        f"Job {NAME} ran past its deadline of 3600 s: raise spec.activeDeadlineSeconds, or give it less to do.",
     ),
     (
         "the pods are gone",
@@ -132,13 +147,14 @@ WAITING: list[tuple[str, list[dict[str, Any]], str, str]] = [
         "a Secret is missing",
         [pod("Pending", waiting("fetch", "CreateContainerConfigError", 'secret "plimsoll-store" not found'))],
         "ContainerCannotStart",
-        'Container fetch cannot start: secret "plimsoll-store" not found.',
+        f'Container fetch cannot start: secret "plimsoll-store" not found. {STORE_REMEDY}',
     ),
     (
         "no node has room",
         [_unschedulable(pod("Pending"))],
         "Unschedulable",
-        f"No node takes pod {NAME}-0: 0/1 nodes are available: 1 Insufficient cpu.",
+        f"No node takes pod {NAME}-0: 0/1 nodes are available: 1 Insufficient cpu. "
+        "Ask for less in spec.resources, or add a node; it runs as soon as one has room.",
     ),
     (
         "no pod at all",

@@ -112,7 +112,8 @@ async def test_a_rejected_artifact_is_invalid_with_the_reason() -> None:
     assert story.said("Verified") == (
         "False",
         "ModelRejected",
-        "The model was not accepted: the graph has external data.",
+        "The model was not accepted: the graph has external data. It cannot be edited: "
+        "kubectl delete modelversion -n demo digits-v1, and create it anew.",
     )
     assert "verifiedDigest" not in story.status
     assert story.status["summary"] == "ModelRejected"

@@ -15,15 +15,21 @@ from plimsoll.core.serving_pod import Serving
 from plimsoll.core.versions import of_model
 from plimsoll.facts import Manifest
 
+_REFUSED = {"Rejected", "Invalid"}
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The revision to serve, or why there is none; `passed_over` are newer revisions that are in quarantine."""
+    """The revision to serve, or why there is none; `passed_over` are newer revisions that are in quarantine.
+
+    `refused` says that a person or the verification said no to the version that the spec names.
+    """
 
     revision: Revision | None = None
     reason: str = ""
     message: str = ""
     passed_over: tuple[str, ...] = ()
+    refused: bool = False
 
 
 def choose(observed: Observed) -> Choice:
@@ -49,7 +55,7 @@ def choose(observed: Observed) -> Choice:
         return Choice(
             None,
             "Quarantined",
-            "every approved version is quarantined: change retryToken to try again",
+            "every approved version was taken back: change spec.release.retryToken to try again",
             tuple(passed_over),
         )
     return Choice(None, "ModelVersionNotFound", _nothing_ready(observed, by_number))
@@ -68,13 +74,26 @@ def _pinned(observed: Observed, manifest: Manifest | None, number: int) -> Choic
         return Choice(
             None,
             "ModelVersionNotReady",
-            f"ModelVersion {name} is {phase or 'not verified yet'}; it must be Ready (approved)",
+            f"spec.model.version: ModelVersion {name} {_why_not_ready(observed, name, phase)}",
+            refused=phase in _REFUSED,
         )
     found = _revision(observed, manifest, number)
     if is_quarantined(observed.status, found.name, observed.spec.release.retry_token):
-        message = f"revision {found.name} of version {number} was taken back; change release.retryToken to try it again"
+        message = (
+            f"revision {found.name} of version {number} was taken back; "
+            "change spec.release.retryToken to try it again, or name another version"
+        )
         return Choice(None, "Quarantined", message, (found.name,))
     return Choice(found)
+
+
+def _why_not_ready(observed: Observed, name: str, phase: str) -> str:
+    see = f"kubectl describe modelversion -n {observed.namespace} {name}"
+    if phase in _REFUSED:
+        return f"is {phase} and is not served: name another version; see {see}"
+    if phase == "PendingApproval":
+        return f"waits for a person's approval; see {see}"
+    return f"is not verified yet; see {see}"
 
 
 def _floor(observed: Observed, by_number: Mapping[int, Manifest]) -> int:
@@ -83,7 +102,7 @@ def _floor(observed: Observed, by_number: Mapping[int, Manifest]) -> int:
     if reference is None or (serving is not None and serving.model != observed.spec.model.name):
         return 0
     stable = int(reference.version)
-    return 0 if stable in by_number and _phase(by_number[stable]) in {"Rejected", "Invalid"} else stable
+    return 0 if stable in by_number and _phase(by_number[stable]) in _REFUSED else stable
 
 
 def _phase(manifest: Manifest) -> str:
@@ -93,9 +112,10 @@ def _phase(manifest: Manifest) -> str:
 def _nothing_ready(observed: Observed, by_number: Mapping[int, Manifest]) -> str:
     model = observed.spec.model.name
     if not by_number:
-        return f"model {model} has no version; train one (TrainingJob) or make a ModelVersion {model}-v1"
+        return f"spec.model.name: model {model} has no version; train one (TrainingJob) or make ModelVersion {model}-v1"
     listed = ", ".join(f"v{number} {_phase(by_number[number]) or 'unverified'}" for number in sorted(by_number)[-5:])
-    return f"no version of model {model} is Ready to be served: {listed}"
+    see = f"kubectl describe modelversion -n {observed.namespace} {model}-v{max(by_number)}"
+    return f"no version of model {model} is Ready to be served: {listed}; see {see}"
 
 
 def _revision(observed: Observed, manifest: Manifest, number: int) -> Revision:

@@ -89,7 +89,11 @@ def _superseded(turn: Turn, status: Status) -> Status | None:
     Once the candidate is primary a new spec waits for the end of the probation.
     """
     wanted, candidate = turn.choice.revision, status.candidate
-    if wanted is None or candidate is None or status.phase == "RollingBack" or wanted.name == candidate.revision:
+    if candidate is None or status.phase == "RollingBack":
+        return None
+    if wanted is None:
+        return _disowned(turn, status)
+    if wanted.name == candidate.revision:
         return None
     if status.stable is not None and wanted.name == status.stable.revision:
         return moves.roll_back(turn, status, "Superseded", f"the spec went back to version {status.stable.version}")
@@ -106,3 +110,15 @@ def _superseded(turn: Turn, status: Status) -> Status | None:
     else:
         status = moves.changed(status, primary=None)
     return moves.begin(turn, status, wanted)
+
+
+def _disowned(turn: Turn, status: Status) -> Status | None:
+    """Back, when a pinned candidate was rejected meanwhile, or the spec names another version that cannot be served."""
+    assert status.candidate is not None
+    pinned = turn.observed.spec.model.version
+    if pinned == "auto" or status.stable is None:
+        return None
+    moved_on = pinned != status.candidate.version and status.primary != status.candidate.revision
+    if not (turn.choice.refused or moved_on):
+        return None
+    return moves.roll_back(turn, status, "Superseded", turn.choice.message)

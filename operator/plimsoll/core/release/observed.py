@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from plimsoll import names
 from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
+from plimsoll.core.pods import STORE_REMEDY, last_line
 from plimsoll.core.revision import Revision
 from plimsoll.facts import Manifest, Sample, Settings
 
@@ -86,6 +89,7 @@ def _conditions(manifest: Manifest) -> Sequence[Manifest]:
 _IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 _CONFIG = {"CreateContainerConfigError", "CreateContainerError"}
 _RESTARTS = 3
+_ROOM = "ask for less in spec.runtime.resources, or make room"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ def trouble(observed: Observed, revision: str) -> Trouble | None:
     deployment = observed.deployments.get(revision)
     if deployment is not None:
         found += [
-            Trouble("InsufficientCapacity", f"pods cannot be created: {one.get('message', '')}")
+            Trouble("InsufficientCapacity", f"pods cannot be created: {one.get('message', '')}; {_ROOM}")
             for one in _conditions(deployment)
             if one["type"] == "ReplicaFailure" and one["status"] == "True"
         ]
@@ -114,7 +118,9 @@ def _pod_trouble(pod: Manifest) -> Trouble | None:
     name, status = pod["metadata"]["name"], pod.get("status") or {}
     for one in _conditions(pod):
         if one["type"] == "PodScheduled" and one["status"] == "False" and one.get("reason") == "Unschedulable":
-            return Trouble("InsufficientCapacity", f"pod {name} cannot be scheduled: {one.get('message', '')}")
+            return Trouble(
+                "InsufficientCapacity", f"pod {name} cannot be scheduled: {_plain(one.get('message', ''))}; {_ROOM}"
+            )
     for one in status.get("initContainerStatuses") or ():
         if (found := _container_trouble(name, one, own=False)) is not None:
             return found
@@ -131,11 +137,28 @@ def _container_trouble(pod: str, container: Manifest, *, own: bool) -> Trouble |
     if reason in _IMAGE:
         return Trouble("ImageUnavailable", f"pod {pod}: image {container.get('image', '')}: {reason} {said}".rstrip())
     if reason in _CONFIG:
-        return Trouble("ConfigurationMissing", f"pod {pod}: {reason}: {said}")
+        remedy = f". {STORE_REMEDY}" if names.STORE_SECRET in said else ""
+        return Trouble("ConfigurationMissing", f"pod {pod}: {reason}: {said}{remedy}")
     restarts = container.get("restartCount", 0)
     if reason == "CrashLoopBackOff" or (restarts >= _RESTARTS and not container.get("ready")):
-        last = ((container.get("lastState") or {}).get("terminated") or {}).get("reason", "Error")
+        why = _why_it_ended((container.get("lastState") or {}).get("terminated") or {})
         if own:
-            return Trouble("CrashLoop", f"pod {pod} crashes: {restarts} restarts, last {last}", fault=True)
-        return Trouble("ArtifactUnavailable", f"pod {pod} cannot fetch the model: {restarts} tries, last {last}")
+            return Trouble("CrashLoop", f"pod {pod} crashes: {restarts} restarts, last {why}", fault=True)
+        return Trouble("ArtifactUnavailable", f"pod {pod} cannot fetch the model: {restarts} tries, last {why}")
     return None
+
+
+def _why_it_ended(end: Manifest) -> str:
+    """`Error: the last line of the log`; the server logs JSON."""
+    reason = str(end.get("reason", "Error"))
+    if reason == "OOMKilled":
+        return f"{reason}: raise spec.runtime.resources.memory"
+    text = end.get("message") or ""
+    # Else it is not a line of our log, and is shown as it is.
+    with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
+        text = str(json.loads(text.strip().splitlines()[-1])["message"])
+    return f"{reason}: {last_line(text)}" if last_line(text) else reason
+
+
+def _plain(text: str) -> str:
+    return text.rstrip(". ")

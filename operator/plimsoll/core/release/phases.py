@@ -37,7 +37,7 @@ def _preparing(turn: Turn, status: Status) -> Status:
     stable = turn.observed.revision(status.stable.revision) if status.stable else None
     refused = refuses_stable_inputs(revision, stable) if stable else None
     if refused and not turn.observed.spec.release.allow_signature_change:
-        remedy = "set release.allowSignatureChange if your clients are ready for it"
+        remedy = "set spec.release.allowSignatureChange if your clients are ready for it"
         return hold(
             turn,
             status,

@@ -50,7 +50,7 @@ def message(turn: Turn, status: Status) -> str:
         case "Idle":
             return f"{stable} serves" + (f"; {turn.choice.message}" if turn.choice.message else "")
         case "RolledBack":
-            return f"{stable} serves; {_taken_back(status)}"
+            return f"{stable} serves; {_taken_back(status)}{_unserved(turn)}"
         case "Preparing":
             return f"candidate {candidate}: recording the revision"
         case "Warming":
@@ -76,6 +76,18 @@ def _taken_back(status: Status) -> str:
     newest = status.history[0] if status.history else None
     took = f" in {status.rollback_seconds:g} s" if status.rollback_seconds is not None else ""
     return f"v{newest.version} was taken back{took}: {newest.reason}" if newest else "the last release was taken back"
+
+
+def _asks_for_nothing(turn: Turn) -> bool:
+    """Whether the spec asks for what cannot be served, for another reason than that it was taken back."""
+    return turn.choice.revision is None and turn.choice.reason not in {"", "Quarantined"}
+
+
+def _unserved(turn: Turn) -> str:
+    """Why what the spec asks for is not served either, or how to try it again."""
+    if turn.choice.message:
+        return f"; {turn.choice.message}"
+    return "; change spec.release.retryToken to try it again" if turn.choice.passed_over else ""
 
 
 def _analyzing(turn: Turn, status: Status) -> str:
@@ -132,8 +144,10 @@ def _promoted(turn: Turn, status: Status) -> Finding | None:
     """Whether what the spec asks for is what serves."""
     if status.attempt == 0:
         return None
+    if status.phase == "RolledBack" and _asks_for_nothing(turn):
+        return Finding("Promoted", "False", turn.choice.reason, turn.choice.message)
     if status.phase in {"RolledBack", "RollingBack"}:
-        return Finding("Promoted", "False", "RolledBack", _taken_back(status))
+        return Finding("Promoted", "False", "RolledBack", f"{_taken_back(status)}{_unserved(turn)}")
     if status.candidate is not None:
         return Finding("Promoted", "False", "Releasing", f"version {status.candidate.version} is being released")
     if turn.choice.revision is None and turn.choice.reason:
