@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plimsoll.converge.ports import World
+from plimsoll.converge.ports import Conflict, NameConflict, Refused, Unavailable, World
 from plimsoll.core.drift import covers
 from plimsoll.facts import Action, Manifest, Plan, PutObject
 
@@ -10,14 +10,23 @@ from plimsoll.facts import Action, Manifest, Plan, PutObject
 async def carry_out(world: World, owner: Manifest, plan: Plan) -> None:
     """First what the status will cite, then the status (the intent), then the effects, then the news.
 
-    Raises what the ports raise; whatever was done stays done, and the next pass plans from there.
+    Raises what the ports raise; whatever was done stays done, and the next pass plans from there. The news of a status
+    that was written is told also when an effect fails: no later pass would tell it.
     """
     for action in plan.before:
         await _act(world, owner, action)
     if plan.status is not None and not same_status(owner.get("status") or {}, plan.status):
         owner = await world.cluster.write_status(owner, plan.status)
-    for action in plan.after:
-        await _act(world, owner, action)
+    try:
+        for action in plan.after:
+            await _act(world, owner, action)
+    except (Conflict, NameConflict, Refused, Unavailable):
+        await _tell(world, owner, plan)
+        raise
+    await _tell(world, owner, plan)
+
+
+async def _tell(world: World, owner: Manifest, plan: Plan) -> None:
     for notice in plan.notices:
         await world.cluster.notify(owner, notice)
 

@@ -34,8 +34,7 @@ async def reconcile(world: World, ref: Ref) -> float | None:
     if owner is not None:
         plan, sample = await _plan(world, owner, None)
         if _is_harmless(plan):
-            await carry_out(world, owner, plan)
-            return plan.requeue_after
+            return await _carry_out(world, owner, plan)
     # Whatever bears traffic, destroys or is remembered is decided on the owner as it is now, not as the cache has it.
     owner = await world.cluster.get(ref)
     if owner is None or owner["metadata"].get("deletionTimestamp"):

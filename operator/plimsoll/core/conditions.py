@@ -9,7 +9,7 @@ from typing import Literal
 
 from plimsoll.api.common import Condition
 
-_MESSAGE_LIMIT = 2048
+_MESSAGE_LIMIT = 1024
 
 
 @dataclass(frozen=True, slots=True)

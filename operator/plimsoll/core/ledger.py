@@ -50,9 +50,13 @@ def append(ledger: Ledger, window: Window) -> Ledger:
     return replace(ledger, windows=(*ledger.windows, window))
 
 
-def next_window_seconds(windows: int, base: float) -> float:
-    """Seconds of the next window: `base`, doubled every 250 windows, so that 2,000 windows of 10 s last a week."""
-    return base * 2.0 ** (windows // _LENGTHEN_AFTER)
+def next_window_seconds(windows: int, base: float, size: int = 0) -> float:
+    """Seconds of the next window: `base`, doubled every 250 windows, so that 2,000 windows of 10 s last a week.
+
+    Windows of many pods take more room: it is doubled as well whenever another eighth of MAX_BYTES is full, of which
+    the ledger takes `size`.
+    """
+    return base * 2.0 ** max(windows // _LENGTHEN_AFTER, 8 * size // MAX_BYTES)
 
 
 def replay(ledger: Ledger) -> tuple[Verdict, ...]:

@@ -76,6 +76,11 @@ def test_windows_grow_longer_so_that_two_thousand_last_a_week() -> None:
     assert sum(next_window_seconds(n, 10) for n in range(MAX_WINDOWS)) > 7 * 86400
 
 
+def test_windows_of_many_pods_grow_longer_before_the_room_is_used_up() -> None:
+    assert [next_window_seconds(10, 10, size) for size in (0, 65535, 65536, 7 * 65536)] == [10, 10, 20, 1280]
+    assert next_window_seconds(500, 10, 65536) == 40
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -81,14 +81,9 @@ def _route(observed: Observed, status: Status) -> Iterator[Action]:
 
 
 def _new_revision(observed: Observed, status: Status, choice: Choice) -> Iterator[Action]:
-    """The record of a new revision: what its pods are made from ever after."""
-    wanted, candidate = choice.revision, status.candidate
-    if (
-        wanted is not None
-        and candidate is not None
-        and wanted.name == candidate.revision
-        and observed.revision(wanted.name) is None
-    ):
+    """The record of a revision: what its pods are made from ever after; one that was deleted comes back."""
+    wanted, named = choice.revision, {one.revision for one in (status.candidate, status.stable) if one is not None}
+    if wanted is not None and wanted.name in named and observed.revision(wanted.name) is None:
         yield Create(revisions.stored(wanted))
 
 

@@ -18,6 +18,10 @@ from plimsoll.facts import Manifest
 _REFUSED = {"Rejected", "Invalid"}
 
 
+#: As many revisions as the status holds.
+QUARANTINE_LIMIT = 10
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The revision to serve, or why there is none; `passed_over` are newer revisions that are in quarantine.
@@ -46,9 +50,11 @@ def choose(observed: Observed) -> Choice:
         number for number in sorted(by_number, reverse=True) if number >= floor and _phase(by_number[number]) == "Ready"
     ]
     passed_over: list[str] = []
+    forgotten = _forgotten(observed)
     for number in ready:
         found = _revision(observed, by_number[number], number)
-        if not is_quarantined(observed.status, found.name, observed.spec.release.retry_token):
+        locked = is_quarantined(observed.status, found.name, observed.spec.release.retry_token)
+        if not locked and number not in forgotten:
             return Choice(found, passed_over=tuple(passed_over))
         passed_over.append(found.name)
     if ready:
@@ -105,6 +111,15 @@ def _floor(observed: Observed, by_number: Mapping[int, Manifest]) -> int:
     return 0 if stable in by_number and _phase(by_number[stable]) in _REFUSED else stable
 
 
+def _forgotten(observed: Observed) -> range:
+    """Versions that a full quarantine may have dropped: those between the stable one and the oldest that it holds."""
+    status, token = observed.status, observed.spec.release.retry_token
+    locked = [int(one.version) for one in status.quarantine if one.retry_token == token]
+    if len(locked) < QUARANTINE_LIMIT or status.stable is None:
+        return range(0)
+    return range(int(status.stable.version) + 1, min(locked))
+
+
 def _phase(manifest: Manifest) -> str:
     return str((manifest.get("status") or {}).get("phase") or "")
 
@@ -147,8 +162,11 @@ def is_quarantined(status: InferenceServiceStatus, revision: str, token: str | N
 
 
 def quarantined(status: InferenceServiceStatus, entry: Quarantined) -> tuple[Quarantined, ...]:
-    """The quarantine with `entry`, the newest first; at most ten."""
-    return (entry, *(one for one in status.quarantine if one.revision != entry.revision))[:10]
+    """The quarantine with `entry`, the newest first; those of an earlier retryToken no longer lock anything."""
+    others = [one for one in status.quarantine if one.revision != entry.revision]
+    if len(others) >= QUARANTINE_LIMIT:
+        others = [one for one in others if one.retry_token == entry.retry_token]
+    return (entry, *others)[:QUARANTINE_LIMIT]
 
 
 def refuses_stable_inputs(candidate: Revision, stable: Revision) -> str | None:

@@ -12,7 +12,7 @@ from plimsoll.core.conditions import shortened, timestamp
 from plimsoll.core.evidence import window_between
 from plimsoll.core.release import pace
 from plimsoll.core.release.observed import Observed
-from plimsoll.core.release.record import Record, files_of, is_unjudged, recorded
+from plimsoll.core.release.record import Record, files_of, is_unjudged, ledger_text, recorded
 from plimsoll.core.release.turn import Evidence, Status
 from plimsoll.core.verdict import Mode, Policy, judge
 from plimsoll.facts import Sample, Verdict, Window
@@ -103,9 +103,8 @@ def _ledger(observed: Observed, windows: tuple[Window, ...]) -> ledger.Ledger:
 def _due(observed: Observed, record: Record) -> float | None:
     if record.cursor is None:
         return None
-    return record.cursor.at + ledger.next_window_seconds(
-        len(record.windows), seconds(observed.spec.release.analysis.window)
-    )
+    size, base = len(ledger_text(observed) or ""), seconds(observed.spec.release.analysis.window)
+    return record.cursor.at + ledger.next_window_seconds(len(record.windows), base, size)
 
 
 def _window(observed: Observed, record: Record, previous: Sample, sample: Sample) -> Window:

@@ -12,6 +12,7 @@ from plimsoll.core import route
 from plimsoll.core.conditions import precise, shortened, timestamp, unix
 from plimsoll.core.release import commands, pace
 from plimsoll.core.release import turn as moves
+from plimsoll.core.release.archive import attempt_of
 from plimsoll.core.release.phases import PHASES
 from plimsoll.core.release.turn import Status, Turn, shift
 
@@ -34,14 +35,25 @@ def decide(turn: Turn) -> Status:
 
 
 def _recovered(turn: Turn, status: Status) -> Status:
-    """A status that was lost (a restored backup, say): what the route names as primary is what is stable."""
-    if status.attempt or status.stable is not None:
+    """A status that was lost (a restored backup, say): what the route names as primary is what is stable.
+
+    One that is older than the route is put in force again above it: pods ignore a lower epoch.
+    """
+    observed = turn.observed
+    written = route.read(observed.config_maps.get(route.name(observed.name)))
+    if written is None:
         return status
-    written = route.read(turn.observed.config_maps.get(route.name(turn.observed.name)))
-    revision = turn.observed.revision(written.get("primary")) if written else None
+    if status.attempt or status.stable is not None:
+        if status.primary is None or written["epoch"] <= status.epoch:
+            return status
+        again = {"epoch": moves.next_epoch(observed), "routed_at": precise(turn.now), "step_since": None}
+        return moves.changed(status, **again)
+    revision = observed.revision(written.get("primary"))
     if revision is None:
         return status
-    fields = {"phase": "Idle", "stable": moves.ref(revision), "attempt": 1}
+    # Ledgers tell how many attempts there were: a number is never used twice.
+    known = [attempt_of(observed.name, name) or 0 for name in observed.config_maps]
+    fields = {"phase": "Idle", "stable": moves.ref(revision), "attempt": max(1, *known)}
     return shift(turn, moves.changed(status, **fields), primary=revision.name, weight=0)
 
 

@@ -23,6 +23,8 @@ from plimsoll.facts import Verdict, Window
 Status = InferenceServiceStatus
 Outcome = Literal["Promoted", "RolledBack", "Superseded", "Aborted"]
 _REASON_LIMIT = 1024
+#: Of a reason that ten entries of a list hold: the status must stay below 32 KiB.
+_ENTRY_LIMIT = 400
 _KEPT = 10
 
 
@@ -109,11 +111,11 @@ def ref(revision: Revision) -> RevisionRef:
 
 def hold(turn: Turn, status: Status, reason: str, message: str) -> Status:
     """Stay as it is, share and all, until what holds is gone."""
-    if (status.phase, status.held_reason, status.reason) == ("Held", reason, _cut(message)):
+    if (status.phase, status.held_reason, status.reason) == ("Held", reason, cut(message)):
         return status
     since = status.phase_since if status.phase == "Held" else timestamp(turn.now)
     phase = status.held_phase if status.phase == "Held" else status.phase
-    return changed(status, phase="Held", phase_since=since, held_phase=phase, held_reason=reason, reason=_cut(message))
+    return changed(status, phase="Held", phase_since=since, held_phase=phase, held_reason=reason, reason=cut(message))
 
 
 def go_on(turn: Turn, status: Status) -> Status:
@@ -129,13 +131,13 @@ def roll_back(turn: Turn, status: Status, outcome: Outcome, reason: str) -> Stat
         status = _with_quarantine(turn, status, reason)
     if status.stable is not None:
         status = shift(turn, status, primary=status.stable.revision, weight=0)
-    return enter(turn, status, "RollingBack", step=None, reason=_cut(reason))
+    return enter(turn, status, "RollingBack", step=None, reason=cut(reason))
 
 
 def _with_quarantine(turn: Turn, status: Status, reason: str) -> Status:
     assert status.candidate is not None
     entry = Quarantined(
-        revision=status.candidate.revision, version=status.candidate.version, reason=_cut(reason),
+        revision=status.candidate.revision, version=status.candidate.version, reason=cut_short(reason),
         at=timestamp(turn.now),
         retry_token=turn.observed.spec.release.retry_token,
     )  # fmt: skip
@@ -172,10 +174,16 @@ def recorded(turn: Turn, status: Status, outcome: Outcome, reason: str) -> Statu
     assert status.candidate is not None
     entry = ReleaseRecord(
         attempt=status.attempt, revision=status.candidate.revision, version=status.candidate.version, outcome=outcome,
-        reason=_cut(reason), started_at=status.started_at or timestamp(turn.now), finished_at=timestamp(turn.now),
+        reason=cut_short(reason), started_at=status.started_at or timestamp(turn.now), finished_at=timestamp(turn.now),
     )  # fmt: skip
     return changed(status, history=(entry, *status.history)[:_KEPT])
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """As a reason of the status."""
     return shortened(text, _REASON_LIMIT)
+
+
+def cut_short(text: str) -> str:
+    """As a reason in the history or the quarantine."""
+    return shortened(text, _ENTRY_LIMIT)
