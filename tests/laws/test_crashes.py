@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.builders.release import Life, service, version
-from tests.laws.test_release_laws import Witness
+from tests.laws.witness import Witness
 
 
 def begun() -> Life:

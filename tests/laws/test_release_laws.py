@@ -7,9 +7,9 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from plimsoll.facts import Ref
 
-from tests.builders.release import NAMESPACE, SERVICE, Character, Life, service, version
+from tests.builders.release import Character, Life, service, version
+from tests.laws.witness import Witness
 
 RELEASES: list[dict[str, Any]] = [
     {},
@@ -49,82 +49,6 @@ _world = st.one_of(
 )
 _time = st.tuples(st.just("run"), st.sampled_from([0.4, 2.0, 5.0, 15.0]))
 EVENTS = st.lists(st.one_of(_time, _people, _time, _world, _time), min_size=4, max_size=16)
-
-
-class Witness:
-    """Looks after every pass and remembers what must never be taken back."""
-
-    def __init__(self, life: Life) -> None:
-        self.life = life
-        self.epoch = 0
-        self.meanings: dict[int, str] = {}
-        self.status: dict[str, Any] = {}
-        self.waived: set[int] = set()
-        life.observer = self.look
-
-    def look(self) -> None:
-        status = self.life.status
-        if status != self.status:
-            self._status(self.status, status)
-            self.status = status
-        found = self.life.cluster.objects.get(Ref("v1", "ConfigMap", NAMESPACE, "digits-route"))
-        if found is not None:
-            self._route(json.loads(found["data"]["route.json"]))
-
-    def _route(self, route: dict[str, Any]) -> None:
-        weights = [arm["weight"] for arm in route["arms"]]
-        assert all(0 <= weight <= 100 for weight in weights)
-        assert sum(weights) == 100
-        assert sum(weight > 0 for weight in weights) <= 2, "at most two revisions take traffic"
-        assert route["primary"] in {arm["revision"] for arm in route["arms"]}
-        assert route["epoch"] >= self.epoch, "the epoch only rises"
-        assert route["epoch"] <= self.status.get("epoch", 0), "the intent is written before the effect"
-        self.epoch = route["epoch"]
-        meaning = json.dumps(
-            [route["primary"], sorted((arm["revision"], arm["weight"]) for arm in route["arms"] if arm["weight"])]
-        )
-        assert self.meanings.setdefault(route["epoch"], meaning) == meaning, "an epoch has one meaning"
-
-    def _status(self, before: dict[str, Any], after: dict[str, Any]) -> None:
-        assert 0 <= after.get("weight", 0) <= 100
-        assert after.get("epoch", 0) >= before.get("epoch", 0)
-        assert after.get("attempt", 0) >= before.get("attempt", 0)
-        if (after.get("verdict") or {}).get("outcome") == "Fail":
-            assert after["weight"] == 0, "a failed verdict leaves no share"
-        self._quarantine(after)
-        self._advance(before, after)
-        self._primary(before, after)
-
-    def _quarantine(self, status: dict[str, Any]) -> None:
-        token = self.life.cluster.objects[SERVICE]["spec"]["release"].get("retryToken")
-        locked = {one["revision"] for one in status.get("quarantine", ()) if one.get("retryToken") == token}
-        candidate = (status.get("candidate") or {}).get("revision")
-        assert not (status.get("weight") and candidate in locked), "a quarantined revision gets no share"
-        assert (status.get("stable") or {}).get("revision") not in locked
-
-    def _advance(self, before: dict[str, Any], after: dict[str, Any]) -> None:
-        """A share only rises on a pass that rests on requests that were counted at the share before."""
-        if set(after.get("commands", ())) - set(before.get("commands", ())) and self._verb() == "promote":
-            self.waived.add(after["attempt"])
-        same = after.get("attempt") == before.get("attempt") and after["attempt"] not in self.waived
-        was, now = before.get("weight", 0), after.get("weight", 0)
-        if same and 0 < was < now:
-            assert before["verdict"]["outcome"] == "Pass"
-            counted = [one for one in before["windows"] if one["weight"] == was and "gap" not in one]
-            assert any(not one["candidate"].endswith("/0") for one in counted), "no evidence, no advance"
-
-    def _verb(self) -> str:
-        annotations = self.life.cluster.objects[SERVICE]["metadata"].get("annotations") or {}
-        return str(json.loads(annotations["plimsoll.dev/command"])["verb"])
-
-    def _primary(self, before: dict[str, Any], after: dict[str, Any]) -> None:
-        """Whoever becomes primary by promotion brings as much as the old one had."""
-        new, candidate, stable = after.get("primary"), after.get("candidate"), before.get("stable")
-        promoted = candidate is not None and new == candidate["revision"] != before.get("primary")
-        if new is None or not promoted or stable is None or self.life.stale:
-            return
-        had = len(self.life.ready(stable["revision"]))
-        assert len(self.life.ready(new)) >= had
 
 
 class Story:
