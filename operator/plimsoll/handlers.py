@@ -52,7 +52,10 @@ class Watch:
         arguments = (loop, ended)
         # A daemon, so that a watch that hangs never keeps the process from its end.
         threading.Thread(target=self._in_thread, args=arguments, name="watches", daemon=True).start()
-        error = await ended
+        try:
+            error = await ended
+        finally:
+            self._stop.set()  # else a thread of kopf keeps the process from its end
         if not self._asked:
             raise WatchEnded(f"a watch ended: {error or 'without an error'}") from error
 
@@ -95,7 +98,11 @@ class Watch:
             loop.call_soon_threadsafe(self._feed, manifest, event["type"] == "DELETED")
 
     async def _log_in(self, **_: Any) -> kopf.ConnectionInfo:
-        config = await self._login()
+        try:
+            config = await self._login()
+        except Exception:
+            self._stop.set()  # kopf would wait for credentials for ever
+            raise
         header = config.get_api_key_with_prefix("BearerToken")
         header = await header if inspect.isawaitable(header) else header
         return kopf.ConnectionInfo(

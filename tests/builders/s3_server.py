@@ -11,6 +11,7 @@ from pathlib import Path
 
 from devcluster import build
 from devcluster.paths import Paths
+from tests.ports import free_port
 
 ACCESS_KEY = "plimsoll-tests"
 SECRET_KEY = "plimsoll-tests-secret"
@@ -43,7 +44,7 @@ class S3Server:
 def running_s3_server(root: Path, accounts: Path | None = None) -> Iterator[S3Server]:
     """Start versitygw over `root`, and end it; with a folder for `accounts` it has users besides the root."""
     root.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
+    port = free_port()
     environment = {**os.environ, "ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
     users = ["--iam-dir", str(accounts)] if accounts else []
     command = [str(binary()), "--quiet", "--port", f"127.0.0.1:{port}", *users, "posix", str(root)]
@@ -60,12 +61,6 @@ def binary() -> Path:
     if given := os.environ.get("PLIMSOLL_VERSITYGW"):
         return Path(given)
     return build.binary(Paths.from_environment(), build.STORE)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -20,8 +20,8 @@ class Refused(Exception):
     """What the API server answered: one `field: message` for each cause, as `kubectl` prints them."""
 
     def __init__(self, status: Manifest) -> None:
-        causes = status.get("details", {}).get("causes")
-        self.sentences = [f"{cause['field']}: {cause['message']}" for cause in causes or ()] or [status["message"]]
+        causes = [cause for cause in status.get("details", {}).get("causes") or () if "field" in cause]
+        self.sentences = [f"{cause['field']}: {cause['message']}" for cause in causes] or [status["message"]]
         super().__init__("\n".join(self.sentences))
 
 

@@ -15,26 +15,20 @@ DIGEST = "f" * 64
 
 
 @pytest.fixture(scope="module")
-def version(server: ApiServer) -> Iterator[Manifest]:
-    """A ModelVersion with every field."""
+def version(server: ApiServer) -> Manifest:
+    """A ModelVersion with every field. It goes with its namespace, whatever its status says of who uses it."""
     full = next(case for case in cases("good_manifests", "ModelVersion") if case["case"] == "everything")
-    yield from _stored(server, full["manifest"])
+    return server.create(full["manifest"])
 
 
 @pytest.fixture(scope="module")
-def job(server: ApiServer) -> Iterator[Manifest]:
-    yield from _stored(server, cases("good_manifests", "TrainingJob")[0]["manifest"])
+def job(server: ApiServer) -> Manifest:
+    return server.create(cases("good_manifests", "TrainingJob")[0]["manifest"])
 
 
 @pytest.fixture(scope="module")
-def service(server: ApiServer) -> Iterator[Manifest]:
-    yield from _stored(server, cases("good_manifests", "InferenceService")[0]["manifest"])
-
-
-def _stored(server: ApiServer, manifest: Manifest) -> Iterator[Manifest]:
-    stored = server.create(manifest)
-    yield stored
-    server.call("DELETE", server.path(manifest["kind"], manifest["metadata"]["name"]))
+def service(server: ApiServer) -> Manifest:
+    return server.create(cases("good_manifests", "InferenceService")[0]["manifest"])
 
 
 @pytest.mark.parametrize(

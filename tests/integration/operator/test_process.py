@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -20,6 +19,7 @@ from plimsoll.process import Process
 from plimsoll.settings import load
 
 from tests.integration.operator.conftest import model_version
+from tests.ports import free_port
 
 PATIENCE = 30.0
 
@@ -128,9 +128,7 @@ async def start(rest: Api, cluster_access: Any, custom_resources: None, namespac
         return await configuration(cluster_access.context)
 
     async def start(identity: str) -> Running:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         started.append(Running(Recording(await login()), port, identity, namespace, login))
         return started[-1]
 
@@ -266,7 +264,17 @@ async def test_the_operators_own_metrics_are_served(start: Start, post: Any, nam
     assert (await operator.answer("/healthz"))[0] == 200
 
 
-async def test_a_watch_that_may_not_log_in_ends_the_process(cluster_access: Any) -> None:
+async def test_a_watch_whose_login_fails_ends_the_process() -> None:
+    async def unreadable() -> Any:
+        raise OSError("the token cannot be read")
+
+    watch = Watch(lambda manifest, deleted: None, unreadable, ["default"])
+    with pytest.raises(WatchEnded):
+        async with asyncio.timeout(PATIENCE):
+            await watch.run()
+
+
+async def test_a_watch_that_may_not_log_in_ends_the_process(rest: Api, cluster_access: Any) -> None:
     async def nobody() -> Any:
         config = await configuration(cluster_access.context)
         config.cert_file = config.key_file = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any
 import pytest
 from plimsoll.edge.resources import LEASE
 from plimsoll.edge.rest import Api, ApiError, Request
+
+from tests.ports import free_port
 
 OPERATOR = Path(__file__).resolve().parents[3] / "operator"
 PATIENCE = 60.0
@@ -69,9 +70,7 @@ async def start(cluster_access: Any, custom_resources: None, namespace: str) -> 
     started: list[asyncio.subprocess.Process] = []
 
     async def start(pod: str) -> asyncio.subprocess.Process:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         environment = {
             "KUBECONFIG": cluster_access.kubeconfig,
             "PLIMSOLL_NAMESPACE": namespace,

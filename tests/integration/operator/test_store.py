@@ -23,6 +23,7 @@ from plimsoll.edge.store_admin import StoreAdmin
 from plimsoll.failures import Unavailable
 
 from tests.builders.s3_server import binary
+from tests.ports import free_port
 
 ROOT_KEY, ROOT_SECRET = "root", "root-secret"
 
@@ -31,9 +32,7 @@ ROOT_KEY, ROOT_SECRET = "root", "root-secret"
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """versitygw with accounts."""
     data, accounts = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("accounts")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {**os.environ, "ROOT_ACCESS_KEY": ROOT_KEY, "ROOT_SECRET_KEY": ROOT_SECRET}
     command: list[str | Path] = [binary(), "--quiet", "--port", f"127.0.0.1:{port}"]
     command += ["--iam-dir", accounts, "posix", data]

@@ -18,6 +18,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.builders import onnx_models
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 HOST = "127.0.0.1"
@@ -43,12 +44,6 @@ def v2(*rows: list[float], **extra: Any) -> dict[str, Any]:
     """An inference request of rows of four features."""
     data = [value for row in rows for value in row]
     return {"inputs": [{"name": "input", "datatype": "FP32", "shape": [len(rows), 4], "data": data}], **extra}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 class Server:

@@ -359,7 +359,8 @@ def test_fetch_refuses_another_digest_and_keeps_nothing(tmp_path: Path, source: 
 def test_fetch_of_what_is_not_there_may_be_tried_again(tmp_path: Path) -> None:
     code, log = fetch(tmp_path / "model", tmp_path / "nothing.onnx", "ab" * 32)
     assert code == 1
-    assert "nothing.onnx" in log
+    uri = (tmp_path / "nothing.onnx").as_uri()
+    assert json.loads(log)["message"] == f"{uri} does not exist; put the file back, or release another version"
 
 
 def test_fetch_reads_the_store_with_the_environment_of_its_secret(tmp_path: Path) -> None:
