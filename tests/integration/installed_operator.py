@@ -27,17 +27,23 @@ def away(api: ApiClient) -> Iterator[None]:
         yield
         return
     replicas = int((found.metadata.annotations or {}).get(REMEMBERED, found.spec.replicas))
-    _set(apps, 0, str(replicas))
+    _remember(apps, str(replicas))
+    _scale(apps, 0)
     try:
         _await_no_pods(api)
         yield
     finally:
-        _set(apps, replicas, None)
+        _scale(apps, replicas)
+        _remember(apps, None)
 
 
-def _set(apps: AppsV1Api, replicas: int, remembered: str | None) -> None:
-    patch = {"metadata": {"annotations": {REMEMBERED: remembered}}, "spec": {"replicas": replicas}}
-    apps.patch_namespaced_deployment(NAME, NAMESPACE, patch)
+def _remember(apps: AppsV1Api, replicas: str | None) -> None:
+    apps.patch_namespaced_deployment(NAME, NAMESPACE, {"metadata": {"annotations": {REMEMBERED: replicas}}})
+
+
+def _scale(apps: AppsV1Api, replicas: int) -> None:
+    """As `kubectl scale` does. Written to the Deployment itself, the field would no longer be Helm's to change."""
+    apps.patch_namespaced_deployment_scale(NAME, NAMESPACE, {"spec": {"replicas": replicas}})
 
 
 def _await_no_pods(api: ApiClient) -> None:
