@@ -6,7 +6,7 @@ import os
 import uvloop
 
 from plimsoll_serving import __version__, logs
-from plimsoll_serving.errors import ArtifactError, SettingsError
+from plimsoll_serving.errors import ArtifactError, FetchError, SettingsError
 from plimsoll_serving.settings import Settings
 
 DONE = 0
@@ -33,7 +33,8 @@ optional environment (default):
   PLIMSOLL_HOST (0.0.0.0)                        PLIMSOLL_PUBLIC_PORT (8080)
   PLIMSOLL_DIRECT_PORT (8083)                    PLIMSOLL_METRICS_PORT (8082); port 0 takes a free one
   PLIMSOLL_INTRA_OP_THREADS (CPU quota)          PLIMSOLL_WORKERS (max(2, threads)) concurrent inferences
-  PLIMSOLL_MAX_BODY_BYTES (33554432)             PLIMSOLL_MAX_BUFFERED_BYTES (4 bodies)
+  PLIMSOLL_MAX_BODY_BYTES (1/64 of the memory limit, at most 33554432)
+  PLIMSOLL_MAX_BUFFERED_BYTES (4 bodies), a quarter of it for bodies of at most 64 KiB
   PLIMSOLL_MAX_HEADER_BYTES (32768)              PLIMSOLL_MAX_CONNECTIONS (4096) for each port
   PLIMSOLL_READ_TIMEOUT_SECONDS (30)             PLIMSOLL_IDLE_TIMEOUT_SECONDS (60)
   PLIMSOLL_CONNECTION_SECONDS (60) ±20 %         PLIMSOLL_DRAIN_SECONDS (10)
@@ -69,8 +70,12 @@ def main(arguments: list[str] | None = None) -> int:
     except (SettingsError, ArtifactError) as error:
         logs.LOGGER.error("%s", error)
         return REFUSED
-    except Exception:
-        logs.LOGGER.exception("%s failed", verb)
+    except FetchError as error:
+        logs.LOGGER.error("%s", error)
+        return FAILED
+    except Exception as error:
+        told = (str(error).splitlines() or [type(error).__name__])[0]
+        logs.LOGGER.exception("%s failed: %s", verb, told[:300])
         return FAILED
     return DONE
 

@@ -1,5 +1,6 @@
 """From the bytes of an inference request to the bytes of its answer, wholly in one worker thread."""
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ from plimsoll_serving.errors import ArtifactError, ModelError, RequestError
 from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.model import Model, sample_inputs, synthetic_inputs
 from plimsoll_serving.settings import Settings
-from plimsoll_serving.v2.decode import decode
+from plimsoll_serving.v2.decode import InferRequest, decode
 from plimsoll_serving.v2.encode import encode
 
 WARM_UP_RUNS = 3
+LARGE_BODY = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,14 @@ class Engine:
         self._model = model
         self._name = name
         self._version = version
+        # Reading JSON takes many times its bytes, and no two threads can do it at once anyway.
+        self._one_large = threading.Lock()
         self.signature = model.signature
 
     def answer(self, body: bytes) -> Answer:
         """Decode, run, encode. Errors become answers: 4xx names the field, 5xx tells what the model said."""
         try:
-            request = decode(body, self.signature)
+            request = self._decoded(body)
             arrays = self._model.run(request.inputs, request.outputs)
             outputs = [
                 (self.signature.outputs[name], array) for name, array in zip(request.outputs, arrays, strict=True)
@@ -53,6 +57,12 @@ class Engine:
             return self._failed(f"its strings are not UTF-8: {error}")
         first = next(iter(request.inputs.values()), None)
         return Answer(200, encoded, first.shape[0] if first is not None and first.ndim else 1)
+
+    def _decoded(self, body: bytes) -> InferRequest:
+        if len(body) <= LARGE_BODY:
+            return decode(body, self.signature)
+        with self._one_large:
+            return decode(body, self.signature)
 
     def _failed(self, detail: str) -> Answer:
         message = f"model {self._name!r} version {self._version!r} failed on this input: {detail}"

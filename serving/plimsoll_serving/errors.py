@@ -11,6 +11,10 @@ class ArtifactError(Exception):
     """The artifact is not what was asked for, or cannot be served; the message says which and why."""
 
 
+class FetchError(Exception):
+    """The artifact cannot be read now; trying again may help. The message says what to look at."""
+
+
 class RequestError(Exception):
     """A request that is answered with an error of the client (4xx).
 

@@ -7,10 +7,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import obstore
+from obstore.exceptions import NotFoundError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import ObjectStore, from_url
 
 from plimsoll_serving.artifact import MODEL_FILE, PROFILE_FILE, file_digest
-from plimsoll_serving.errors import ArtifactError, SettingsError
+from plimsoll_serving.errors import ArtifactError, FetchError, SettingsError
 from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.settings import Environment
 
@@ -24,6 +25,7 @@ def fetch(values: Mapping[str, str]) -> None:
     Raises:
         SettingsError: a variable is missing or malformed.
         ArtifactError: what lies at the address has another digest; nothing of it is kept.
+        FetchError: nothing lies at the address, or it may not be read.
     """
     env = Environment(values)
     folder = Path(env.text("PLIMSOLL_MODEL_DIR", "/plimsoll/model"))
@@ -41,7 +43,15 @@ def _fetch_one(uri: str, sha256: str, target: Path, env: Environment) -> None:
         return
     store, key = open_store(uri, env)
     part = target.with_suffix(".part")
-    actual, size = _download(store, key, part)
+    try:
+        actual, size = _download(store, key, part)
+    except (NotFoundError, FileNotFoundError):
+        raise FetchError(f"{uri} does not exist; put the file back, or release another version") from None
+    except (PermissionDeniedError, UnauthenticatedError):
+        raise FetchError(
+            f"{uri}: the store refuses the credentials; look at the Secret plimsoll-store of this namespace, "
+            "and at whose bucket it is"
+        ) from None
     if actual != sha256:
         part.unlink()
         raise ArtifactError(f"{uri} has SHA-256 {actual}, expected {sha256}: refused")

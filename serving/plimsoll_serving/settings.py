@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from plimsoll_serving import memory
 from plimsoll_serving.errors import SettingsError
 from plimsoll_serving.http.limits import Limits
 
@@ -128,7 +129,7 @@ def _identity(env: Environment) -> Identity:
 
 
 def _limits(env: Environment) -> Limits:
-    body = env.integer("PLIMSOLL_MAX_BODY_BYTES", 32 * 1024 * 1024, 1)
+    body = env.integer("PLIMSOLL_MAX_BODY_BYTES", memory.body_bytes(), 1)
     return Limits(
         header_bytes=env.integer("PLIMSOLL_MAX_HEADER_BYTES", 32 * 1024, 256),
         body_bytes=body,

@@ -9,7 +9,13 @@ from datetime import timedelta
 from typing import IO
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
 from obstore.store import S3Store
 
 from plimsoll_training.errors import ObjectMissingError, StoreError, UserError
@@ -83,6 +89,11 @@ class Store:
             yield
         except (NotFoundError, FileNotFoundError):
             raise ObjectMissingError(f"{self.uri(key)} does not exist") from None
+        except (PermissionDeniedError, UnauthenticatedError):
+            raise StoreError(
+                f"cannot {verb} {self.uri(key)}: the store refuses the credentials; "
+                "look at the Secret plimsoll-store of this namespace, and at whose bucket it is"
+            ) from None
         except (BaseError, OSError) as error:
             raise StoreError(f"cannot {verb} {self.uri(key)}: {self._redacted(error)}") from None
 

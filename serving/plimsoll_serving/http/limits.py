@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 LINGER_SECONDS = 2.0
 PIPELINE_DEPTH = 8
+SMALL_BODY = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +29,18 @@ class Limits:
 
 
 class Budget:
-    """Bytes that all connections together may buffer."""
+    """Bytes that all connections together may buffer. A quarter of them is kept for small bodies."""
 
-    __slots__ = ("_free",)
+    __slots__ = ("_free", "_kept")
 
     def __init__(self, size: int) -> None:
         self._free = size
+        self._kept = size // 4
 
-    def take(self, size: int) -> bool:
-        """Reserve ``size`` bytes; False when they are not to be had."""
-        if size > self._free:
+    def take(self, size: int, *, held: int = 0) -> bool:
+        """Reserve ``size`` bytes for a body that holds ``held`` already; False when they are not to be had."""
+        kept = 0 if held + size <= SMALL_BODY else self._kept
+        if size > self._free - kept:
             return False
         self._free -= size
         return True

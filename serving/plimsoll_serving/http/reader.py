@@ -120,7 +120,7 @@ class RequestReader:
             return
         if self._body_bytes + len(body) > self._limits.body_bytes:
             self._too_large()
-        elif not self._budget.take(len(body)):
+        elif not self._budget.take(len(body), held=self._body_bytes):
             self.fail(503, "the server holds too many request bytes at the moment; try again")
         else:
             self._body_bytes += len(body)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from plimsoll_serving import settings
+from plimsoll_serving import memory, settings
 from plimsoll_serving.errors import SettingsError
 from plimsoll_serving.logs import trace_id
 from plimsoll_serving.settings import Settings
@@ -11,7 +11,9 @@ from plimsoll_serving.settings import Settings
 REQUIRED = {"PLIMSOLL_MODEL_NAME": "digits", "PLIMSOLL_MODEL_VERSION": "7", "PLIMSOLL_ARTIFACT_SHA256": "ab" * 32}
 
 
-def test_the_defaults_are_those_of_the_contract() -> None:
+def test_the_defaults_are_those_of_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "CGROUP_V2_LIMIT", tmp_path / "none")
+    monkeypatch.setattr(memory, "CGROUP_V1_LIMIT", tmp_path / "none")
     read = Settings.from_environment(REQUIRED)
     assert (read.public_port, read.direct_port, read.metrics_port) == (8080, 8083, 8082)
     assert (read.model_dir, read.route_path) == (Path("/plimsoll/model"), Path("/plimsoll/route/route.json"))
@@ -47,6 +49,19 @@ def test_threads_follow_the_quota_of_the_cgroup(
     monkeypatch.setattr(settings, "CGROUP_V1_QUOTA", tmp_path / "none")
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(6)))
     assert settings.cpu_quota() == (6 if cpus is None else cpus)
+
+
+@pytest.mark.parametrize(
+    ("content", "size"),
+    [("536870912", 8 << 20), ("max", 32 << 20), ("9223372036854771712", 32 << 20), ("134217728", 2 << 20)],
+)
+def test_the_largest_body_is_a_share_of_the_memory(
+    content: str, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = tmp_path / "memory.max"
+    limit.write_text(content + "\n")
+    monkeypatch.setattr(memory, "CGROUP_V2_LIMIT", limit)
+    assert Settings.from_environment(REQUIRED).limits.body_bytes == size
 
 
 @pytest.mark.parametrize(
