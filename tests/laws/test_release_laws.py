@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.builders.release import Character, Life, service, version
@@ -141,8 +141,23 @@ class Story:
         self._command("resume")
 
 
+#: What chance rarely puts together: silence in the middle of a step, a deaf pod, a probation without requests.
+SILENT_STEP: list[tuple[str, Any]] = [
+    ("run", 5.0), ("publish", "healthy"), ("run", 22.0), ("blind", True), ("run", 90.0), ("blind", False),
+]  # fmt: skip
+DEAF_POD: list[tuple[str, Any]] = [("run", 5.0), ("deafen", None), ("publish", "healthy"), ("run", 15.0)]
+QUIET_PROBATION: list[tuple[str, Any]] = [
+    ("run", 5.0), ("send", 2000.0), ("publish", "healthy"), ("run", 4.4), ("send", 0.0), ("run", 90.0),
+]  # fmt: skip
+LONG_STEP = {"steps": [{"weight": 20, "minDuration": "30s", "minRequests": 20}], "onInconclusive": "Rollback"}
+
+
 @settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(RELEASES), EVENTS)
+@example(LONG_STEP, SILENT_STEP)
+@example({}, DEAF_POD)
+@example({}, QUIET_PROBATION)
+@example({"progressDeadline": "20s"}, QUIET_PROBATION)
 def test_the_laws_hold_and_a_calm_world_comes_to_rest(release: dict[str, Any], events: list[tuple[str, Any]]) -> None:
     story = Story(release)
     story.play(events)

@@ -125,10 +125,14 @@ class Witness:
         """The next step, and the end of a probation, follow from a window just counted, never from time alone."""
         if not self._compares(before, after):
             return
-        forward = _number(after) > _number(before) > 0
+        taken_over = before.get("phase") == "Analyzing" and after.get("phase") == "Promoting"
+        forward = taken_over or _number(after) > _number(before) > 0
         proven = "Probation" in (before.get("phase"), before.get("heldPhase")) and after.get("phase") == "Idle"
         if proven:
             proven = after["history"][0]["outcome"] == "Promoted" and after["verdict"]["mode"] == "Sequential"
+        if proven:
+            heard = [one for one in after["windows"] if one["weight"] == before["weight"]]
+            assert any(not one["candidate"].endswith("/0") for one in heard), "no data is no pass"
         if forward or proven:
             assert after["verdict"]["outcome"] == "Pass"
             assert "gap" not in after["windows"][-1], "an outage holds"

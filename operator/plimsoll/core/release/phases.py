@@ -156,7 +156,9 @@ def _proven(turn: Turn, status: Status) -> bool:
     verdict = turn.evidence.verdict
     if status.step_since is None or turn.evidence.outage is not None or verdict is None:
         return False
-    borne_out = verdict.outcome == "Pass" or verdict.mode == "Absolute" or status.reason is not None
+    shared = [one for one in turn.evidence.windows if one.weight == status.weight and one.gap is None]
+    heard = any(one.candidate.requests for one in shared)
+    borne_out = (verdict.outcome == "Pass" and heard) or verdict.mode == "Absolute" or status.reason is not None
     return borne_out and turn.now - unix(status.step_since) >= seconds(turn.observed.spec.release.probation)
 
 
