@@ -10,7 +10,7 @@ from plimsoll import names
 from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
 from plimsoll.converge.act import carry_out
 from plimsoll.converge.ports import NameConflict, Refused, Unavailable, World
-from plimsoll.converge.troubles import fault
+from plimsoll.converge.troubles import fault, no_store
 from plimsoll.core import inferenceservice as core
 from plimsoll.core import route
 from plimsoll.core.conditions import Finding
@@ -93,8 +93,7 @@ async def _with_store(world: World, owner: Manifest, plan: Plan) -> None:
         await world.store.ensure_namespace(owner["metadata"]["namespace"])
     except Unavailable as error:
         await carry_out(world, owner, replace(plan, after=plan.after[: _first_pod(plan)]))
-        said = f"The artifact store does not answer: {error}. It is tried again."
-        await _tell(world, owner, Finding("StoreAvailable", "False", "StoreUnavailable", said))
+        await _tell(world, owner, Finding("StoreAvailable", "False", "StoreUnavailable", no_store(error)))
         raise
     await carry_out(world, owner, plan)
 

@@ -38,9 +38,13 @@ async def prepare(world: World, namespace: str, plan: Plan) -> None:
 
 def store_trouble(error: Exception) -> Finding:
     """The store does not answer; since when is the transition time of StoreAvailable."""
-    return Finding(
-        "Ready", "False", "StoreUnavailable", f"The artifact store does not answer: {error}. It is tried again."
-    )
+    return Finding("Ready", "False", "StoreUnavailable", no_store(error))
+
+
+def no_store(error: Exception) -> str:
+    """In a sentence, with what to look at."""
+    remedy = "It is tried again; should it last, look at the store and at the operator's settings of it"
+    return f"The artifact store does not answer: {error}. {remedy}: docs/store.md."
 
 
 def fault(error: ValidationError) -> str:

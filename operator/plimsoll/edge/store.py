@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import re
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -26,6 +27,7 @@ from plimsoll.failures import Refused, Unavailable
 
 #: For how many seconds a namespace is taken as ready; then it may have been deleted and made again.
 _REMEMBERED: Final = 60.0
+_TIMINGS: Final = re.compile(r" in [0-9.]+[mµn]?s(, after \d+ retries[^-]*?)?(?= +-)")
 #: The largest object that the operator reads.
 LARGEST: Final = 4 << 20
 
@@ -80,7 +82,7 @@ class S3:
         except (NotFoundError, FileNotFoundError):
             return None
         except (BaseError, OSError) as error:
-            raise Unavailable(f"store: {key} was not read: {error}") from error
+            raise Unavailable(f"store: {key} was not read: {_short(error)}") from error
 
     async def put_if_absent(self, namespace: str, key: str, body: bytes) -> bool:
         """True when this call wrote it, False when it was there. Raises Unavailable."""
@@ -89,7 +91,7 @@ class S3:
         except AlreadyExistsError:
             return False
         except (BaseError, OSError) as error:
-            raise Unavailable(f"store: {key} was not written: {error}") from error
+            raise Unavailable(f"store: {key} was not written: {_short(error)}") from error
         return True
 
     def _bucket(self, namespace: str) -> Any:
@@ -130,6 +132,12 @@ class S3:
         except ApiError as error:
             if error.reason != "AlreadyExists":
                 raise Refused(Ref.of(manifest), str(error)) from error
+
+
+def _short(error: Exception) -> str:
+    """The first line of the library's report, without its timings: they would be another condition at each try."""
+    line = (str(error).splitlines() or [type(error).__name__])[0].strip()
+    return re.sub(r" +", " ", _TIMINGS.sub("", line))[:300]
 
 
 def _manifest(resource: Resource, namespace: str, name: str) -> Json:

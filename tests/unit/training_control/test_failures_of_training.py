@@ -92,7 +92,8 @@ async def test_a_store_that_does_not_answer_says_since_when_and_is_tried_again()
         await reconcile(story.world.ports, story.ref)
     first = next(one for one in story.status["conditions"] if one["type"] == "StoreAvailable")
     assert first["lastTransitionTime"] == "2026-11-22T12:00:00Z"
-    expected = "The artifact store does not answer: connection refused. It is tried again."
+    expected = "The artifact store does not answer: connection refused. It is tried again; should it last, "
+    expected += "look at the store and at the operator's settings of it: docs/store.md."
     assert story.said() == ("False", "StoreUnavailable", expected)
     written = len(story.world.effects)
     story.world.tick(300)
