@@ -59,7 +59,8 @@ class ArmCounts:
     """What one arm did in one window: counts, not rates.
 
     `failures` are server errors, unreachable and timeouts; `client_errors` are apart. `slower` counts, for each edge of
-    names.LATENCY_EDGES, the requests that took longer; `timed` is how many were timed.
+    names.LATENCY_EDGES, the requests that took longer; `timed` is how many were timed. `timeouts` and `unreachable` are
+    parts of `failures`: the rest are server errors.
     """
 
     requests: int = 0
@@ -67,6 +68,8 @@ class ArmCounts:
     client_errors: int = 0
     timed: int = 0
     slower: tuple[int, ...] = ()
+    timeouts: int = 0
+    unreachable: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,4 +126,6 @@ def _counts(arm: str, choosers: tuple[_Delta, ...], servers: tuple[_Delta, ...])
         client_errors=sum(count for outcome, count in chosen if outcome == "client_error"),
         timed=buckets[-1],
         slower=tuple(buckets[-1] - count for count in buckets[:-1]),
+        timeouts=sum(count for outcome, count in chosen if outcome == "timeout"),
+        unreachable=sum(count for outcome, count in chosen if outcome == "unreachable"),
     )

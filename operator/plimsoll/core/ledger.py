@@ -13,12 +13,13 @@ from plimsoll.core.verdict import Mode, verdicts
 from plimsoll.facts import ArmCounts, Verdict, Window
 from plimsoll.names import LATENCY_EDGES
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_BYTES = 512 * 1024
 MAX_WINDOWS = 2000
 #: After so many windows the next ones are twice as long.
 _LENGTHEN_AFTER = 250
-_COUNTS = ("requests", "failures", "client_errors", "timed")
+_COUNTS = ("requests", "failures", "client_errors", "timed", "timeouts", "unreachable")
+_EDGES_AT = len(_COUNTS)
 
 
 class LedgerError(ValueError):
@@ -144,7 +145,8 @@ def _read_window(row: Sequence[Any]) -> Window:
 
 
 def _read_arm(row: Sequence[int]) -> ArmCounts:
-    if len(row) < 5 or not all(isinstance(count, int) and count >= 0 for count in row) or len(row) - 5 > row[4]:
+    counts, rest = dict(zip(_COUNTS, row, strict=False)), row[_EDGES_AT:]
+    if not rest or not all(isinstance(count, int) and count >= 0 for count in row) or len(rest) - 1 > rest[0]:
         raise ValueError(f"{row} is not the counts of an arm")
-    slower = (*row[5:], *(0,) * (row[4] - (len(row) - 5)))
-    return ArmCounts(row[0], row[1], row[2], row[3], slower)
+    edges, *slower = rest
+    return ArmCounts(**counts, slower=(*slower, *(0,) * (edges - len(slower))))

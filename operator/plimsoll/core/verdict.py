@@ -69,7 +69,17 @@ class _Trial:
 
     def _say(self, outcome: str, said: str, end: int, metric: str = "") -> Verdict:
         window = self.windows[end - 1].index if end else 0
+        said += self._kinds(int(self.row_after[end]))
         return Verdict(outcome, f"{outcome}: {said}" + (f"; window {window}" if end else ""), metric, self.mode, window)
+
+    def _kinds(self, rows: int) -> str:
+        """What the candidate's failures were, where some of them were not its own answers."""
+        arms = [window.candidate for window in self.counted[:rows]]
+        timeouts, unreachable = (sum(getattr(arm, kind) for arm in arms) for kind in ("timeouts", "unreachable"))
+        failures = sum(arm.failures for arm in arms)
+        if not timeouts and not unreachable:
+            return ""
+        return f"; of {failures:,} failures {timeouts:,} timed out and {unreachable:,} did not connect"
 
     def _blind(self, end: int, row: int) -> str | None:
         """Why nothing can be said at all, or None."""
@@ -100,7 +110,7 @@ class _Trial:
             row = criterion.failed_at()
             if row is not None and (found is None or row < found[0]):
                 window = self.counted[row].index
-                reason = f"Fail: {criterion.describe_failure(row)}; window {window}"
+                reason = f"Fail: {criterion.describe_failure(row)}{self._kinds(row + 1)}; window {window}"
                 found = row, Verdict("Fail", reason, criterion.name, self.mode, window)
         return found
 
@@ -126,5 +136,5 @@ class _Trial:
         window = self.counted[row].index
         share = f"{failed:,}/{requests:,} requests ({failed / requests:.0%}) within {length} window{'s' * (length > 1)}"
         bound = f"limit {policy.breaker_share:.0%} of at least {policy.breaker_requests}"
-        reason = f"Fail: breaker: candidate failed {share}; {bound}; window {window}"
+        reason = f"Fail: breaker: candidate failed {share}; {bound}{self._kinds(row + 1)}; window {window}"
         return row, Verdict("Fail", reason, "error rate", "Breaker", window)

@@ -101,7 +101,7 @@ def test_the_document_is_what_the_contract_says() -> None:
         "primary": "digits-a",
         "arms": [arm("digits-a", "1", 90), arm("digits-b", "2", 10)],
         "sticky": None,
-        "delegateTimeoutSeconds": 1.0,
+        "delegateTimeoutSeconds": 2.0,
         "validUntil": "2026-11-22T12:10:00Z",
         "maxBlindSeconds": 900,
     }
@@ -185,5 +185,5 @@ def test_the_primary_waits_twice_the_stable_p99_for_the_candidate() -> None:
     latency = (*(0 if edge < 2.5 else 100 for edge in names.LATENCY_EDGES), 100)
     sample = Sample(NOON, (PodCounters("a", "digits-a", 0.0, 3, {}, latency),))
     assert route.delegate_timeout(sample, "digits-a") == 5.0
-    assert route.delegate_timeout(sample, "digits-b") == 1.0
-    assert route.delegate_timeout(None, "digits-a") == 1.0
+    assert route.delegate_timeout(sample, "digits-b") == 2.0
+    assert route.delegate_timeout(None, "digits-a") == 2.0

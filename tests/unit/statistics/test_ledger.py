@@ -53,6 +53,14 @@ def test_encoding_is_canonical() -> None:
     assert digest(ledger) == digest(decode(text)) != digest(replace(ledger, windows=ledger.windows[:-1]))
 
 
+def test_kinds_of_failures_are_kept_and_said() -> None:
+    slow = replace(arm(64), failures=3, timeouts=2, unreachable=1)
+    ledger = Ledger("a", "b", Policy(), windows=(window(1, arm(500), slow),))
+    assert decode(encode(ledger)) == ledger
+    assert "3/64" in replay(ledger)[0].reason
+    assert "; of 3 failures 2 timed out and 1 did not connect; window 1" in replay(ledger)[0].reason
+
+
 def test_a_long_release_fits() -> None:
     assert len(encode(recorded(MAX_WINDOWS, pods=3)).encode()) < 512 * 1024
 
@@ -84,12 +92,15 @@ def test_windows_of_many_pods_grow_longer_before_the_room_is_used_up() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"formatVersion": 2}, "formatVersion must be 1"),
+        ({"formatVersion": 1}, "formatVersion must be 2"),
         ({"edges": [1]}, "edges differ"),
         ({"mode": "Guess"}, "mode must be one of Sequential, Absolute"),
         ({"policy": {}}, "policy: .* missing or unknown"),
         ({"windows": [[1, 2]]}, "damaged"),
-        ({"windows": [[0, 0.0, 1.0, 0, 10, None, [1, -1, 0, 0, 0], [0, 0, 0, 0, 0]]]}, "not the counts of an arm"),
+        (
+            {"windows": [[0, 0.0, 1.0, 0, 10, None, [1, -1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0]]]},
+            "not the counts of an arm",
+        ),
     ],
 )
 def test_what_is_not_a_ledger_is_refused_with_the_field(change: dict[str, object], said: str) -> None:

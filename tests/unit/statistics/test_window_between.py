@@ -35,7 +35,7 @@ def test_arms_are_summed_over_the_pods_that_chose_and_times_over_those_that_serv
         1,
         10,
     )
-    assert window.candidate == ArmCounts(10, 3, 1, 6, (5, 5, 2) + (0,) * 10)
+    assert window.candidate == ArmCounts(10, 3, 1, 6, (5, 5, 2) + (0,) * 10, timeouts=1, unreachable=2)
     assert (window.stable.requests, window.stable.failures, window.stable.timed) == (93, 3, 93)
     assert [(p.requests, p.failures, p.timed) for p in window.stable_pods] == [(90, 0, 90), (3, 3, 3)]
 
