@@ -71,6 +71,7 @@ class Process:
         self._health = HealthServer(self._waiting_for, install.http_port)
         self._scrape = Scrape(time.time)
         self._world: World | None = None
+        self._kinds_served = False
         self._parts: list[asyncio.Task[None]] = []
         self._passing: asyncio.Task[None] | None = None
 
@@ -79,6 +80,7 @@ class Process:
         await self._health.start()
         try:
             await _patiently(self._kinds_there, "the custom resources")
+            self._kinds_served = True
             await _patiently(self._lister.sync, "the first list of every kind")
             self._start(self._watch.run())
             self._start(self._lister.run())
@@ -148,6 +150,8 @@ class Process:
                 self._queue.ring(ref)
 
     def _waiting_for(self) -> str:
+        if not self._kinds_served:
+            return "the custom resources: install the CRDs"
         if not self._lister.synced.is_set():
             return "the first list of every kind"
         return "" if self._lease.known.is_set() else "the Lease"
