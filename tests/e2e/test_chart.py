@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from demo import cluster, install
 from demo.shell import ROOT, Kubernetes
+from tests.builders.argocd import health
 
 CHART = ROOT / "charts" / "plimsoll"
 RELEASE = "tenant"
@@ -176,6 +177,16 @@ def test_the_operator_of_a_namespace_trains_and_serves_with_its_roles_alone(alon
     codes = api_codes(alone, tenant)
     assert codes.get("200", 0) > 0
     assert {code for code in codes if code in {"401", "403"}} == set()
+
+
+def test_argo_cd_shows_what_was_trained_and_serves_as_healthy(alone: Kubernetes, tenant: str) -> None:
+    alone.kubectl("-n", tenant, "wait", "inf/digits", "--for=condition=Promoted", "--timeout=180s")
+    objects = json.loads(alone.kubectl("-n", tenant, "get", "tj,mv,inf", "-o", "json"))["items"]
+    found = {one["kind"]: health(one["kind"], one) for one in objects}
+    assert {kind: status for kind, (status, _) in found.items()} == dict.fromkeys(
+        ("TrainingJob", "ModelVersion", "InferenceService"), "Healthy"
+    )
+    assert all(message for _, message in found.values())
 
 
 def api_codes(kubernetes: Kubernetes, namespace: str) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What Argo CD makes of our objects, run by a Lua with no more libraries than Argo CD's has: base and table."""
+"""What Argo CD makes of our objects, by the health checks of the chart."""
 
 from __future__ import annotations
 
@@ -7,24 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
-from lupa.lua51 import LuaRuntime
 from plimsoll.api.kinds import KINDS
 
-ROOT = Path(__file__).resolve().parents[3]
-CHART = ROOT / "charts/plimsoll/argocd"
+from tests.builders.argocd import FOLDER, health
+
 RECORDED = yaml.safe_load((Path(__file__).parent / "objects.yaml").read_text())
 CASES = [pytest.param(kind, case, id=f"{kind}: {case['case']}") for kind, cases in RECORDED.items() for case in cases]
-#: What Argo CD does not open, including the methods of strings.
-CLOSED = "string = nil; math = nil; io = nil; os = nil; debug = nil; package = nil; require = nil"
-
-
-def health(kind: str, manifest: dict[str, Any]) -> tuple[str, str]:
-    """Status and message, as Argo CD would show them."""
-    lua = LuaRuntime(unpack_returned_tuples=True)
-    lua.execute('getmetatable("").__index = nil; ' + CLOSED)
-    lua.globals().obj = lua.table_from(manifest, recursive=True)
-    found = lua.execute((CHART / "health" / f"{kind}.lua").read_text())
-    return found.status, found.message
 
 
 @pytest.mark.parametrize(("kind", "case"), CASES)
@@ -47,6 +35,6 @@ def test_every_phase_has_a_health_that_argo_cd_knows(kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_the_patch_for_argo_cd_holds_the_same_source(kind: Any) -> None:
-    data = yaml.safe_load((CHART / "argocd-cm.yaml").read_text())["data"]
-    source = (CHART / "health" / f"{kind.name}.lua").read_text()
+    data = yaml.safe_load((FOLDER / "argocd-cm.yaml").read_text())["data"]
+    source = (FOLDER / "health" / f"{kind.name}.lua").read_text()
     assert data[f"resource.customizations.health.plimsoll.dev_{kind.name}"] == source
