@@ -27,6 +27,7 @@ class Follower:
         self._environment = kubernetes.environment
         self._process: subprocess.Popen[str] | None = None
         self._over = threading.Event()
+        self.begun = threading.Event()
         self.seen: list[Value] = []
 
     def run(self, changed: Callable[[Value], None]) -> None:
@@ -37,9 +38,10 @@ class Follower:
             )
             assert self._process.stdout is not None
             for line in self._process.stdout:
-                if line.strip() and not self._over.is_set():
+                if not self._over.is_set():
                     self.seen.append(_parsed(line))
                     changed(self.seen[-1])
+                    self.begun.set()
             self._process.wait()
             self._over.wait(0.5)
 
@@ -51,7 +53,9 @@ class Follower:
 
 
 def _parsed(line: str) -> Value:
-    """What is not JSON is told as such: somebody may have written nonsense."""
+    """Empty when there is nothing yet. What is not JSON is told as such: somebody may have written nonsense."""
+    if not line.strip():
+        return {}
     try:
         found = json.loads(line)
     except ValueError:
@@ -65,13 +69,18 @@ def following(
     namespace: str,
     what: str,
     part: str,
-    changed: Callable[[Value], None] = lambda value: None,
+    changed: Callable[[Value], None] | None = None,
 ) -> Iterator[list[Value]]:
-    """What is seen of `part` of `what` (KIND/NAME) while the block runs; `changed` is called with each value."""
+    """What is seen of `part` of `what` (KIND/NAME) while the block runs.
+
+    `changed` is called with each value; with it, the object must be there, and the block begins once it was seen.
+    """
     follower = Follower(kubernetes, namespace, what, part)
-    thread = threading.Thread(target=follower.run, args=(changed,), name=f"follow {what}")
+    thread = threading.Thread(target=follower.run, args=(changed or (lambda value: None),), name=f"follow {what}")
     thread.start()
     try:
+        if changed is not None:
+            assert follower.begun.wait(60), f"{what} is not there"
         yield follower.seen
     finally:
         follower.end()

@@ -56,10 +56,13 @@ class OperatorProcess:
         self._stopping.set()
         if self._process is not None:
             self._process.terminate()
-        self._supervisor.join()
+        if self._supervisor.ident is not None:
+            self._supervisor.join()
 
     def said_of(self, what: str) -> str:
         """The last lines of its log that name `what`."""
+        if not self._log.exists():
+            return ""
         return "\n".join([line for line in self._log.read_text().splitlines() if what in line][-40:])
 
     def _supervise(self) -> None:
@@ -78,11 +81,10 @@ class OperatorProcess:
 
 @contextlib.contextmanager
 def instead_of_the_pod(kubernetes: Kubernetes, folder: Path) -> Iterator[OperatorProcess]:
-    """The process in place of the chart's pods, which are back afterwards."""
+    """The process, to be started, in place of the chart's pods, which are back afterwards."""
     environment = _environment(kubernetes, folder)
     install.install(kubernetes, values=("replicas=0",))
     operator = OperatorProcess(environment, folder / "operator.log")
-    operator.start()
     try:
         yield operator
     finally:
