@@ -39,6 +39,7 @@ class RequestReader:
         """Parse bytes; complete requests are appended to ``ready``."""
         if self.broken:
             return
+        before, idle = self.messages, not self.in_message
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -47,8 +48,11 @@ class RequestReader:
         except httptools.HttpParserError as error:
             self.fail(400, f"the request is not valid HTTP/1.1: {error}")
         if self._in_head and not self.broken:
-            # The parser keeps an unfinished header to itself: what it was fed is the bound then.
-            self._fed_bytes += len(data)
+            # The parser keeps an unfinished header to itself: what it was fed is the bound then. Where earlier messages
+            # came in the same bytes it does not tell their part, so the count begins with the next bytes.
+            begun = self.messages - before
+            if begun == 0 or (begun == 1 and idle):
+                self._fed_bytes += len(data)
             self._check_head(self._fed_bytes)
 
     def fail(self, status: int, message: str) -> None:
