@@ -102,7 +102,7 @@ class Server:
         )
 
     async def _drain(self) -> None:
-        """Not ready, but serving on: endpoints take the drain time to forget this pod. Then finish and go."""
+        """Serve on: endpoints take the drain time to forget this pod. Then finish and go."""
         self._readiness.draining = True
         for listener in (self._public, self._direct):
             listener.closing = True

@@ -51,8 +51,9 @@ class Operations:
         return json_response(200, {"live": True})
 
     def _ready(self, _: Request) -> Response:
-        status = 200 if self._readiness.ready else 503
-        return json_response(status, {"ready": self._readiness.ready, "reason": self._readiness.reason})
+        """For kubelet. A pod that drains says yes: a Service uses it only if it has no other (KEP-1669)."""
+        serves = self._readiness.loaded
+        return json_response(200 if serves else 503, {"ready": serves, "reason": self._readiness.reason})
 
     def _route(self, _: Request) -> Response:
         route = self._routing.route

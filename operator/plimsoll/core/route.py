@@ -18,6 +18,8 @@ VALID_SECONDS = 600
 RENEW_SECONDS = 300
 NUDGE_SECONDS = 2.0
 LAG_SECONDS = 30.0
+#: A longer silence between two nudges means that the operator or the API server was away: the pod heard nothing.
+_SILENCE_SECONDS = 10.0
 #: A lost SYN is sent again after 1 s (RFC 6298): one lost packet, or a busy node, must not count as a failure.
 _LEAST_TIMEOUT = 2.0
 
@@ -170,33 +172,43 @@ def nudges(observed: Observed, status: InferenceServiceStatus) -> tuple[Annotate
     found = []
     for pod in _named_pods(observed, status):
         meta = pod["metadata"]
-        told, at = _nudged(meta.get("annotations") or {})
+        nudged = _nudged(pod)
         lags = epochs.get(meta["name"], status.epoch) < status.epoch
-        if told < status.epoch or (lags and observed.now - at >= NUDGE_SECONDS):
-            value = f"{status.epoch}@{precise(observed.now)}"
+        if nudged.epoch < status.epoch or (lags and observed.now - nudged.last >= NUDGE_SECONDS):
+            goes_on = nudged.epoch == status.epoch and observed.now - nudged.last < _SILENCE_SECONDS
+            since = nudged.since if goes_on else observed.now
+            value = f"{status.epoch}@{precise(since)}@{precise(observed.now)}"
             found.append(AnnotatePod(observed.namespace, meta["name"], names.ANNOTATION_ROUTE_EPOCH, value))
     return tuple(found)
 
 
-def _nudged(annotations: Mapping[str, str]) -> tuple[int, float]:
-    epoch, _, at = annotations.get(names.ANNOTATION_ROUTE_EPOCH, "").partition("@")
+@dataclass(frozen=True, slots=True)
+class _Nudged:
+    """What the operator told a pod: the epoch, since when without a long silence, and when last (Unix seconds)."""
+
+    epoch: int = -1
+    since: float = 0.0
+    last: float = 0.0
+
+
+def _nudged(pod: Manifest) -> _Nudged:
+    annotations: Mapping[str, str] = pod["metadata"].get("annotations") or {}
     try:
-        return int(epoch), unix(at)
+        epoch, since, last = annotations.get(names.ANNOTATION_ROUTE_EPOCH, "").split("@")
+        return _Nudged(int(epoch), unix(since), unix(last))
     except ValueError:
-        return -1, 0.0
+        return _Nudged()
 
 
 def laggards(observed: Observed, status: InferenceServiceStatus) -> tuple[Delete, ...]:
-    """Pods that have reported an older epoch for 30 s; one of a revision at a time, none while another is not ready."""
-    if status.routed_at is None or observed.now - unix(status.routed_at) < LAG_SECONDS:
-        return ()
+    """Pods that report an older epoch though they were told for 30 s; one of a revision, none while another is down."""
     epochs, found = _epochs(observed), []
     for arm in arms(status):
         pods = observed.pods_of(arm.revision)
         late = [
             pod for pod in pods
             if epochs.get(pod["metadata"]["name"], status.epoch) < status.epoch
-            and _age(pod, observed.now) >= LAG_SECONDS
+            and _told_for(pod, status.epoch) >= LAG_SECONDS
         ]  # fmt: skip
         if late and all(is_ready(pod) for pod in pods):
             meta = late[0]["metadata"]
@@ -204,6 +216,7 @@ def laggards(observed: Observed, status: InferenceServiceStatus) -> tuple[Delete
     return tuple(found)
 
 
-def _age(pod: Manifest, now: float) -> float:
-    created = pod["metadata"].get("creationTimestamp")
-    return now - unix(created) if created else 0.0
+def _told_for(pod: Manifest, epoch: int) -> float:
+    """For how many seconds the pod has been told of the epoch, without a long silence of operator or API server."""
+    nudged = _nudged(pod)
+    return nudged.last - nudged.since if nudged.epoch == epoch else 0.0

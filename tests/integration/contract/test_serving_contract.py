@@ -202,12 +202,13 @@ def test_the_server_reads_each_route_as_the_operator_means_it(
     assert route.sticky_header == (b"x-user-id" if spec else None)
 
 
-def test_a_pod_that_ends_is_not_ready_but_alive_and_has_time_to_finish(rendered: Rendered) -> None:
+def test_a_pod_that_ends_serves_on_for_a_service_without_another_and_has_time_to_finish(rendered: Rendered) -> None:
     pod = rendered.pods[1]
     settings = Settings.from_environment(pod.environment(pod.server))
     assert settings.drain_seconds + FINISH_SECONDS < pod.spec["terminationGracePeriodSeconds"]
     pod.terminate()
-    eventually(lambda: pod.probe("readinessProbe") == 503, "it says that it is not ready")
-    assert pod.probe("livenessProbe") == 200
     direct = rendered.network.lead(f"{rendered.candidate.name}.{NAMESPACE}.svc:{names.PORT_DIRECT}")
+    health = f"http://{direct}/v2/health/ready"
+    eventually(lambda: httpx.get(health).status_code == 503, "it tells clients that it is not ready")
+    assert (pod.probe("livenessProbe"), pod.probe("readinessProbe")) == (200, 200)
     assert httpx.post(f"http://{direct}{INFER}", json=row()).status_code == 200

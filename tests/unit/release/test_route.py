@@ -154,31 +154,50 @@ def nudged(told: str | None, epoch: int | None, *, after: float) -> bool:
 
 
 def test_a_pod_is_nudged_once_and_again_after_two_seconds_while_it_lags() -> None:
-    told = f"3@{precise(NOON)}"
+    told = told_of(3, NOON, NOON)
     assert nudged(None, 2, after=0)
-    assert nudged(f"2@{precise(NOON)}", 2, after=0)
+    assert nudged(told_of(2, NOON, NOON), 2, after=0)
     assert not nudged(told, 2, after=1.9)
     assert nudged(told, 2, after=2)
     assert not nudged(told, 3, after=9)
     assert not nudged(told, None, after=9)
 
 
-@pytest.mark.parametrize(("after", "epoch", "deleted"), [(29, 2, 0), (30, 2, 1), (30, 3, 0)])
-def test_a_pod_that_lags_for_thirty_seconds_is_deleted(after: float, epoch: int, deleted: int) -> None:
-    seen = observed(pod("a", "digits-a"), epochs={"a": epoch}, now=NOON + after)
+def told_of(epoch: int, since: float, last: float) -> str:
+    return f"{epoch}@{precise(since)}@{precise(last)}"
+
+
+@pytest.mark.parametrize(("last", "epoch", "deleted"), [(29, 2, 0), (30, 2, 1), (30, 3, 0)])
+def test_a_pod_that_lags_while_it_is_told_for_thirty_seconds_is_deleted(last: float, epoch: int, deleted: int) -> None:
+    told = told_of(3, NOON, NOON + last)
+    seen = observed(pod("a", "digits-a", told=told), epochs={"a": epoch}, now=NOON + last)
     assert len(route.laggards(seen, status())) == deleted
 
 
+def test_what_was_told_of_an_earlier_epoch_counts_for_nothing() -> None:
+    told = told_of(2, NOON, NOON + 60)
+    assert route.laggards(observed(pod("a", "digits-a", told=told), epochs={"a": 1}, now=NOON + 60), status()) == ()
+
+
+@pytest.mark.parametrize(("silence", "since"), [(2.0, NOON), (9.0, NOON), (45.0, NOON + 65)])
+def test_an_outage_between_two_nudges_begins_the_count_anew(silence: float, since: float) -> None:
+    told, now = told_of(3, NOON, NOON + 20), NOON + 20 + silence
+    nudge = route.nudges(observed(pod("a", "digits-a", told=told), epochs={"a": 2}, now=now), status())[0]
+    assert nudge.value == told_of(3, since, now)
+
+
 def test_laggards_go_one_at_a_time_and_not_while_another_pod_is_down() -> None:
-    pods = pod("a", "digits-a"), pod("b", "digits-a")
+    told = told_of(3, NOON, NOON + 60)
+    pods = pod("a", "digits-a", told=told), pod("b", "digits-a", told=told)
     late = {"a": 1, "b": 1}
     assert [one.uid for one in route.laggards(observed(*pods, epochs=late, now=NOON + 60), status())] == ["uid-a"]
-    down = pod("b", "digits-a", ready=False)
+    down = pod("b", "digits-a", told=told, ready=False)
     assert route.laggards(observed(pods[0], down, epochs=late, now=NOON + 60), status()) == ()
 
 
 def test_a_pod_that_does_not_answer_is_never_deleted() -> None:
-    assert route.laggards(observed(pod("a", "digits-a"), epochs={}, now=NOON + 600), status()) == ()
+    told = told_of(3, NOON, NOON + 600)
+    assert route.laggards(observed(pod("a", "digits-a", told=told), epochs={}, now=NOON + 600), status()) == ()
 
 
 def test_the_primary_waits_twice_the_stable_p99_for_the_candidate() -> None:
