@@ -19,6 +19,8 @@ from plimsoll_serving.routing import Role, Routing
 from plimsoll_serving.settings import Settings
 from plimsoll_serving.watcher import RouteWatcher
 
+# How long a public connection to a pod that only forwards lives.
+SECONDARY_CONNECTION_SECONDS = 3.0
 # How long what is in flight after the drain may take.
 FINISH_SECONDS = 15.0
 RESPONSE_FACTOR = 4
@@ -58,6 +60,9 @@ class Server:
         if secondary and not self._was_secondary:
             # kube-proxy leaves open connections where they are; only closing them moves these clients.
             self._public.retire_connections()
+        # Who comes before the Service has followed is moved soon, too.
+        life = self._settings.connection_seconds
+        self._public.life = min(life, SECONDARY_CONNECTION_SECONDS) if secondary else life
         self._was_secondary = secondary
 
     async def run(self) -> None:

@@ -17,7 +17,8 @@ class Listener:
     Args:
         handler: called with each request and the function that answers it; it must answer exactly once.
         limits, budget: bounds of one connection, and of all together.
-        life: seconds after which a connection is closed politely, ±20 %; infinite by default.
+        life: seconds after which a connection is closed politely, ±20 %; infinite by default. A change holds for
+            connections opened after it.
     """
 
     def __init__(self, handler: Handler, limits: Limits, budget: Budget, life: float = math.inf) -> None:

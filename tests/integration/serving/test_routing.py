@@ -209,6 +209,14 @@ def test_connections_are_closed_politely_when_the_primary_role_is_lost(pair: Pai
         assert (again.status_code, "connection" in again.headers) == (200, False), "new connections are kept"
 
 
+def test_a_connection_to_a_pod_that_only_forwards_is_closed_politely_soon(pair: Pair) -> None:
+    """A client that came back before the Service followed the route would else stay for a minute."""
+    _, secondary = pair
+    route(pair, [70, 30])
+    with httpx.Client() as client:
+        eventually(lambda: client.post(secondary.url(), json=ROW).headers.get("connection") == "close", "closed", 20)
+
+
 def test_a_candidate_killed_under_traffic_costs_users_nothing(tmp_path: Path) -> None:
     stable = Server(tmp_path / "stable", RIGHT, "digits-aaaa", "1")
     candidate = Server(tmp_path / "candidate", RIGHT, "digits-bbbb", "2")
