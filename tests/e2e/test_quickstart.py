@@ -75,13 +75,18 @@ def test_the_manifests_of_the_user_are_untouched(told: dict[str, Any], kubernete
 def test_a_converged_world_costs_no_writes(told: dict[str, Any], kubernetes: Kubernetes) -> None:
     """A minute at rest: nothing but watches, lists and the Lease."""
     load.stop(kubernetes, story.NAMESPACE)
-    time.sleep(15)
-    before = api_requests(kubernetes)
-    time.sleep(60)
-    after = api_requests(kubernetes)
-    spent = {key: after[key] - before.get(key, 0) for key in after if after[key] != before.get(key, 0)}
-    allowed = {key: count for key, count in spent.items() if key[0] == "list" or key[1] == "leases"}
-    assert spent == allowed
+    spent = {("put", "the world before it converged"): 1.0}
+    for _ in range(
+        5
+    ):  # retired revisions are kept warm for over a minute, and other namespaces may be on their way out
+        before = api_requests(kubernetes)
+        time.sleep(60)
+        after = api_requests(kubernetes)
+        spent = {key: after[key] - before.get(key, 0) for key in after if after[key] != before.get(key, 0)}
+        spent = {key: count for key, count in spent.items() if key[0] != "list" and key[1] != "leases"}
+        if not spent:
+            break
+    assert spent == {}
 
 
 def api_requests(kubernetes: Kubernetes) -> dict[tuple[str, str], float]:

@@ -170,7 +170,15 @@ def told_of(epoch: int, since: float, last: float) -> str:
 @pytest.mark.parametrize(("last", "epoch", "deleted"), [(29, 2, 0), (30, 2, 1), (30, 3, 0)])
 def test_a_pod_that_lags_while_it_is_told_for_thirty_seconds_is_deleted(last: float, epoch: int, deleted: int) -> None:
     told = told_of(3, NOON, NOON + last)
-    seen = observed(pod("a", "digits-a", told=told), epochs={"a": epoch}, now=NOON + last)
+    pods = pod("a", "digits-a", told=told), pod("b", "digits-a", told=told)
+    seen = observed(*pods, epochs={"a": epoch, "b": 3}, now=NOON + last)
+    assert len(route.laggards(seen, status())) == deleted
+
+
+@pytest.mark.parametrize(("last", "deleted"), [(60, 0), (119, 0), (120, 1)])
+def test_the_only_pod_of_a_revision_is_given_two_minutes(last: float, deleted: int) -> None:
+    told = told_of(3, NOON, NOON + last)
+    seen = observed(pod("a", "digits-a", told=told), epochs={"a": 2}, now=NOON + last)
     assert len(route.laggards(seen, status())) == deleted
 
 
