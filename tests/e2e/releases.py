@@ -62,7 +62,7 @@ class Service:
         found: dict[str, Any] = json.loads(data["route.json"])
         return found
 
-    def until(self, fact: Callable[[Status], Any], seconds: float = 120) -> Status:
+    def until(self, fact: Callable[[Status], Any], seconds: float = 300) -> Status:
         """The status once `fact` holds of it."""
         found = watch.until(
             self.kubernetes,

@@ -19,7 +19,7 @@ RENEW_SECONDS = 300
 NUDGE_SECONDS = 2.0
 LAG_SECONDS = 30.0
 #: A revision's only pod is nobody's spare: kubelet gets the time that it may need after an outage of the API server.
-_ONLY_POD_LAG_SECONDS = 120.0
+_ONLY_POD_LAG_SECONDS = 300.0
 #: A longer silence between two nudges means that the operator or the API server was away: the pod heard nothing.
 _SILENCE_SECONDS = 10.0
 #: A lost SYN is sent again after 1 s (RFC 6298): one lost packet, or a busy node, must not count as a failure.
@@ -205,7 +205,7 @@ def _nudged(pod: Manifest) -> _Nudged:
 def laggards(observed: Observed, status: InferenceServiceStatus) -> tuple[Delete, ...]:
     """Pods that report an older epoch though they were told for 30 s; one of a revision, none while another is down.
 
-    The only pod of a revision is told for 120 s: to replace it may cost its users more than its lag.
+    The only pod of a revision is told for five minutes: to replace it may cost its users more than its lag.
     """
     epochs, found = _epochs(observed), []
     for arm in arms(status):
