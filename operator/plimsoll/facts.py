@@ -52,6 +52,20 @@ class Sample:
     at: float
     pods: tuple[PodCounters, ...]
     absent: Mapping[str, str] = field(default_factory=dict)
+    #: Only of a pool: what each pod says of each revision that it knows, by pod and revision.
+    models: Mapping[str, Mapping[str, ModelState]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """How far a pod of a pool is with a revision: waiting, loading, ready or failed, and why.
+
+    `ready` says that it was loaded and has answered once in this process; whether it is in memory now is the pod's own
+    affair.
+    """
+
+    state: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +170,23 @@ class PutObject:
     body: bytes
 
 
-Action = Create | Apply | Scale | Delete | AnnotatePod | PutObject
+@dataclass(frozen=True, slots=True)
+class WriteKey:
+    """Write one key of a ConfigMap, whatever happens to its others meanwhile; `value` None removes it.
+
+    Refused when the object is another one, or when the key no longer is `before`; a key that was not there is written
+    onto `resource_version` only.
+    """
+
+    ref: Ref
+    uid: str
+    key: str
+    value: str | None
+    before: str | None = None
+    resource_version: str = ""
+
+
+Action = Create | Apply | Scale | Delete | AnnotatePod | PutObject | WriteKey
 
 
 @dataclass(frozen=True, slots=True)

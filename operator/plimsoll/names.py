@@ -17,11 +17,14 @@ LABEL_MODEL: Final = f"{GROUP}/model"
 LABEL_VERSION: Final = f"{GROUP}/version"
 LABEL_REVISION: Final = f"{GROUP}/revision"
 LABEL_INFERENCE_SERVICE: Final = f"{GROUP}/inferenceservice"
+LABEL_POOL: Final = f"{GROUP}/pool"
 LABEL_TRAINING_JOB: Final = f"{GROUP}/trainingjob"
 MANAGED_SELECTOR: Final = f"{LABEL_MANAGED_BY}={FIELD_MANAGER}"
 
 ANNOTATION_COMMAND: Final = f"{GROUP}/command"
 ANNOTATION_ROUTE_EPOCH: Final = f"{GROUP}/route-epoch"
+#: Followed by a service's name: which epoch a pod of a pool was told of for it.
+ANNOTATION_POOL_EPOCH: Final = f"route-epoch.{GROUP}/"
 LABEL_ALLOW: Final = f"{GROUP}/allow"
 
 STORE_SECRET: Final = "plimsoll-store"  # noqa: S105 (a name)
@@ -36,6 +39,7 @@ INPUTS_PATH: Final = "/plimsoll/inputs"
 OUTPUT_PATH: Final = "/plimsoll/output"
 MODEL_PATH: Final = "/plimsoll/model"
 ROUTE_PATH: Final = "/plimsoll/route"
+POOL_PATH: Final = "/plimsoll/pool"
 ROUTE_KEY: Final = "route.json"
 LEDGER_KEY: Final = "ledger.json"
 RUN_KEY: Final = "run.json"
@@ -44,6 +48,7 @@ METRIC_ARM_REQUESTS: Final = "plimsoll_arm_requests_total"
 METRIC_DURATION: Final = "plimsoll_request_duration_seconds"
 METRIC_ROUTE_EPOCH: Final = "plimsoll_route_epoch"
 METRIC_REQUESTS: Final = "plimsoll_requests_total"
+METRIC_MODEL_STATE: Final = "plimsoll_model_state"
 METRIC_START_TIME: Final = "process_start_time_seconds"
 #: Upper edges of the latency histogram in seconds; +Inf follows.
 LATENCY_EDGES: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -58,7 +63,7 @@ def bucket(namespace: str) -> str:
 
 
 def labels(component: str, **more: str) -> dict[str, str]:
-    """Labels of a child object; `more` takes model, version, revision, inferenceservice, trainingjob."""
+    """Labels of a child object; `more` takes model, version, revision, inferenceservice, trainingjob, pool."""
     base = {
         LABEL_NAME: "plimsoll",
         LABEL_COMPONENT: component,

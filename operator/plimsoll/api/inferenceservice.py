@@ -12,6 +12,7 @@ from plimsoll.api.common import (
     Conditions,
     EnvVars,
     ModelName,
+    Name,
     Part,
     Resources,
     Sha256,
@@ -65,9 +66,39 @@ class ModelRef(Part):
     )
 
 
-class Runtime(Part):
-    """How the server runs."""
+class PoolRef(Part):
+    """The pool whose pods serve the model."""
 
+    name: Name = Field(description="Name of a ServingPool of this namespace.")
+
+
+def _of_the_pool(field: str, untouched: str, remedy: str = "set spec.{field} of the ServingPool instead") -> Rule:
+    """A field that says how pods are made does not apply where they are the pool's."""
+    return Rule(
+        f"!has(self.pool) || {untouched}",
+        f"{field} does not apply with pool, whose pods are shared: leave it out, or {remedy.format(field=field)}",
+        f".{field}",
+    )
+
+
+class Runtime(Part):
+    """How the server runs: in pods of its own, or in those of a pool."""
+
+    rules = (
+        _of_the_pool("replicas", "self.replicas == 1"),
+        _of_the_pool(
+            "resources",
+            "(string(self.resources.cpu) == '500m' && string(self.resources.memory) == '512Mi'"
+            " && !has(self.resources.cpuLimit))",
+        ),
+        _of_the_pool("env", "!has(self.env) || size(self.env) == 0"),
+        _of_the_pool("intraOpThreads", "!has(self.intraOpThreads)"),
+        _of_the_pool("nodeSelector", "!has(self.nodeSelector) || size(self.nodeSelector) == 0"),
+        _of_the_pool("terminationGracePeriodSeconds", "self.terminationGracePeriodSeconds == 45"),
+    )
+    pool: PoolRef | None = Field(
+        default=None, description="Serve from the pods of this ServingPool, together with other models."
+    )
     replicas: Annotated[int, Field(ge=1, le=100)] = Field(default=1, description="Pods that serve the stable version.")
     resources: Resources = Field(default_factory=Resources, description="Of each server.")
     env: EnvVars = Field(default=(), description="Environment variables of the server.")
@@ -101,6 +132,12 @@ class InferenceServiceSpec(Part):
             "!has(self.traffic.stickyHeader) || self.release.strategy == 'Canary'",
             "stickyHeader applies only to release.strategy: Canary: Recreate has one version at a time; remove it",
             ".traffic.stickyHeader",
+        ),
+        Rule(
+            "has(self.runtime.pool) == has(oldSelf.runtime.pool)"
+            " && (!has(self.runtime.pool) || self.runtime.pool.name == oldSelf.runtime.pool.name)",
+            "pool cannot change, appear or vanish while the service lives: make another InferenceService",
+            ".runtime.pool",
         ),
     )
     model: ModelRef = Field(description="Which model and which version.")

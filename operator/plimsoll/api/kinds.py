@@ -8,6 +8,7 @@ from plimsoll.api.cel import NAME_PATTERN, Rule
 from plimsoll.api.common import Part, StatusPart
 from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
 from plimsoll.api.modelversion import ModelVersionSpec, ModelVersionStatus
+from plimsoll.api.servingpool import ServingPoolSpec, ServingPoolStatus
 from plimsoll.api.trainingjob import TrainingJobSpec, TrainingJobStatus
 
 
@@ -104,6 +105,19 @@ KINDS = (
             Column("Attempt", ".status.attempt", "integer", wide=True),
             Column("Rollback", ".status.rollbackSeconds", "number", wide=True),
             Column("URL", ".status.url", wide=True),
+        ),
+        rules=(_NAMED,),
+    ),
+    Kind(
+        "ServingPool", "servingpools", "spool", ServingPoolSpec, ServingPoolStatus,
+        columns=(
+            Column("Phase", ".status.phase"),
+            Column("Services", ".status.services", "integer"),
+            Column("Pods", ".status.replicas"),
+            _READY,
+            Column("Message", ".status.message"),
+            _AGE,
+            Column("Template", ".status.template", wide=True),
         ),
         rules=(_NAMED,),
     ),

@@ -40,6 +40,9 @@ class Metrics(Protocol):
     async def sample(self, namespace: str, pods: Sequence[Manifest]) -> Sample:
         """One scrape of each pod; a pod that does not answer is in `absent`, never an exception."""
 
+    async def pooled(self, pods: Sequence[Manifest], revisions: Sequence[str]) -> Sample:
+        """The same of a pool's pods, for these revisions of one service, the stable one first."""
+
 
 class Store(Protocol):
     """The artifact store, as the operator sees it."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plimsoll import names
-from plimsoll.core.serving_pod import Serving, template
+from plimsoll.core.serving_pod import Serving, pooled, template
 from plimsoll.facts import Manifest, Settings
 
 
@@ -56,7 +56,7 @@ def inputs_hash(serving: Serving) -> str:
     runtime = serving.runtime.model_dump(mode="json", exclude_defaults=True, exclude={"replicas"})
     model = serving.model
     profile = model.profile.sha256 if model.profile else None
-    return _sha256({
+    return sha256_of({
         "model": model.model, "version": serving.version, "digest": model.artifact.sha256, "profile": profile,
         "runtime": runtime,
     })  # fmt: skip
@@ -64,10 +64,11 @@ def inputs_hash(serving: Serving) -> str:
 
 def render(serving: Serving, settings: Settings, signature: Mapping[str, Any] | None, number: int) -> Revision:
     """A new revision with the images of `settings`."""
-    name = f"{serving.service}-{_sha256(template(serving, '', settings))[:8]}"
+    made = pooled if serving.runtime.pool else template
+    name = f"{serving.service}-{sha256_of(made(serving, '', settings))[:8]}"
     return Revision(
         name=name, service=serving.service, namespace=serving.namespace, version=serving.version,
-        digest=serving.model.artifact.sha256, inputs=inputs_hash(serving), template=template(serving, name, settings),
+        digest=serving.model.artifact.sha256, inputs=inputs_hash(serving), template=made(serving, name, settings),
         signature=signature, number=number,
     )  # fmt: skip
 
@@ -154,5 +155,6 @@ def _head(api_version: str, kind: str, revision: Revision) -> dict[str, Any]:
     return {"apiVersion": api_version, "kind": kind, "metadata": meta}
 
 
-def _sha256(value: object) -> str:
+def sha256_of(value: object) -> str:
+    """SHA-256 of a value's canonical JSON, in hex."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

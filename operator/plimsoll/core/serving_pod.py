@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from plimsoll import names
+from plimsoll.api.common import EnvVar, Resources
 from plimsoll.api.inferenceservice import Runtime
 from plimsoll.api.modelversion import ModelVersionSpec
 from plimsoll.core.drift import quantity
@@ -41,13 +43,35 @@ def template(serving: Serving, revision: str, settings: Settings) -> dict[str, A
     return {"metadata": {"labels": labels}, "spec": _pod_spec(serving, revision, settings)}
 
 
-def _pod_spec(serving: Serving, revision: str, settings: Settings) -> dict[str, Any]:
-    selector = {names.LABEL_INFERENCE_SERVICE: serving.service, names.LABEL_REVISION: revision}
+def pooled(serving: Serving, revision: str, _: Settings) -> dict[str, Any]:
+    """What a revision in a pool is: no pods of its own, only the files that the pool's pods serve it from."""
+    assert serving.runtime.pool is not None
+    pool, model = serving.runtime.pool.name, serving.model
+    labels = names.labels(
+        "serve", model=model.model, version=serving.version, revision=revision, inferenceservice=serving.service, pool=pool
+    )
+    files = {"artifact": {"uri": model.artifact.uri, "sha256": model.artifact.sha256}}
+    if model.profile:
+        files["profile"] = {"uri": model.profile.uri, "sha256": model.profile.sha256}
+    return {"metadata": {"labels": labels}, "files": files}
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a pod's spec says apart from its containers; `selector` picks the pods to spread."""
+
+    selector: Mapping[str, str]
+    node_selector: Mapping[str, str]
+    grace_seconds: int
+
+
+def frame(what: Frame) -> dict[str, Any]:
+    """Without rights, without privileges, spread over nodes."""
     return {
         "serviceAccountName": names.SERVICE_ACCOUNTS["serve"],
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": serving.runtime.termination_grace_period_seconds,
+        "terminationGracePeriodSeconds": what.grace_seconds,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": _USER_ID,
@@ -55,16 +79,24 @@ def _pod_spec(serving: Serving, revision: str, settings: Settings) -> dict[str, 
             "fsGroup": _USER_ID,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        **({"nodeSelector": dict(serving.runtime.node_selector)} if serving.runtime.node_selector else {}),
+        **({"nodeSelector": dict(what.node_selector)} if what.node_selector else {}),
         # Always there, so that scaling from one replica to two is not another revision.
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
                 "topologyKey": "kubernetes.io/hostname",
                 "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": selector},
+                "labelSelector": {"matchLabels": dict(what.selector)},
             }
         ],
+    }
+
+
+def _pod_spec(serving: Serving, revision: str, settings: Settings) -> dict[str, Any]:
+    selector = {names.LABEL_INFERENCE_SERVICE: serving.service, names.LABEL_REVISION: revision}
+    runtime = serving.runtime
+    return {
+        **frame(Frame(selector, runtime.node_selector, runtime.termination_grace_period_seconds)),
         "initContainers": [_fetch(serving, settings)],
         "containers": [_server(serving, revision, settings)],
         "volumes": [
@@ -75,39 +107,53 @@ def _pod_spec(serving: Serving, revision: str, settings: Settings) -> dict[str, 
     }
 
 
-def _fetch(serving: Serving, settings: Settings) -> dict[str, Any]:
+def fetch_container(settings: Settings) -> dict[str, Any]:
+    """The container that downloads, with the store's credentials."""
     return {
         "name": "fetch",
         "image": settings.serving_image,
         "imagePullPolicy": settings.image_pull_policy,
-        "args": ["fetch"],
-        "env": _variables(_artifact(serving)),
         "envFrom": [{"secretRef": {"name": names.STORE_SECRET}}],
         "resources": _FETCH_RESOURCES,
         # The status says why it failed, in the words of its log.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": _LOCKED_DOWN,
+    }
+
+
+def _fetch(serving: Serving, settings: Settings) -> dict[str, Any]:
+    return {
+        **fetch_container(settings),
+        "args": ["fetch"],
+        "env": variables(_artifact(serving)),
         "volumeMounts": [{"name": "model", "mountPath": names.MODEL_PATH}, {"name": "tmp", "mountPath": _TMP_PATH}],
     }
 
 
-def _server(serving: Serving, revision: str, settings: Settings) -> dict[str, Any]:
+def server_container(settings: Settings, resources: Resources) -> dict[str, Any]:
+    """The container that runs models, without credentials."""
     return {
         "name": "server",
         "image": settings.serving_image,
         "imagePullPolicy": settings.image_pull_policy,
-        "env": _server_env(serving, revision),
         "ports": [
             {"name": "http", "containerPort": names.PORT_PUBLIC, "protocol": "TCP"},
             {"name": "direct", "containerPort": names.PORT_DIRECT, "protocol": "TCP"},
             {"name": "metrics", "containerPort": names.PORT_METRICS, "protocol": "TCP"},
         ],
-        "resources": _resources(serving.runtime),
+        "resources": _resources(resources),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": _LOCKED_DOWN,
         "startupProbe": _probe("/healthz", period=1, failures=300),
         "readinessProbe": _probe("/readyz", period=1, failures=3),
         "livenessProbe": _probe("/healthz", period=10, failures=3),
+    }
+
+
+def _server(serving: Serving, revision: str, settings: Settings) -> dict[str, Any]:
+    return {
+        **server_container(settings, serving.runtime.resources),
+        "env": _server_env(serving, revision),
         "volumeMounts": [
             {"name": "model", "mountPath": names.MODEL_PATH, "readOnly": True},
             {"name": "tmp", "mountPath": _TMP_PATH},
@@ -153,22 +199,23 @@ def _server_env(serving: Serving, revision: str) -> list[dict[str, Any]]:
         "PLIMSOLL_ROUTE_PATH": f"{names.ROUTE_PATH}/{names.ROUTE_KEY}",
         **({"PLIMSOLL_INTRA_OP_THREADS": str(threads)} if threads else {}),
     }
+    return environment(serving.runtime.env, fixed)
+
+
+def environment(users: Iterable[EnvVar], fixed: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The user's variables, those that the contract fixes, and the pod's own name."""
     pod_name = {"name": "PLIMSOLL_POD", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}}
-    users = {
-        variable.name: variable.value
-        for variable in serving.runtime.env
-        if variable.name not in {*fixed, "PLIMSOLL_POD"}
-    }
-    return [*_variables(users), *_variables(fixed), pod_name]
+    taken = {*fixed, "PLIMSOLL_POD"}
+    theirs = {variable.name: variable.value for variable in users if variable.name not in taken}
+    return [*variables(theirs), *variables(fixed), pod_name]
 
 
-def _variables(values: dict[str, str]) -> list[dict[str, Any]]:
+def variables(values: Mapping[str, str]) -> list[dict[str, Any]]:
     """Without empty values: the API server drops them, and the template would differ for ever."""
     return [{"name": name, "value": value} if value else {"name": name} for name, value in values.items()]
 
 
-def _resources(runtime: Runtime) -> dict[str, dict[str, str]]:
-    asked = runtime.resources
+def _resources(asked: Resources) -> dict[str, dict[str, str]]:
     limit = asked.cpu_limit or _twice(asked.cpu)
     return {"requests": {"cpu": asked.cpu, "memory": asked.memory}, "limits": {"cpu": limit, "memory": asked.memory}}
 

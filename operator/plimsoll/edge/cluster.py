@@ -12,9 +12,21 @@ from typing import Any
 from plimsoll.edge.cache import Cache, controller_of
 from plimsoll.edge.events import Recorder
 from plimsoll.edge.resources import path_of, resource_of
-from plimsoll.edge.rest import APPLY_PATCH, JSON, MERGE_PATCH, Api, ApiError, Json, Request
+from plimsoll.edge.rest import APPLY_PATCH, JSON, JSON_PATCH, MERGE_PATCH, Api, ApiError, Json, Request
 from plimsoll.edge.telemetry import count_ended_releases
-from plimsoll.facts import Action, AnnotatePod, Apply, Create, Delete, Manifest, Notice, PutObject, Ref, Scale
+from plimsoll.facts import (
+    Action,
+    AnnotatePod,
+    Apply,
+    Create,
+    Delete,
+    Manifest,
+    Notice,
+    PutObject,
+    Ref,
+    Scale,
+    WriteKey,
+)
 from plimsoll.failures import Conflict, NameConflict, Refused, Unavailable
 from plimsoll.names import FIELD_MANAGER
 
@@ -55,6 +67,8 @@ class Cluster:
                 await self._delete(action)
             case AnnotatePod():
                 return await self._annotate(action)
+            case WriteKey():
+                return await self._write_key(action)
             case PutObject():
                 raise TypeError("an object of the store is the store's to write")
         return None
@@ -116,6 +130,20 @@ class Cluster:
         found = await self._send(ref, "PATCH", path_of(ref), body, MERGE_PATCH)
         return None if found is None else self._keep(ref, found)
 
+    async def _write_key(self, action: WriteKey) -> Manifest:
+        """A JSON patch: only its own key is compared and written, so that other keys' writers are in nobody's way."""
+        ref = action.ref
+        request = Request(
+            "PATCH", path_of(ref), resource_of(ref.api_version, ref.kind).plural, _key_patch(action), _MANAGER, JSON_PATCH
+        )
+        try:
+            return self._keep(ref, await self._api.call(request))
+        except ApiError as error:
+            # A test of the patch that does not hold is answered 422, too.
+            if error.status == 422:
+                raise Conflict(f"{ref.kind} {ref.name}: {action.key} changed meanwhile: {error}") from error
+            raise _failure(ref, error) from error
+
     async def _delete(self, action: Delete) -> None:
         """Gone already, or replaced by another object of that name: done."""
         body = {"propagationPolicy": "Background", "preconditions": {"uid": action.uid}}
@@ -152,6 +180,17 @@ class Cluster:
     def _guard(self) -> None:
         if self._lease_left() <= self._api.timeout:
             raise Unavailable("the Lease is not ours for long enough to act")
+
+
+def _key_patch(action: WriteKey) -> list[dict[str, Any]]:
+    path = f"/data/{action.key}"
+    tests = [{"op": "test", "path": "/metadata/uid", "value": action.uid}]
+    if action.before is not None:
+        tests.append({"op": "test", "path": path, "value": action.before})
+    else:
+        tests.append({"op": "test", "path": "/metadata/resourceVersion", "value": action.resource_version})
+    change = {"op": "remove", "path": path} if action.value is None else {"op": "add", "path": path, "value": action.value}
+    return [*tests, change]
 
 
 def owned_by(owner: Manifest, manifest: Manifest) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from plimsoll import names
-from plimsoll.facts import Manifest, PodCounters, Sample
+from plimsoll.facts import Manifest, ModelState, PodCounters, Sample
 
 #: `name[]` filters of servers differ in whether they take families or samples: both are asked for.
 _ASKED: Final = (
@@ -20,11 +20,14 @@ _ASKED: Final = (
     f"{names.METRIC_DURATION}_bucket",
     names.METRIC_ROUTE_EPOCH,
     names.METRIC_START_TIME,
+    names.METRIC_MODEL_STATE,
 )
 _LONGEST: Final = 1 << 20
 
 Labels = Mapping[str, str]
 Series = Mapping[str, Sequence[tuple[Labels, float]]]
+Pooled = tuple[tuple[PodCounters, ...], Mapping[str, ModelState]]
+T = TypeVar("T")
 
 
 class Down(Exception):
@@ -60,26 +63,49 @@ class Scrape:
             absent={pod: reason for pod, reason in read if isinstance(reason, str)},
         )
 
+    async def pooled(self, pods: Sequence[Manifest], revisions: Sequence[str]) -> Sample:
+        """One scrape of each pod of a pool, for these revisions of one service, the stable one first.
+
+        A pod gives one PodCounters for each revision that it knows. The first has the pod's name and what the arms
+        were chosen for; the others are named `{pod}/{revision}`.
+        """
+        read = await asyncio.gather(*(self._read_pooled(pod, revisions) for pod in pods))
+        seen = {pod: found for pod, found in read if not isinstance(found, str)}
+        return Sample(
+            at=self._now(),
+            pods=tuple(one for counted, _ in seen.values() for one in counted),
+            absent={pod: found for pod, found in read if isinstance(found, str)},
+            models={pod: states for pod, (_, states) in seen.items()},
+        )
+
     async def _read(self, pod: Manifest) -> tuple[str, PodCounters | str]:
         name = pod["metadata"]["name"]
         revision = (pod["metadata"].get("labels") or {}).get(names.LABEL_REVISION, "")
+        return name, await self._tried(pod, (), lambda text: counters(name, revision, text))
+
+    async def _read_pooled(self, pod: Manifest, revisions: Sequence[str]) -> tuple[str, Pooled | str]:
+        name = pod["metadata"]["name"]
+        return name, await self._tried(pod, revisions, lambda text: pooled_counters(name, revisions, text))
+
+    async def _tried(self, pod: Manifest, revisions: Sequence[str], read: Callable[[str], T]) -> T | str:
+        """What `read` makes of the pod's answer, or why there is nothing."""
         try:
             async with self._places:
-                text = await self._fetch(pod)
-            return name, counters(name, revision, text)
+                text = await self._fetch(pod, revisions)
+            return read(text)
         except Down as error:
-            return name, f"down: {error}"
+            return f"down: {error}"
         except Missing as error:
-            return name, f"missing: {error}"
+            return f"missing: {error}"
 
-    async def _fetch(self, pod: Manifest) -> str:
+    async def _fetch(self, pod: Manifest, revisions: Sequence[str] = ()) -> str:
         address = (pod.get("status") or {}).get("podIP")
         if not address:
             raise Down("it has no address yet")
         host = f"[{address}]" if ":" in address else address
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout)
-        asked = [("name[]", name) for name in _ASKED]
+        asked = [("name[]", name) for name in _ASKED] + [("revision[]", revision) for revision in revisions]
         try:
             async with self._session.get(f"http://{host}:{self._port}/metrics", params=asked) as response:
                 if response.status != 200:
@@ -101,21 +127,46 @@ async def _bounded(response: aiohttp.ClientResponse) -> str:
 def counters(pod: str, revision: str, text: str) -> PodCounters:
     """One pod's counters from the Prometheus text format. Raises Missing, naming the series."""
     series = _parse(text)
+    return PodCounters(pod, revision, _started(series), _epoch(series, revision), _arms(series), _latency(series, revision))
+
+
+def pooled_counters(pod: str, revisions: Sequence[str], text: str) -> Pooled:
+    """Counters of those of the revisions that a pool's pod knows, and what it says of each. Raises Missing."""
+    series = _parse(text)
+    started, states = _started(series), _states(series)
+    arms = {key: count for key, count in _arms(series).items() if key[0] in revisions}
+    found: list[PodCounters] = []
+    for revision in (one for one in revisions if one in states):
+        name, own = (f"{pod}/{revision}", {}) if found else (pod, arms)
+        epoch, latency = _epoch(series, revision), _latency(series, revision)
+        found.append(PodCounters(name, revision, started, epoch, own, latency))
+    return tuple(found), states
+
+
+def _started(series: Series) -> float:
     started = series.get(names.METRIC_START_TIME)
     if not started:
         raise Missing(names.METRIC_START_TIME)
+    return started[0][1]
+
+
+def _epoch(series: Series, revision: str) -> int | None:
     epochs = [value for labels, value in series.get(names.METRIC_ROUTE_EPOCH, ()) if labels.get("revision") == revision]
+    return int(epochs[0]) if epochs else None
+
+
+def _arms(series: Series) -> dict[tuple[str, str], int]:
     arms: dict[tuple[str, str], int] = defaultdict(int)
     for labels, value in series.get(names.METRIC_ARM_REQUESTS, ()):
         arms[labels.get("revision", ""), labels.get("outcome", "")] += int(value)
-    return PodCounters(
-        pod=pod,
-        revision=revision,
-        started=started[0][1],
-        epoch=int(epochs[0]) if epochs else None,
-        arm_requests=dict(arms),
-        latency=_latency(series, revision),
-    )
+    return dict(arms)
+
+
+def _states(series: Series) -> dict[str, ModelState]:
+    found = series.get(names.METRIC_MODEL_STATE, ())
+    return {
+        labels.get("revision", ""): ModelState(labels.get("state", ""), labels.get("reason", "")) for labels, _ in found
+    }
 
 
 def _latency(series: Series, revision: str) -> tuple[int, ...]:

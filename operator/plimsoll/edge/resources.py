@@ -37,6 +37,7 @@ WATCHED: Final = (
     Resource(names.API_VERSION, "TrainingJob", "trainingjobs"),
     Resource(names.API_VERSION, "ModelVersion", "modelversions"),
     Resource(names.API_VERSION, "InferenceService", "inferenceservices"),
+    Resource(names.API_VERSION, "ServingPool", "servingpools"),
     Resource("batch/v1", "Job", "jobs"),
     Resource("apps/v1", "Deployment", "deployments"),
     Resource("apps/v1", "ControllerRevision", "controllerrevisions"),

@@ -22,6 +22,7 @@ from plimsoll.failures import Unavailable
 
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
+JSON_PATCH: Final = "application/json-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 #: Longest time of one request in seconds.
 REQUEST_TIMEOUT: Final = 5.0
