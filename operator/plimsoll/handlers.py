@@ -15,7 +15,7 @@ from typing import Any, Final
 import kopf
 from kubernetes.aio.client.configuration import Configuration
 
-from plimsoll.converge import inferenceservice, modelversion, trainingjob
+from plimsoll.converge import inferenceservice, modelversion, servingpool, trainingjob
 from plimsoll.converge.ports import Pass
 from plimsoll.edge.resources import WATCHED, Resource
 
@@ -24,6 +24,7 @@ PASSES: Final[Mapping[str, Pass]] = {
     "TrainingJob": trainingjob.reconcile,
     "ModelVersion": modelversion.reconcile,
     "InferenceService": inferenceservice.reconcile,
+    "ServingPool": servingpool.reconcile,
 }
 
 #: Called in the main loop with what was seen and whether it was deleted.

@@ -33,6 +33,7 @@ from plimsoll.facts import (
     Sample,
     Scale,
     Settings,
+    WriteKey,
 )
 
 #: 2026-11-22T12:00:00Z
@@ -45,7 +46,7 @@ class Crash(Exception):
 
 @dataclass(frozen=True)
 class Effect:
-    """One write: `verb` is create, adopt, apply, scale, delete, annotate, status, event, put or ensure."""
+    """One write: `verb` is create, adopt, apply, scale, delete, annotate, key, status, event, put or ensure."""
 
     verb: str
     target: str
@@ -214,6 +215,8 @@ class FakeCluster:
                     spec=False,
                 )
                 return "annotate", ref, value
+            case WriteKey():
+                return "key", self._write_key(action), {action.key: action.value}
             case PutObject():
                 raise AssertionError("objects of the store are put into the store")
 
@@ -241,6 +244,19 @@ class FakeCluster:
             raise Conflict(f"{ref.kind} {ref.name}")
         self.edit(ref, lambda body: _merge(body, _copied(manifest)))
         return ref
+
+    def _write_key(self, action: WriteKey) -> Ref:
+        stored = self.objects.get(action.ref)
+        if stored is None or stored["metadata"]["uid"] != action.uid:
+            raise Conflict(f"{action.ref.name} is another object")
+        if action.before is None and stored["metadata"]["resourceVersion"] != action.resource_version:
+            raise Conflict(f"{action.ref.name} changed")
+        if action.before is not None and stored["data"].get(action.key) != action.before:
+            raise Conflict(f"{action.key} changed")
+        data = {key: text for key, text in stored["data"].items() if key != action.key}
+        data |= {} if action.value is None else {action.key: action.value}
+        self.edit(action.ref, lambda body: body.update(data=data), spec=False)
+        return action.ref
 
 
 @dataclass

@@ -15,8 +15,11 @@ from plimsoll.core import inferenceservice as core
 from plimsoll.core import route
 from plimsoll.core.conditions import Finding
 from plimsoll.core.jobs import controlled_by
+from plimsoll.core.pool import view
+from plimsoll.core.pool.template import object_name
+from plimsoll.core.pool.template import selector as pool_selector
 from plimsoll.core.release.archive import ledger_name
-from plimsoll.core.release.observed import Observed
+from plimsoll.core.release.observed import Observed, Pool, is_ready
 from plimsoll.core.release.record import digest, ledger_text
 from plimsoll.core.revision import load
 from plimsoll.facts import AnnotatePod, Create, Manifest, Plan, Ref, Sample
@@ -66,8 +69,16 @@ async def _plan(world: World, owner: Manifest, sample: Sample | None) -> tuple[P
         ), None
     observed = await _confirmed(world, _observe(world, owner, spec, status))
     if sample is None and core.needs_sample(status):
-        sample = await world.metrics.sample(observed.namespace, _measured(observed))
-    return core.plan(replace(observed, sample=sample, now=world.now())), sample
+        sample = await _sample(world, observed)
+    observed = replace(observed, sample=sample, now=world.now())
+    return core.plan(view.as_seen(observed) if observed.pool is not None else observed), sample
+
+
+async def _sample(world: World, observed: Observed) -> Sample:
+    if observed.pool is None:
+        return await world.metrics.sample(observed.namespace, _measured(observed))
+    ready = [pod for pod in observed.pool.pods if is_ready(pod)]
+    return await world.metrics.pooled(ready, view.revisions(observed))
 
 
 async def _carry_out(world: World, owner: Manifest, plan: Plan) -> float | None:
@@ -131,7 +142,28 @@ def _observe(world: World, owner: Manifest, spec: InferenceServiceSpec, status: 
         deployments=own("apps/v1", "Deployment"), services=own("v1", "Service"),
         budgets=own("policy/v1", "PodDisruptionBudget"), config_maps=own("v1", "ConfigMap"),
         pods=tuple(world.cluster.cached("v1", "Pod", namespace, selector)),
+        pool=_pool(world, namespace, spec.runtime.pool.name) if spec.runtime.pool else None,
     )  # fmt: skip
+
+
+def _pool(world: World, namespace: str, name: str) -> Pool:
+    """The pool's objects as they are the pool's; those of another owner are as good as missing."""
+    owner = _named(world, names.API_VERSION, "ServingPool", namespace, name)
+    if owner is None:
+        return Pool(name)
+
+    def own(api_version: str, kind: str) -> Manifest | None:
+        found = _named(world, api_version, kind, namespace, object_name(name))
+        return found if found is not None and controlled_by(owner["metadata"]["uid"], found) else None
+
+    pods = world.cluster.cached("v1", "Pod", namespace, pool_selector(name))
+    staying = tuple(pod for pod in pods if "deletionTimestamp" not in pod["metadata"])
+    return Pool(name, True, own("apps/v1", "Deployment"), own("v1", "ConfigMap"), staying)
+
+
+def _named(world: World, api_version: str, kind: str, namespace: str, name: str) -> Manifest | None:
+    found = world.cluster.cached(api_version, kind, namespace)
+    return next((one for one in found if one["metadata"]["name"] == name), None)
 
 
 async def _confirmed(world: World, observed: Observed) -> Observed:

@@ -21,6 +21,8 @@ from plimsoll.facts import Action, Manifest, Notice, Plan
 SOON_SECONDS = 0.2
 EPOCH_SECONDS = 0.25
 OUTAGE_SECONDS = 5.0
+#: No event tells that a pod of a pool has loaded a model: in these phases it is asked again after so many seconds.
+_POOL_WAITS = {"Warming": 1.0, "Promoting": 1.0, "Held": 5.0}
 _TROUBLES = {"Accepted", "StoreAvailable"}
 _AT_REST = {None, "Pending", "Idle", "RolledBack"}
 
@@ -126,6 +128,8 @@ def _deadlines(observed: Observed, status: Status, collected: Collected) -> Iter
         yield now + (OUTAGE_SECONDS if late else EPOCH_SECONDS)
     else:
         yield from (unix(one.since) + DRAIN_SECONDS for one in status.retiring)
+    if observed.pool is not None and observed.pool.config_map is not None and status.phase in _POOL_WAITS:
+        yield now + _POOL_WAITS[status.phase]
     measured = status.candidate is not None and bool(status.weight)
     if measured and status.step_since is not None and collected.next_at is not None:
         yield collected.next_at

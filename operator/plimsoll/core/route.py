@@ -63,7 +63,7 @@ def document(observed: Observed, status: InferenceServiceStatus) -> dict[str, An
         "formatVersion": 1,
         "epoch": status.epoch,
         "primary": status.primary,
-        "arms": [_arm(arm, observed.namespace) for arm in named],
+        "arms": [_arm(arm, observed.namespace if observed.pool is None else None) for arm in named],
         "sticky": _sticky(observed.spec),
         "delegateTimeoutSeconds": delegate_timeout(observed.sample, status.stable.revision if status.stable else ""),
         "validUntil": timestamp(observed.now + VALID_SECONDS) if shared else None,
@@ -71,9 +71,10 @@ def document(observed: Observed, status: InferenceServiceStatus) -> dict[str, An
     }
 
 
-def _arm(arm: Arm, namespace: str) -> dict[str, Any]:
-    address = f"{arm.revision}.{namespace}.svc:{names.PORT_DIRECT}"
-    return {"revision": arm.revision, "version": arm.version, "weight": arm.weight, "mode": "Serve", "address": address}
+def _arm(arm: Arm, namespace: str | None) -> dict[str, Any]:
+    """Without an address in a pool: every arm is in the pod that splits."""
+    address = {"address": f"{arm.revision}.{namespace}.svc:{names.PORT_DIRECT}"} if namespace else {}
+    return {"revision": arm.revision, "version": arm.version, "weight": arm.weight, "mode": "Serve", **address}
 
 
 def _sticky(spec: InferenceServiceSpec) -> dict[str, str] | None:
@@ -108,7 +109,12 @@ def wanted(observed: Observed, status: InferenceServiceStatus) -> dict[str, Any]
     """
     if status.primary is None:
         return None
-    have, want = read(observed.config_maps.get(name(observed.name))), document(observed, status)
+    return newer(observed, status, document(observed, status))
+
+
+def newer(observed: Observed, status: InferenceServiceStatus, want: dict[str, Any]) -> dict[str, Any] | None:
+    """`want`, unless what the cluster has says the same, or is of a later epoch."""
+    have = read(observed.config_maps.get(name(observed.name)))
     if have is None or have["epoch"] < status.epoch:
         return want
     if have["epoch"] > status.epoch:
@@ -122,7 +128,8 @@ def _meaning(content: Mapping[str, Any]) -> tuple[object, ...]:
         for arm in content.get("arms") or ()
         if arm.get("weight")
     }
-    return content.get("primary"), weights, json.dumps(content.get("sticky")), content.get("validUntil") is None
+    more = json.dumps([content.get("sticky"), content.get("revisions")], sort_keys=True)
+    return content.get("primary"), weights, more, content.get("validUntil") is None
 
 
 def _needs_renewal(content: Mapping[str, Any], now: float) -> bool:
@@ -155,6 +162,24 @@ def _epochs(observed: Observed) -> dict[str, int]:
     }
 
 
+def _annotation(observed: Observed) -> str:
+    """Each service of a pool tells the same pods of an epoch of its own."""
+    return names.ANNOTATION_ROUTE_EPOCH if observed.pool is None else f"{names.ANNOTATION_POOL_EPOCH}{observed.name}"
+
+
+def _told_pods(observed: Observed, status: InferenceServiceStatus) -> tuple[Manifest, ...]:
+    return _named_pods(observed, status) if observed.pool is None else observed.pool.pods
+
+
+def uninformed(observed: Observed) -> frozenset[str]:
+    """Pods of a pool that answered and do not know a revision of the service yet, whatever epoch they report."""
+    status, sample = observed.status, observed.sample
+    named = {one.revision for one in (status.stable, status.candidate) if one is not None}
+    if observed.pool is None or sample is None:
+        return frozenset()
+    return frozenset(pod for pod, states in sample.models.items() if not named <= states.keys())
+
+
 def _named_pods(observed: Observed, status: InferenceServiceStatus) -> tuple[Manifest, ...]:
     return tuple(pod for arm in arms(status) for pod in observed.pods_of(arm.revision))
 
@@ -170,17 +195,17 @@ def followed(observed: Observed, status: InferenceServiceStatus) -> bool:
 
 def nudges(observed: Observed, status: InferenceServiceStatus) -> tuple[AnnotatePod, ...]:
     """Annotations that make kubelet refresh the document in pods that lag, each again after two seconds."""
-    epochs = _epochs(observed)
+    epochs, blank, annotation = _epochs(observed), uninformed(observed), _annotation(observed)
     found = []
-    for pod in _named_pods(observed, status):
+    for pod in _told_pods(observed, status):
         meta = pod["metadata"]
-        nudged = _nudged(pod)
-        lags = epochs.get(meta["name"], status.epoch) < status.epoch
+        nudged = _nudged(pod, annotation)
+        lags = epochs.get(meta["name"], status.epoch) < status.epoch or meta["name"] in blank
         if nudged.epoch < status.epoch or (lags and observed.now - nudged.last >= NUDGE_SECONDS):
             goes_on = nudged.epoch == status.epoch and observed.now - nudged.last < _SILENCE_SECONDS
             since = nudged.since if goes_on else observed.now
             value = f"{status.epoch}@{precise(since)}@{precise(observed.now)}"
-            found.append(AnnotatePod(observed.namespace, meta["name"], names.ANNOTATION_ROUTE_EPOCH, value))
+            found.append(AnnotatePod(observed.namespace, meta["name"], annotation, value))
     return tuple(found)
 
 
@@ -193,10 +218,10 @@ class _Nudged:
     last: float = 0.0
 
 
-def _nudged(pod: Manifest) -> _Nudged:
+def _nudged(pod: Manifest, annotation: str) -> _Nudged:
     annotations: Mapping[str, str] = pod["metadata"].get("annotations") or {}
     try:
-        epoch, since, last = annotations.get(names.ANNOTATION_ROUTE_EPOCH, "").split("@")
+        epoch, since, last = annotations.get(annotation, "").split("@")
         return _Nudged(int(epoch), unix(since), unix(last))
     except ValueError:
         return _Nudged()
@@ -205,16 +230,18 @@ def _nudged(pod: Manifest) -> _Nudged:
 def laggards(observed: Observed, status: InferenceServiceStatus) -> tuple[Delete, ...]:
     """Pods that report an older epoch though they were told for 30 s; one of a revision, none while another is down.
 
-    The only pod of a revision is told for five minutes: to replace it may cost its users more than its lag.
+    The only pod of a revision, and any pod of a pool, is told for five minutes: to replace it may cost its users more
+    than its lag.
     """
-    epochs, found = _epochs(observed), []
-    for arm in arms(status):
-        pods = observed.pods_of(arm.revision)
-        patience = LAG_SECONDS if len(pods) > 1 else _ONLY_POD_LAG_SECONDS
+    epochs, annotation, found = _epochs(observed), _annotation(observed), []
+    # A pod of a pool is other services', too: it is deleted once, and only when it is deaf for good.
+    groups = [observed.pods_of(arm.revision) for arm in arms(status)] if observed.pool is None else [observed.pool.pods]
+    for pods in groups:
+        patience = LAG_SECONDS if len(pods) > 1 and observed.pool is None else _ONLY_POD_LAG_SECONDS
         late = [
             pod for pod in pods
             if epochs.get(pod["metadata"]["name"], status.epoch) < status.epoch
-            and _told_for(pod, status.epoch) >= patience
+            and _told_for(_nudged(pod, annotation), status.epoch) >= patience
         ]  # fmt: skip
         if late and all(is_ready(pod) for pod in pods):
             meta = late[0]["metadata"]
@@ -222,7 +249,6 @@ def laggards(observed: Observed, status: InferenceServiceStatus) -> tuple[Delete
     return tuple(found)
 
 
-def _told_for(pod: Manifest, epoch: int) -> float:
+def _told_for(nudged: _Nudged, epoch: int) -> float:
     """For how many seconds the pod has been told of the epoch, without a long silence of operator or API server."""
-    nudged = _nudged(pod)
     return nudged.last - nudged.since if nudged.epoch == epoch else 0.0

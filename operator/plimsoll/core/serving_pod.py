@@ -48,7 +48,12 @@ def pooled(serving: Serving, revision: str, _: Settings) -> dict[str, Any]:
     assert serving.runtime.pool is not None
     pool, model = serving.runtime.pool.name, serving.model
     labels = names.labels(
-        "serve", model=model.model, version=serving.version, revision=revision, inferenceservice=serving.service, pool=pool
+        "serve",
+        model=model.model,
+        version=serving.version,
+        revision=revision,
+        inferenceservice=serving.service,
+        pool=pool,
     )
     files = {"artifact": {"uri": model.artifact.uri, "sha256": model.artifact.sha256}}
     if model.profile:

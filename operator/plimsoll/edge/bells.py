@@ -12,7 +12,15 @@ from plimsoll.facts import Manifest, Ref
 
 def concerned(cache: Cache, changed: Manifest) -> frozenset[Ref]:
     """The object itself when it is ours, its owners of ours, and what looks at it."""
-    return frozenset((*_itself(changed), *_owners(cache, changed), *_labelled(changed), *_lookers(cache, changed)))
+    return frozenset(
+        (
+            *_itself(changed),
+            *_owners(cache, changed),
+            *_labelled(changed),
+            *_pooled(cache, changed),
+            *_lookers(cache, changed),
+        )
+    )
 
 
 def _itself(changed: Manifest) -> Iterator[Ref]:
@@ -40,8 +48,35 @@ def _labelled(changed: Manifest) -> Iterator[Ref]:
         yield _ours("TrainingJob", _namespace(changed), job)
 
 
+def _pooled(cache: Cache, changed: Manifest) -> Iterator[Ref]:
+    """What a pool is made of concerns the pool, and those of its services that wait for it."""
+    labels, namespace = changed["metadata"].get("labels") or {}, _namespace(changed)
+    if labels.get(names.LABEL_COMPONENT) == "pool" and (pool := labels.get(names.LABEL_POOL)):
+        yield _ours("ServingPool", namespace, pool)
+        yield from _refs(one for one in _members(cache, namespace, pool) if _has_to_look(one, changed))
+
+
+def _members(cache: Cache, namespace: str, pool: str) -> Iterator[Manifest]:
+    services = cache.select(names.API_VERSION, "InferenceService", namespace)
+    return (one for one in services if _pool(one) == pool)
+
+
+def _has_to_look(service: Manifest, changed: Manifest) -> bool:
+    """Of hundreds of services only those in motion, and those whose key of the pool's ConfigMap is not theirs.
+
+    Whether the pool has ready pods at all concerns everybody: that is a change of the ServingPool's own status.
+    """
+    status = service.get("status") or {}
+    if status.get("candidate") or status.get("followedEpoch", 0) < status.get("epoch", 0) or not status:
+        return True
+    if changed["kind"] != "ConfigMap":
+        return False
+    text = (changed.get("data") or {}).get(f"{service['metadata']['name']}.json", "")
+    return f'"epoch": {status.get("epoch", 0)},' not in text
+
+
 def _lookers(cache: Cache, changed: Manifest) -> Iterator[Ref]:
-    """Versions and services look at each other; a gate looks at the service it compares to."""
+    """Versions and services look at each other, pools and services too; a gate looks at the service it compares to."""
     if changed["apiVersion"] != names.API_VERSION:
         return
     namespace, spec = _namespace(changed), changed.get("spec") or {}
@@ -50,11 +85,19 @@ def _lookers(cache: Cache, changed: Manifest) -> Iterator[Ref]:
         yield from _refs(m for m in services if _model(m) == spec.get("model"))
         if job := (spec.get("lineage") or {}).get("trainingJob"):
             yield _ours("TrainingJob", namespace, job)
+    if changed["kind"] == "ServingPool":
+        yield from _refs(_members(cache, namespace, changed["metadata"]["name"]))
     if changed["kind"] == "InferenceService":
+        if pool := _pool(changed):
+            yield _ours("ServingPool", namespace, pool)
         versions = cache.select(names.API_VERSION, "ModelVersion", namespace)
         yield from _refs(m for m in versions if (m.get("spec") or {}).get("model") == _model(changed))
         jobs = cache.select(names.API_VERSION, "TrainingJob", namespace)
         yield from _refs(m for m in jobs if changed["metadata"]["name"] in _champions(m))
+
+
+def _pool(service: Manifest) -> Any:
+    return (((service.get("spec") or {}).get("runtime") or {}).get("pool") or {}).get("name")
 
 
 def _model(service: Manifest) -> Any:

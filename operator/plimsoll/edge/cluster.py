@@ -132,10 +132,8 @@ class Cluster:
 
     async def _write_key(self, action: WriteKey) -> Manifest:
         """A JSON patch: only its own key is compared and written, so that other keys' writers are in nobody's way."""
-        ref = action.ref
-        request = Request(
-            "PATCH", path_of(ref), resource_of(ref.api_version, ref.kind).plural, _key_patch(action), _MANAGER, JSON_PATCH
-        )
+        ref, plural = action.ref, resource_of(action.ref.api_version, action.ref.kind).plural
+        request = Request("PATCH", path_of(ref), plural, _key_patch(action), _MANAGER, JSON_PATCH)
         try:
             return self._keep(ref, await self._api.call(request))
         except ApiError as error:
@@ -189,8 +187,9 @@ def _key_patch(action: WriteKey) -> list[dict[str, Any]]:
         tests.append({"op": "test", "path": path, "value": action.before})
     else:
         tests.append({"op": "test", "path": "/metadata/resourceVersion", "value": action.resource_version})
-    change = {"op": "remove", "path": path} if action.value is None else {"op": "add", "path": path, "value": action.value}
-    return [*tests, change]
+    if action.value is None:
+        return [*tests, {"op": "remove", "path": path}]
+    return [*tests, {"op": "add", "path": path, "value": action.value}]
 
 
 def owned_by(owner: Manifest, manifest: Manifest) -> dict[str, Any]:

@@ -127,7 +127,8 @@ async def _bounded(response: aiohttp.ClientResponse) -> str:
 def counters(pod: str, revision: str, text: str) -> PodCounters:
     """One pod's counters from the Prometheus text format. Raises Missing, naming the series."""
     series = _parse(text)
-    return PodCounters(pod, revision, _started(series), _epoch(series, revision), _arms(series), _latency(series, revision))
+    started, epoch = _started(series), _epoch(series, revision)
+    return PodCounters(pod, revision, started, epoch, _arms(series), _latency(series, revision))
 
 
 def pooled_counters(pod: str, revisions: Sequence[str], text: str) -> Pooled:

@@ -9,6 +9,7 @@ from typing import Any
 from plimsoll import names
 from plimsoll.api.servingpool import ServingPoolSpec
 from plimsoll.core import serving_pod
+from plimsoll.core.drift import quantity
 from plimsoll.core.revision import sha256_of
 from plimsoll.facts import Manifest, Settings
 
@@ -176,4 +177,4 @@ def _env(pool: str, spec: ServingPoolSpec) -> list[dict[str, Any]]:
 
 
 def _bytes(text: str) -> str:
-    return str(int(serving_pod.quantity(text)))
+    return str(int(quantity(text)))

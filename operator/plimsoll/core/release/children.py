@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from plimsoll import names
 from plimsoll.core import revision as revisions
 from plimsoll.core import route
 from plimsoll.core.drift import covers
+from plimsoll.core.pool import template, view
 from plimsoll.core.release import pace
 from plimsoll.core.release.archive import ledger_name
 from plimsoll.core.release.choice import Choice
 from plimsoll.core.release.garbage import delete, garbage
-from plimsoll.core.release.observed import Observed
+from plimsoll.core.release.observed import Observed, Pool
 from plimsoll.core.release.turn import Status
 from plimsoll.core.revision import Revision
-from plimsoll.facts import Action, Apply, Create, Manifest, Ref, Scale
+from plimsoll.facts import Action, Apply, Create, Manifest, Ref, Scale, WriteKey
 
 
 def actions(observed: Observed, status: Status, choice: Choice) -> tuple[Action, ...]:
     """Everything that differs from what the status asks for; nothing when the world is as it should be."""
+    if observed.pool is not None:
+        return (
+            *_new_revision(observed, status, choice),
+            *_pool_document(observed, status, observed.pool),
+            *_public_service(observed, status),
+            *garbage(observed, status),
+        )
     scales = replicas(observed, status)
     return (
         *_route(observed, status),
@@ -80,6 +89,25 @@ def _route(observed: Observed, status: Status) -> Iterator[Action]:
         yield from route.laggards(observed, status)
 
 
+def _pool_document(observed: Observed, status: Status, pool: Pool) -> Iterator[Action]:
+    """The service's own key of the pool's ConfigMap; a pod learns of it as it learns of a route."""
+    have = pool.config_map
+    if have is None:
+        return
+    planned = replace(observed, status=status)
+    known = [name for name in view.revisions(planned) if observed.revision(name) is not None]
+    content = view.document(planned, route.document(observed, status))
+    wanted = route.newer(observed, status, content) if known else None
+    if wanted is not None:
+        meta, key = have["metadata"], view.key_of(observed.name)
+        ref = Ref("v1", "ConfigMap", observed.namespace, view.config_map_name(pool))
+        before = (have.get("data") or {}).get(key)
+        yield WriteKey(ref, meta["uid"], key, view.text_of(wanted), before, meta.get("resourceVersion", ""))
+    if known and (status.followed_epoch < status.epoch or route.uninformed(observed)):
+        yield from route.nudges(observed, status)
+        yield from route.laggards(observed, status)
+
+
 def _new_revision(observed: Observed, status: Status, choice: Choice) -> Iterator[Action]:
     """The record of a revision: what its pods are made from ever after; one that was deleted comes back."""
     wanted, named = choice.revision, {one.revision for one in (status.candidate, status.stable) if one is not None}
@@ -91,7 +119,11 @@ def _public_service(observed: Observed, status: Status) -> Iterator[Action]:
     primary = status.primary or (status.candidate.revision if status.candidate else None)
     if primary is None:
         return
-    manifest = revisions.public_service(observed.name, observed.namespace, observed.spec.model.name, primary)
+    model = observed.spec.model.name
+    if observed.pool is not None:
+        manifest = template.public_service(observed.name, observed.namespace, model, observed.pool.name)
+    else:
+        manifest = revisions.public_service(observed.name, observed.namespace, model, primary)
     yield from _ensure(observed.services.get(observed.name), manifest)
 
 

@@ -15,10 +15,32 @@ from plimsoll.facts import Manifest, Sample, Settings
 
 
 @dataclass(frozen=True, slots=True)
+class Pool:
+    """The pool that a service names, as it was seen: nothing of it may be there yet. `pods` are those that stay."""
+
+    name: str
+    exists: bool = False
+    deployment: Manifest | None = None
+    config_map: Manifest | None = None
+    pods: tuple[Manifest, ...] = ()
+
+    @property
+    def replicas(self) -> int:
+        """Wanted pods."""
+        return int(((self.deployment or {}).get("spec") or {}).get("replicas", 1))
+
+    @property
+    def ready(self) -> int:
+        """Ready pods, at least 1: what a revision must be ready in before it takes a share."""
+        return max(1, sum(is_ready(pod) for pod in self.pods))
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """The owner and its children as they were seen, by name. `now` is in Unix seconds.
 
     `pods` are all pods of the service; `records` the ControllerRevisions; `sample` is None when nobody asked the pods.
+    With a `pool`, pods and Deployments are the pool's as seen by each revision, and `troubles` say what is wrong.
     """
 
     owner: Manifest
@@ -35,6 +57,13 @@ class Observed:
     records: Mapping[str, Manifest] = field(default_factory=dict)
     pods: tuple[Manifest, ...] = ()
     sample: Sample | None = None
+    pool: Pool | None = None
+    troubles: Mapping[str, Trouble] = field(default_factory=dict)
+
+    @property
+    def replicas(self) -> int:
+        """Pods that the stable revision is to have."""
+        return self.spec.runtime.replicas if self.pool is None else self.pool.replicas
 
     @property
     def name(self) -> str:
@@ -103,7 +132,9 @@ class Trouble:
 
 def trouble(observed: Observed, revision: str) -> Trouble | None:
     """The worst trouble of a revision's pods, or of its Deployment when it cannot make pods."""
-    found = [one for pod in observed.pods_of(revision) if (one := _pod_trouble(pod)) is not None]
+    if observed.pool is not None:
+        return observed.troubles.get(revision)
+    found = [one for pod in observed.pods_of(revision) if (one := pod_trouble(pod)) is not None]
     deployment = observed.deployments.get(revision)
     if deployment is not None:
         found += [
@@ -114,7 +145,8 @@ def trouble(observed: Observed, revision: str) -> Trouble | None:
     return max(found, key=lambda one: one.fault, default=None)
 
 
-def _pod_trouble(pod: Manifest) -> Trouble | None:
+def pod_trouble(pod: Manifest) -> Trouble | None:
+    """Why a pod does not come up."""
     name, status = pod["metadata"]["name"], pod.get("status") or {}
     for one in _conditions(pod):
         if one["type"] == "PodScheduled" and one["status"] == "False" and one.get("reason") == "Unschedulable":

@@ -34,10 +34,22 @@ def share(replicas: int, weight: int) -> int:
     return max(1, math.ceil(replicas * weight / 100))
 
 
+def needed(observed: Observed, weight: int) -> int:
+    """Ready pods of the candidate before it takes `weight` percent; in a pool every pod splits, so each of them."""
+    return share(observed.replicas, weight) if observed.pool is None else observed.pool.ready
+
+
+def least(observed: Observed) -> int:
+    """Ready pods of a candidate that is to serve although nothing does now."""
+    return 1 if observed.pool is None else observed.pool.ready
+
+
 def peak(observed: Observed, status: Status) -> int:
     """What the stable revision has or should have at the moment: as much as a new primary must bring."""
     if status.stable is None:
         return 1
+    if observed.pool is not None:
+        return observed.pool.ready
     deployment = observed.deployments.get(status.stable.revision) or {}
     have = int((deployment.get("spec") or {}).get("replicas", 0))
     return max(have, observed.ready(status.stable.revision), observed.spec.runtime.replicas)

@@ -55,12 +55,12 @@ def _warming(turn: Turn, status: Status) -> Status:
     plan = pace.steps(observed)
     if status.step is None and pace.stable_is_down(observed, status):
         # Fix forward: users get nothing now, so there is nothing to compare with and nothing to lose.
-        if observed.ready(candidate):
+        if observed.ready(candidate) >= pace.least(observed):
             return enter(turn, shift(turn, status, primary=candidate, weight=100), "Promoting", step=None)
-        return stops.short_of(turn, status, 1)
+        return stops.short_of(turn, status, pace.least(observed))
     if not plan:
         return enter(turn, status, "Promoting", step=None)
-    needed = pace.share(observed.spec.runtime.replicas, plan[0].weight)
+    needed = pace.needed(observed, plan[0].weight)
     if observed.ready(candidate) < needed:
         return stops.short_of(turn, status, needed)
     assert status.stable is not None
@@ -88,7 +88,7 @@ def _analyzing(turn: Turn, status: Status) -> Status:
 def _raise(turn: Turn, status: Status, weight: int) -> Status:
     """To the share of the step, as soon as enough of the candidate is ready to carry it."""
     assert status.candidate is not None and status.stable is not None
-    needed = pace.share(turn.observed.spec.runtime.replicas, weight)
+    needed = pace.needed(turn.observed, weight)
     if turn.observed.ready(status.candidate.revision) < needed:
         return stops.short_of(turn, status, needed)
     return enter(
@@ -121,7 +121,7 @@ def _promoting(turn: Turn, status: Status) -> Status:
         return failed
     alone = pace.stable_is_down(observed, status)
     if status.primary != candidate:
-        needed = 1 if alone else pace.peak(observed, status)
+        needed = pace.least(observed) if alone else pace.peak(observed, status)
         if observed.ready(candidate) < needed:
             return stops.short_of(turn, status, needed)
         holdback = observed.spec.release.holdback if pace.steps(observed) and not alone else 0

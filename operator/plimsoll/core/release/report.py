@@ -22,7 +22,7 @@ def reported(turn: Turn, status: Status) -> Status:
     return moves.changed(
         status,
         url=f"http://{observed.name}.{observed.namespace}.svc" if status.attempt else None,
-        replicas=None if ready is None else f"{ready}/{observed.spec.runtime.replicas}",
+        replicas=None if ready is None else f"{ready}/{observed.replicas}",
         message=shortened(message(turn, status), 1024),
         conditions=conditions(status.conditions, findings, now=turn.now, generation=observed.generation),
     )
@@ -131,7 +131,7 @@ def _ready(turn: Turn, status: Status) -> Finding:
     serving = status.primary or (status.stable.revision if status.stable else None)
     if serving is None:
         return Finding("Ready", "False", turn.choice.reason or "NothingServing", message(turn, status))
-    ready, wanted = observed.ready(serving), observed.spec.runtime.replicas
+    ready, wanted = observed.ready(serving), observed.replicas
     found = trouble(observed, serving)
     if found is not None and found.fault:
         return Finding("Ready", "False", found.reason, found.message)
