@@ -27,9 +27,12 @@ CRD = "trainingjobs.plimsoll.dev"
 
 #: What the operator may do in its namespace: verb, resource (with /NAME or with --subresource).
 MAY = [
-    *[("list", kind) for kind in ("trainingjobs", "modelversions", "inferenceservices", "pods", "jobs", "configmaps")],
+    *[
+        ("list", kind)
+        for kind in ("trainingjobs", "modelversions", "inferenceservices", "servingpools", "pods", "configmaps")
+    ],
     *[("watch", kind) for kind in ("deployments", "services", "controllerrevisions", "poddisruptionbudgets")],
-    *[("update", f"{kind}/status") for kind in ("trainingjobs", "modelversions", "inferenceservices")],
+    *[("update", f"{kind}/status") for kind in ("trainingjobs", "modelversions", "inferenceservices", "servingpools")],
     *[("create", kind) for kind in ("modelversions", "jobs", "deployments", "services", "secrets", "events")],
     ("patch", "deployments/scale"),
     ("patch", "pods"),

@@ -21,7 +21,7 @@ from kubernetes.client import ApiClient, ApiException, CoreV1Api
 from tests.integration import installed_operator
 
 ROOT = Path(__file__).resolve().parents[2]
-PLURALS = ("trainingjobs", "modelversions", "inferenceservices")
+PLURALS = ("trainingjobs", "modelversions", "inferenceservices", "servingpools")
 MANAGER = "tests"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -95,12 +95,7 @@ def custom_resources(api: ApiClient) -> None:
     """Our CRDs, served."""
     for plural in PLURALS:
         manifest = yaml.safe_load((ROOT / "crds" / f"{plural}.yaml").read_text())
-        _patch(
-            api,
-            f"{CRDS}/{manifest['metadata']['name']}?fieldManager={MANAGER}&force=true",
-            "apply-patch+yaml",
-            manifest,
-        )
+        _patch(api, f"{CRDS}/{manifest['metadata']['name']}?fieldManager={MANAGER}&force=true", "apply-patch+yaml", manifest)
     for plural in PLURALS:
         _await_served(api, plural)
         _disown(api, f"{CRDS}/{plural}.plimsoll.dev")

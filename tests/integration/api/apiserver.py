@@ -12,7 +12,12 @@ from kubernetes.client import ApiClient
 
 ROOT = Path(__file__).resolve().parents[3]
 Manifest = dict[str, Any]
-PLURALS = {"TrainingJob": "trainingjobs", "ModelVersion": "modelversions", "InferenceService": "inferenceservices"}
+PLURALS = {
+    "TrainingJob": "trainingjobs",
+    "ModelVersion": "modelversions",
+    "InferenceService": "inferenceservices",
+    "ServingPool": "servingpools",
+}
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 

@@ -16,7 +16,7 @@ from plimsoll.edge.resources import SERVICE_ACCOUNT, WATCHED
 from plimsoll.edge.rest import ApiError, Request
 from plimsoll.edge.signing import load_signer
 from plimsoll.edge.store import S3, StoreSettings
-from plimsoll.facts import Action, AnnotatePod, Apply, Create, Delete, Manifest, Notice, Ref, Scale
+from plimsoll.facts import Action, AnnotatePod, Apply, Create, Delete, Manifest, Notice, Ref, Scale, WriteKey
 
 #: Group, resource (with its subresource) and verb, as a rule of RBAC names them.
 Right = tuple[str, str, str]
@@ -58,6 +58,7 @@ class RecordingApi:
 
 
 def _stored(body: Any) -> dict[str, Any]:
+    body = {} if isinstance(body, list) else body  # a JSON patch
     metadata = {"name": "any", "namespace": USERS, "uid": "any", "resourceVersion": "2"} | body.get("metadata", {})
     return {**body, "metadata": metadata}
 
@@ -114,6 +115,8 @@ def _action(verb: str, kind: str) -> Action:
             return Delete(ref, "one")
         case "annotate":
             return AnnotatePod(USERS, "one", names.ANNOTATION_ROUTE_EPOCH, "1")
+        case "key":
+            return WriteKey(ref, "one", "a.json", "{}", before="")
     raise KeyError(verb)
 
 

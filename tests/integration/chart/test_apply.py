@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from kubernetes.client import ApiClient, ApiException, CoreV1Api
+from plimsoll.api.kinds import KINDS
 
 from config import render as plain
 from demo.shell import ROOT, Kubernetes
@@ -53,5 +54,5 @@ def test_the_health_checks_are_installed_beside_other_settings_of_argo_cd(
     kubernetes.kubectl("-n", namespace, "patch", "configmap", "argocd-cm", "--patch-file", str(patch))
     data = kubernetes.get("configmap", "argocd-cm", namespace)["data"]
     ours = {f"resource.customizations.health.plimsoll.dev_{one.stem}": one.read_text() for one in HEALTH.glob("*.lua")}
-    assert len(ours) == 3
+    assert len(ours) == len(KINDS)
     assert data == before | ours

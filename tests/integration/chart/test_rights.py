@@ -14,6 +14,7 @@ from plimsoll.converge.modelversion import reconcile
 from plimsoll.facts import Manifest, Ref
 
 from tests.builders import training as t
+from tests.builders.pool import POOL, PoolLife, member, model, pool, service_ref
 from tests.builders.release import NAMESPACE, SERVICE, Life, service, version
 from tests.builders.training_story import Story
 from tests.builders.world import FakeWorld
@@ -85,6 +86,20 @@ def tamper(life: Life) -> None:
     life.run(10)
 
 
+def pools(witness: Witness) -> None:
+    """A pool that grows, shrinks and changes, with a service that is released in it and one that is deleted."""
+    life = PoolLife(pool(replicas=2), model("a", 1), model("b", 1), member("a"), member("b"))
+    witness.watch(life)
+    life.until("a", "Idle")
+    life.add(model("a", 2))
+    assert life.run(300, stop=lambda: life.weights("a") == {"2": 100})
+    life.cluster.remove(service_ref("b"))
+    for number in range(4):
+        life.cluster.edit(POOL, lambda body, number=number: body["spec"].update(replicas=1, storage=f"{6 + number}Gi"))
+        life.ring()
+        life.run(5)
+
+
 async def trainings(witness: Witness) -> None:
     """One that is suspended and resumed, edited under way, and ends as a version; its service is looked up."""
     story = Story()
@@ -115,6 +130,7 @@ async def verifications(witness: Witness) -> None:
 def lived() -> Witness:
     witness = Witness()
     releases(witness)
+    pools(witness)
     return witness
 
 

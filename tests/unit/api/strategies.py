@@ -152,6 +152,7 @@ def inference_services(draw: st.DrawFn) -> Manifest:
             "intraOpThreads": st.integers(1, 64),
         },
     )
+    runtime = runtime | st.fixed_dictionaries({"pool": st.fixed_dictionaries({"name": names})})
     version = st.just("auto") | st.integers(1, 99999999) | st.integers(1, 99999999).map(str)
     spec = {
         "model": draw(st.fixed_dictionaries({"name": names}, optional={"version": version})),
@@ -200,4 +201,20 @@ def _manifest(kind: str, name: str, spec: Manifest) -> Manifest:
     return {"apiVersion": "plimsoll.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
-manifests = st.one_of(training_jobs(), inference_services(), model_versions())
+@st.composite
+def serving_pools(draw: st.DrawFn) -> Manifest:
+    spec = st.fixed_dictionaries(
+        {},
+        optional={
+            "replicas": st.integers(1, 100),
+            "resources": resources(),
+            "storage": st.integers(1, 512).map("{}Gi".format),
+            "env": env,
+            "intraOpThreads": st.integers(1, 64),
+            "terminationGracePeriodSeconds": st.integers(15, 600),
+        },
+    )
+    return _manifest("ServingPool", draw(names), draw(spec))
+
+
+manifests = st.one_of(training_jobs(), inference_services(), model_versions(), serving_pools())
