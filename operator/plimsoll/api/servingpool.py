@@ -6,7 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from plimsoll.api.common import Conditions, EnvVars, Memory, Part, Resources, Short, StatusPart, Text
+from plimsoll.api.common import Conditions, Cpu, EnvVars, Memory, Part, Resources, Short, StatusPart, Text
+
+
+class PoolResources(Resources):
+    """Requests and limits of the server of each pod."""
+
+    cpu: Cpu = Field(default="1", description="CPU request, for example 500m or 2.")
+    memory: Memory = Field(default="1Gi", description="Memory request and limit, for example 2Gi.")
 
 
 class ServingPoolSpec(Part):
@@ -15,8 +22,8 @@ class ServingPoolSpec(Part):
     replicas: Annotated[int, Field(ge=1, le=100)] = Field(
         default=1, description="Pods; each of them serves every model of the pool."
     )
-    resources: Resources = Field(
-        default_factory=lambda: Resources(cpu="1", memory="1Gi"),
+    resources: PoolResources = Field(
+        default_factory=PoolResources,
         description="Of each server. Models in memory share about half of it; the least recently used is put out.",
     )
     storage: Memory = Field(
