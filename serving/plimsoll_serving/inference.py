@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 from plimsoll_serving.batcher import Batcher, Result
@@ -31,7 +31,13 @@ class Inference:
     """Answers inferences: what is quick on the event loop, what is not off it; a slow model delays only its own."""
 
     def __init__(
-        self, settings: Settings, routing: Routing, delegate: Delegate, metrics: ServingMetrics, readiness: Readiness
+        self,
+        settings: Settings,
+        routing: Routing,
+        delegate: Delegate,
+        metrics: ServingMetrics,
+        readiness: Readiness,
+        workers: Executor | None = None,
     ) -> None:
         self._identity = settings.identity
         self._access_share = settings.access_log
@@ -40,7 +46,7 @@ class Inference:
         self._delegate = delegate
         self._metrics = metrics
         self._readiness = readiness
-        self._workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="inference")
+        self._workers = workers or ThreadPoolExecutor(settings.workers, thread_name_prefix="inference")
         # Reading JSON takes many times its bytes, and no two threads can do it at once anyway.
         self._one_large = asyncio.Semaphore(1)
         self._loop = asyncio.get_running_loop()
@@ -54,6 +60,10 @@ class Inference:
         """Answer with this model from now on."""
         self.engine = engine
         self._batcher = Batcher(engine.execute, self._workers, self._bounds, engine.cost)
+
+    def forget(self) -> None:
+        """Answer with no model; nothing may be under way."""
+        self.engine, self._batcher = None, None
 
     # Entries: each answers its request exactly once.
 

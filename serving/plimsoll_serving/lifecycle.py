@@ -7,12 +7,11 @@ import signal
 from plimsoll_serving.delegate import Delegate
 from plimsoll_serving.endpoints import Endpoints
 from plimsoll_serving.engine import load
-from plimsoll_serving.http.limits import Budget, Limits
-from plimsoll_serving.http.listener import Listener
 from plimsoll_serving.inference import Inference
 from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.metrics import ServingMetrics
 from plimsoll_serving.operations import Operations
+from plimsoll_serving.ports import Ports
 from plimsoll_serving.readiness import Readiness
 from plimsoll_serving.route import Route
 from plimsoll_serving.routing import Role, Routing
@@ -21,11 +20,7 @@ from plimsoll_serving.watcher import RouteWatcher
 
 # How long a public connection to a pod that only forwards lives.
 SECONDARY_CONNECTION_SECONDS = 3.0
-# How long what is in flight after the drain may take.
-FINISH_SECONDS = 15.0
 RESPONSE_FACTOR = 4
-# Probes and scrapes send no bodies, and must find a place whatever the public port suffers.
-OPS_LIMITS = Limits(body_bytes=4096, buffered_bytes=1 << 20, connections=256)
 
 
 class Server:
@@ -41,10 +36,7 @@ class Server:
         self._routing = Routing(identity.revision, self._route_changed, random.random)
         self._inference = Inference(settings, self._routing, self._delegate, self._metrics, self._readiness)
         operations = Operations(identity, self._metrics, self._readiness, self._routing, self._delegate)
-        budget = Budget(limits.buffered_bytes)
-        self._public = Listener(self._endpoints(True).handle, limits, budget, settings.connection_seconds)
-        self._direct = Listener(self._endpoints(False).handle, limits, budget)
-        self._ops = Listener(operations.handle, OPS_LIMITS, Budget(OPS_LIMITS.buffered_bytes))
+        self._ports = Ports(settings, self._endpoints(True).handle, self._endpoints(False).handle, operations.handle)
         self._watcher = RouteWatcher(settings.route_path, self._routing.apply)
         self._was_secondary = False
 
@@ -59,10 +51,10 @@ class Server:
         secondary = self._routing.role is Role.SECONDARY
         if secondary and not self._was_secondary:
             # kube-proxy leaves open connections where they are; only closing them moves these clients.
-            self._public.retire_connections()
+            self._ports.public.retire_connections()
         # Who comes before the Service has followed is moved soon, too.
         life = self._settings.connection_seconds
-        self._public.life = min(life, SECONDARY_CONNECTION_SECONDS) if secondary else life
+        self._ports.public.life = min(life, SECONDARY_CONNECTION_SECONDS) if secondary else life
         self._was_secondary = secondary
 
     async def run(self) -> None:
@@ -70,7 +62,7 @@ class Server:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        await self._listen()
+        await self._ports.listen()
         self._watcher.start()
         loading = asyncio.create_task(self._load())
         stopping = asyncio.create_task(self._stopping.wait())
@@ -78,17 +70,9 @@ class Server:
         if loading.done():
             loading.result()
         await stopping
-        await self._drain()
-
-    async def _listen(self) -> None:
-        settings = self._settings
-        await self._ops.start(settings.host, settings.metrics_port)
-        await self._public.start(settings.host, settings.public_port)
-        await self._direct.start(settings.host, settings.direct_port)
-        LOGGER.info(
-            "listening",
-            extra={"fields": {"public": self._public.port, "direct": self._direct.port, "metrics": self._ops.port}},
-        )
+        await self._ports.drain(self._readiness, lambda: self._inference.under_way)
+        self._watcher.stop()
+        self._inference.close()
 
     async def _load(self) -> None:
         engine = await asyncio.to_thread(load, self._settings)
@@ -107,33 +91,3 @@ class Server:
                 }
             },
         )
-
-    async def _drain(self) -> None:
-        """Serve on: endpoints take the drain time to forget this pod. Then finish and go."""
-        self._readiness.draining = True
-        for listener in (self._public, self._direct):
-            listener.closing = True
-        LOGGER.info("draining", extra={"fields": {"seconds": self._settings.drain_seconds}})
-        await asyncio.sleep(self._settings.drain_seconds)
-        for listener in (self._public, self._direct):
-            listener.stop_accepting()
-        await self._finish()
-        for listener in (self._public, self._direct, self._ops):
-            listener.stop()
-        self._watcher.stop()
-        self._ops.stop_accepting()
-        self._inference.close()
-
-    async def _finish(self) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + FINISH_SECONDS
-        while self._public.open_connections or self._direct.open_connections:
-            if loop.time() >= deadline:
-                LOGGER.error(
-                    "stopped with requests under way", extra={"fields": {"requests": self._inference.under_way}}
-                )
-                return
-            self._public.close_idle()
-            self._direct.close_idle()
-            await asyncio.sleep(0.05)
-        LOGGER.info("stopped: every request was answered")

@@ -53,16 +53,59 @@ class Histogram:
         return self._sum
 
 
+class ArmMetrics:
+    """What became of requests by the arm chosen for them. In a pool the revisions of a service share one."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._arms: dict[str, dict[Outcome, int]] = {}
+        self._fallbacks: dict[str, int] = {}
+
+    def add(self, revision: str) -> None:
+        self._arms.setdefault(revision, dict.fromkeys(Outcome, 0))
+        self._fallbacks.setdefault(revision, 0)
+
+    def keep(self, revisions: Iterable[str]) -> None:
+        """Drop the series of all others."""
+        kept = set(revisions)
+        self._arms = {name: counts for name, counts in self._arms.items() if name in kept}
+        self._fallbacks = {name: count for name, count in self._fallbacks.items() if name in kept}
+
+    def answered(self, revision: str, outcome: Outcome) -> None:
+        self._arms[revision][outcome] += 1
+
+    def fell_back(self, revision: str) -> None:
+        self._fallbacks[revision] += 1
+
+    def collect(self) -> Iterator[Metric]:
+        arms = CounterMetricFamily(
+            "plimsoll_arm_requests",
+            "Inferences by the arm chosen for them and what came of it.",
+            labels=("model", "revision", "outcome"),
+        )
+        for revision, outcomes in self._arms.items():
+            for outcome, count in outcomes.items():
+                arms.add_metric((self._model, revision, outcome.value), count)
+        yield arms
+        fallbacks = CounterMetricFamily(
+            "plimsoll_fallback_requests",
+            "Inferences answered by this pod's own model in place of a failed arm.",
+            labels=("model", "revision"),
+        )
+        for revision, count in self._fallbacks.items():
+            fallbacks.add_metric((self._model, revision), count)
+        yield fallbacks
+
+
 class ServingMetrics:
     """Every series that the server exports; those of its own revision exist from the start."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, arms: ArmMetrics | None = None) -> None:
         self._identity = identity
         self._requests = dict.fromkeys(PRESET_CODES, 0)
         self._duration = Histogram(LATENCY_EDGES)
         self._batch = Histogram(BATCH_EDGES)
-        self._arms: dict[str, dict[Outcome, int]] = {}
-        self._fallbacks: dict[str, int] = {}
+        self.arms = arms or ArmMetrics(identity.model)
         self._process = ProcessCollector(registry=None)
         self.inflight = 0
         self.route_epoch = 0
@@ -70,8 +113,7 @@ class ServingMetrics:
 
     def add_arm(self, revision: str) -> None:
         """Let every series of an arm exist with the value 0."""
-        self._arms.setdefault(revision, dict.fromkeys(Outcome, 0))
-        self._fallbacks.setdefault(revision, 0)
+        self.arms.add(revision)
 
     def answered(self, code: int, seconds: float, rows: int) -> None:
         """One inference answered by this pod's own model; ``rows`` is 0 when the model did not run."""
@@ -81,13 +123,19 @@ class ServingMetrics:
             self._batch.observe(rows)
 
     def arm_answered(self, revision: str, outcome: Outcome) -> None:
-        self._arms[revision][outcome] += 1
+        self.arms.answered(revision, outcome)
 
     def fell_back(self, revision: str) -> None:
         """One answer given by this pod's own model in place of an arm that failed."""
-        self._fallbacks[revision] += 1
+        self.arms.fell_back(revision)
 
     def collect(self) -> Iterator[Metric]:
+        yield from self.own()
+        yield from self.arms.collect()
+        yield from self._process.collect()
+
+    def own(self) -> Iterator[Metric]:
+        """The series of this revision alone."""
         me = self._identity
         requests = CounterMetricFamily(
             "plimsoll_requests",
@@ -114,28 +162,7 @@ class ServingMetrics:
             "plimsoll_route_epoch", "Epoch of the route in force; 0 without one.", labels=("revision",)
         )
         epoch.add_metric((me.revision,), self.route_epoch)
-        yield from (requests, duration, *self._routing(), batch, inflight, epoch)
-        yield from self._process.collect()
-
-    def _routing(self) -> Iterator[Metric]:
-        model = self._identity.model
-        arms = CounterMetricFamily(
-            "plimsoll_arm_requests",
-            "Inferences by the arm chosen for them and what came of it.",
-            labels=("model", "revision", "outcome"),
-        )
-        for revision, outcomes in self._arms.items():
-            for outcome, count in outcomes.items():
-                arms.add_metric((model, revision, outcome.value), count)
-        yield arms
-        fallbacks = CounterMetricFamily(
-            "plimsoll_fallback_requests",
-            "Inferences answered by this pod's own model in place of a failed arm.",
-            labels=("model", "revision"),
-        )
-        for revision, count in self._fallbacks.items():
-            fallbacks.add_metric((model, revision), count)
-        yield fallbacks
+        yield from (requests, duration, batch, inflight, epoch)
 
 
 class _Named:

@@ -56,9 +56,18 @@ def parse(text: bytes) -> Route:
         raise RouteError(f"not JSON: {error}") from None
     if not isinstance(document, dict):
         raise RouteError("not an object")
+    return of_document(document)
+
+
+def of_document(document: dict[str, Any], local: bool = False) -> Route:
+    """The route in a document. Raises RouteError naming the field at fault.
+
+    Args:
+        local: every arm is in this process, so that none has an address.
+    """
     if document.get("formatVersion") != FORMAT_VERSION:
         raise RouteError(f"formatVersion is {document.get('formatVersion')!r}, this server reads {FORMAT_VERSION}")
-    arms = _arms(_field(document, "arms", list, ""))
+    arms = _arms(_field(document, "arms", list, ""), local)
     primary = _field(document, "primary", str, "")
     if primary not in {arm.revision for arm in arms}:
         raise RouteError(f"primary {primary!r} is not the revision of an arm")
@@ -87,8 +96,8 @@ def _whole(holder: dict[str, Any], key: str, where: str) -> int:
     return value
 
 
-def _arms(items: list[Any]) -> tuple[Arm, ...]:
-    arms = tuple(_arm(item, f"arms[{index}].") for index, item in enumerate(items))
+def _arms(items: list[Any], local: bool) -> tuple[Arm, ...]:
+    arms = tuple(_arm(item, f"arms[{index}].", local) for index, item in enumerate(items))
     revisions = [arm.revision for arm in arms]
     if len(set(revisions)) != len(revisions):
         raise RouteError("arms names a revision twice")
@@ -98,10 +107,10 @@ def _arms(items: list[Any]) -> tuple[Arm, ...]:
     return arms
 
 
-def _arm(item: Any, where: str) -> Arm:
+def _arm(item: Any, where: str, local: bool) -> Arm:
     if not isinstance(item, dict):
         raise RouteError(f"{where.rstrip('.')} is not an object")
-    host, _, port = _field(item, "address", str, where).rpartition(":")
+    host, _, port = ("local", "", "1") if local else _field(item, "address", str, where).rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise RouteError(f"{where}address is {item['address']!r}, not host:port")
     return Arm(
