@@ -20,6 +20,7 @@ EPILOG = """\
 verbs:
   serve   (default) serve the model in PLIMSOLL_MODEL_DIR until SIGTERM
   fetch   download the artifact into PLIMSOLL_MODEL_DIR and verify its digest
+  serve --pool, fetch --pool: the models of every document in a directory, until SIGTERM
 
 required environment:
   PLIMSOLL_MODEL_NAME, PLIMSOLL_MODEL_VERSION    e.g. digits, 7 (serve)
@@ -39,6 +40,11 @@ optional environment (default):
   PLIMSOLL_READ_TIMEOUT_SECONDS (30)             PLIMSOLL_IDLE_TIMEOUT_SECONDS (60)
   PLIMSOLL_CONNECTION_SECONDS (60) ±20 %         PLIMSOLL_DRAIN_SECONDS (10)
   PLIMSOLL_LOG_LEVEL (info)                      PLIMSOLL_ACCESS_LOG (0) share of requests that are logged
+
+of a pool (default):
+  PLIMSOLL_POOL (pool)                           PLIMSOLL_POOL_DOCUMENTS (/plimsoll/models) {service}.json
+  PLIMSOLL_POOL_DIR (/plimsoll/pool)             PLIMSOLL_POOL_MEMORY_BYTES (half of the memory limit)
+  PLIMSOLL_POOL_STORAGE_BYTES (5368709120)       PLIMSOLL_INTRA_OP_THREADS (1)
 
 exit codes: 0 done, 2 the settings or the artifact are refused, 1 anything else
 
@@ -62,11 +68,13 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("verb", nargs="?", choices=("serve", "fetch"), default="serve")
+    parser.add_argument("--pool", action="store_true", help="many models: those named in PLIMSOLL_POOL_DOCUMENTS")
     parser.add_argument("--version", action="version", version=__version__)
-    verb = parser.parse_args(arguments).verb
+    parsed = parser.parse_args(arguments)
+    verb = parsed.verb
     logs.configure("info")
     try:
-        _serve() if verb == "serve" else _fetch()
+        _VERBS[verb, parsed.pool]()
     except (SettingsError, ArtifactError) as error:
         logs.LOGGER.error("%s", error)
         return REFUSED
@@ -92,8 +100,35 @@ def _serve() -> None:
     uvloop.run(run())
 
 
+def _serve_pool() -> None:
+    from plimsoll_serving.pool.server import PoolServer
+    from plimsoll_serving.pool.settings import PoolSettings
+
+    settings = PoolSettings.from_environment(os.environ)
+    logs.configure(settings.common.log_level)
+
+    async def run() -> None:
+        await PoolServer(settings).run()
+
+    uvloop.run(run())
+
+
 def _fetch() -> None:
     # The store's client is loaded only where credentials are.
     from plimsoll_serving.fetch import fetch
 
     fetch(os.environ)
+
+
+def _fetch_pool() -> None:
+    from plimsoll_serving.pool.fetcher import run
+
+    run(os.environ)
+
+
+_VERBS = {
+    ("serve", False): _serve,
+    ("serve", True): _serve_pool,
+    ("fetch", False): _fetch,
+    ("fetch", True): _fetch_pool,
+}

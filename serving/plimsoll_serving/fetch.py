@@ -34,10 +34,11 @@ def fetch(values: Mapping[str, str]) -> None:
     if profile:
         wanted.append((PROFILE_FILE, profile, env.digest("PLIMSOLL_PROFILE_SHA256")))
     for name, uri, sha256 in wanted:
-        _fetch_one(uri, sha256, folder / name, env)
+        fetch_one(uri, sha256, folder / name, env)
 
 
-def _fetch_one(uri: str, sha256: str, target: Path, env: Environment) -> None:
+def fetch_one(uri: str, sha256: str, target: Path, env: Environment) -> None:
+    """Fetch one file unless it is there already. Raises as `fetch` does."""
     if target.is_file() and file_digest(target) == sha256:
         LOGGER.info("already there: %s", target.name)
         return

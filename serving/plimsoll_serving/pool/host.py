@@ -1,0 +1,166 @@
+"""One revision in this process: how far it is, and what answers for it."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from plimsoll_serving.delegate import Delegate
+from plimsoll_serving.endpoints import Endpoints
+from plimsoll_serving.engine import Engine
+from plimsoll_serving.inference import Inference
+from plimsoll_serving.metrics import ArmMetrics, ServingMetrics
+from plimsoll_serving.readiness import Readiness
+from plimsoll_serving.routing import Routing
+from plimsoll_serving.settings import Settings
+
+# Requests that may wait for a model to come into memory.
+MAX_WAITING = 256
+
+
+class State(StrEnum):
+    """As the operator reads it. READY stays when the model is put out of memory: it was proven, and comes back."""
+
+    WAITING = "waiting"
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class HostReadiness(Readiness):
+    """Of one model in a pod that has its own."""
+
+    def __init__(self, pod: Readiness) -> None:
+        super().__init__()
+        self._pod = pod
+        self.why = ""
+
+    @property
+    def ready(self) -> bool:
+        return self.loaded and not self._pod.draining
+
+    @property
+    def reason(self) -> str:
+        if self._pod.draining:
+            return self._pod.reason
+        return "ready" if self.loaded else self.why or "the model is being loaded"
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the revisions of one service share."""
+
+    routing: Routing
+    delegate: Delegate
+    arms: ArmMetrics
+    workers: Executor
+    readiness: Readiness
+
+
+class Host:
+    """A revision.
+
+    Attributes:
+        public, direct: its endpoints; the public ones split as the service's route says.
+        used_at: loop time of its last request.
+        size: bytes that it is taken to have in memory while it is there.
+        pinned: it takes a share of a release, and goes out of memory last.
+        resume: requests that wait for it, each a call that answers one.
+    """
+
+    def __init__(self, settings: Settings, shared: Shared) -> None:
+        self.settings = settings
+        self.readiness = HostReadiness(shared.readiness)
+        self.metrics = ServingMetrics(settings.identity, shared.arms)
+        self.inference = Inference(
+            settings, shared.routing, shared.delegate, self.metrics, self.readiness, shared.workers
+        )
+        self.public = Endpoints(settings.identity, self.inference, self.readiness, True)
+        self.direct = Endpoints(settings.identity, self.inference, self.readiness, False)
+        self.state = State.WAITING
+        self.used_at = asyncio.get_running_loop().time()
+        self.size = 0
+        self.pinned = False
+        self.dropped = False
+        self.resume: list[Callable[[], None]] = []
+
+    @property
+    def revision(self) -> str:
+        return self.settings.identity.revision
+
+    @property
+    def in_memory(self) -> bool:
+        return self.inference.engine is not None
+
+    @property
+    def reason(self) -> str:
+        """Why it is not ready; empty when there is nothing to say."""
+        return self.readiness.why
+
+    @property
+    def idle(self) -> bool:
+        return self.inference.under_way == 0 and not self.resume
+
+    def waits(self, why: str = "") -> None:
+        """Its file is not there yet."""
+        if self.state is State.WAITING:
+            self.readiness.why = why
+
+    def loads(self) -> None:
+        if self.state is not State.READY:
+            self.state = State.LOADING
+            self.readiness.why = ""
+
+    def serves(self, engine: Engine, size: int) -> None:
+        """In memory, verified and warm."""
+        self.size = size
+        self.inference.serve(engine)
+        self.state = State.READY
+        self.readiness.loaded = True
+        self.readiness.why = ""
+
+    def fails(self, why: str) -> None:
+        """Not to be tried again in this process."""
+        self.state = State.FAILED
+        self.readiness.loaded = False
+        self.readiness.why = why
+
+    def put_out(self) -> None:
+        """Out of memory; the next request brings it back."""
+        self.inference.forget()
+        self.size = 0
+
+    def look(self) -> bool:
+        """Whether its files have come; what the fetcher said when they could not."""
+        if self.settings.model_dir.is_dir():
+            return True
+        said = read_note(note_path(self.settings.model_dir))
+        if said is not None and said.final:
+            self.fails(said.reason)
+        else:
+            self.waits(said.reason if said is not None else "")
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Why the fetcher has not brought a revision's files; ``final`` says that trying again would not help."""
+
+    reason: str
+    final: bool
+
+
+def note_path(folder: Path) -> Path:
+    """Beside a revision's folder."""
+    return folder.with_name(f"{folder.name}.note")
+
+
+def read_note(path: Path) -> Note | None:
+    try:
+        said = json.loads(path.read_bytes())
+        return Note(str(said["reason"])[:300], bool(said["final"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,141 @@
+"""The port of the operator and of kubelet: metrics by revision, probes, and what each service does."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from urllib.parse import parse_qs
+
+from prometheus_client import ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from plimsoll_serving.http.message import Request, Respond, Response, error_response, json_response, method_not_allowed
+from plimsoll_serving.metrics import exposition
+from plimsoll_serving.operations import TEXT_FORMAT
+from plimsoll_serving.pool.host import Host
+from plimsoll_serving.pool.pool import Pool
+from plimsoll_serving.pool.service import Service
+from plimsoll_serving.readiness import Readiness
+
+
+class PoolMetrics:
+    """Every series of the pod, or those of some revisions (and of the process) only."""
+
+    def __init__(self, pool: Pool, revisions: Iterable[str] = ()) -> None:
+        self._pool = pool
+        self._revisions = frozenset(revisions)
+        self._process = ProcessCollector(registry=None)
+
+    def collect(self) -> Iterator[Metric]:
+        services = [service for service in self._pool.services.values() if self._wants(service.hosts)]
+        hosts = [host for service in services for host in service.hosts.values() if self._wants([host.revision])]
+        yield from merged(
+            [
+                *(family for host in hosts for family in host.metrics.own()),
+                *(family for service in services for family in service.arms.collect()),
+            ]
+        )
+        yield _states(hosts)
+        yield from self._memory()
+        yield from self._process.collect()
+
+    def _wants(self, revisions: Iterable[str]) -> bool:
+        return not self._revisions or not self._revisions.isdisjoint(revisions)
+
+    def _memory(self) -> Iterator[Metric]:
+        residents = self._pool.residents
+        bytes_ = GaugeMetricFamily(
+            "plimsoll_pool_memory_bytes", "What models in memory are taken to have, and may have.", labels=("kind",)
+        )
+        bytes_.add_metric(("used",), residents.used)
+        bytes_.add_metric(("budget",), residents.budget)
+        loads = CounterMetricFamily("plimsoll_pool_loads", "Models brought into memory.")
+        loads.add_metric((), residents.loads)
+        evictions = CounterMetricFamily("plimsoll_pool_evictions", "Models put out of memory to make room.")
+        evictions.add_metric((), residents.evictions)
+        yield from (bytes_, loads, evictions)
+
+
+def _states(hosts: Iterable[Host]) -> Metric:
+    states = GaugeMetricFamily(
+        "plimsoll_model_state",
+        "How far the pod is with a revision, and why no further.",
+        labels=("model", "version", "revision", "state", "reason"),
+    )
+    for host in hosts:
+        me = host.settings.identity
+        states.add_metric((me.model, me.version, me.revision, host.state.value, host.reason), 1)
+    return states
+
+
+def merged(families: Iterable[Metric]) -> Iterator[Metric]:
+    """Each family once; samples with the same labels (two services of one model) are added up."""
+    found: dict[str, Metric] = {}
+    sums: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
+    for family in families:
+        samples, family.samples = family.samples, []
+        into = found.setdefault(family.name, family)
+        for sample in samples:
+            key = (sample.name, tuple(sorted(sample.labels.items())))
+            if key in sums:
+                into.samples[sums[key]] = sample._replace(value=into.samples[sums[key]].value + sample.value)
+            else:
+                sums[key] = len(into.samples)
+                into.samples.append(sample)
+    yield from found.values()
+
+
+class PoolOperations:
+    """``/metrics``, ``/healthz``, ``/readyz`` and ``/route``."""
+
+    def __init__(self, pool: Pool, readiness: Readiness) -> None:
+        self._pool = pool
+        self._readiness = readiness
+        self._paths: dict[str, Callable[[Request], Response]] = {
+            "/metrics": self._metrics,
+            "/healthz": lambda _: json_response(200, {"live": True}),
+            "/readyz": self._ready,
+            "/route": self._route,
+        }
+
+    def handle(self, request: Request, respond: Respond) -> None:
+        """Answer one request."""
+        answer = self._paths.get(request.path)
+        if answer is None:
+            respond(
+                error_response(404, f"nothing is served at {request.path[:200]}; here are {', '.join(self._paths)}")
+            )
+        elif request.method not in ("GET", "HEAD"):
+            respond(method_not_allowed(request.method, request.path, "GET, HEAD"))
+        else:
+            respond(answer(request))
+
+    def _metrics(self, request: Request) -> Response:
+        asked = parse_qs(request.query)
+        metrics = PoolMetrics(self._pool, asked.get("revision[]", []))
+        return Response(200, exposition(metrics, asked.get("name[]", [])), TEXT_FORMAT)
+
+    def _ready(self, _: Request) -> Response:
+        """For kubelet; a pod that drains says yes, as one with a single model does."""
+        serves = self._readiness.loaded
+        reason = self._readiness.reason if serves else "models are being fetched and tried"
+        return json_response(200 if serves else 503, {"ready": serves, "reason": reason})
+
+    def _route(self, request: Request) -> Response:
+        """Of the services named in ``service[]``, else of all."""
+        asked = parse_qs(request.query).get("service[]") or sorted(self._pool.services)
+        known = [self._pool.services[name] for name in asked if name in self._pool.services]
+        return json_response(200, {"services": {service.name: _told(service) for service in known}})
+
+
+def _told(service: Service) -> dict[str, object]:
+    route = service.routing.route
+    return {
+        "epoch": service.epoch,
+        "blind": bool(route and route.blind_after is not None and time.time() > route.blind_after),
+        "breakersOpen": service.delegate.open_breakers(),
+        "revisions": {
+            name: {"state": host.state.value, "reason": host.reason, "inMemory": host.in_memory, "bytes": host.size}
+            for name, host in service.hosts.items()
+        },
+        "document": route.document if route else None,
+    }

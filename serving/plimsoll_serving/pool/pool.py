@@ -1,0 +1,79 @@
+"""All services of the pod, as the documents name them."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from plimsoll_serving.pool.document import Member
+from plimsoll_serving.pool.documents import Documents
+from plimsoll_serving.pool.host import Host, State
+from plimsoll_serving.pool.residents import Residents, unproven
+from plimsoll_serving.pool.service import Service
+from plimsoll_serving.pool.settings import PoolSettings
+from plimsoll_serving.readiness import Readiness
+
+POLL_SECONDS = 0.05
+# Files are looked for this many polls apart.
+LOOK_EVERY = 4
+
+
+class Pool:
+    """Follows documents and files. Made inside a running event loop."""
+
+    def __init__(self, settings: PoolSettings, readiness: Readiness) -> None:
+        self._settings = settings
+        self._readiness = readiness
+        self._documents = Documents(settings.documents)
+        self._workers = ThreadPoolExecutor(settings.common.workers, thread_name_prefix="inference")
+        self.services: dict[str, Service] = {}
+        self.by_model: dict[str, list[Service]] = {}
+        self.residents = Residents(settings.memory_bytes, settings.folder / "marks", self.hosts)
+        self._timer: asyncio.TimerHandle | None = None
+        self._polls = 0
+
+    def hosts(self) -> Iterator[Host]:
+        """Every revision of every service."""
+        for service in self.services.values():
+            yield from service.hosts.values()
+
+    def start(self) -> None:
+        """Look now, then go on looking."""
+        self.look()
+        self._timer = asyncio.get_running_loop().call_later(POLL_SECONDS, self.start)
+
+    def look(self) -> None:
+        """Follow what changed; the pod is ready once every model that it found was tried."""
+        members = self._documents.changed()
+        if members is not None:
+            self._follow(members)
+        if members is not None or self._polls % LOOK_EVERY == 0:
+            for host in self.hosts():
+                if host.state is State.WAITING and host.look():
+                    self.residents.want(host)
+        self._polls += 1
+        if not self._readiness.loaded and not unproven(self.hosts()):
+            self._readiness.loaded = True
+
+    def _follow(self, members: dict[str, Member]) -> None:
+        for gone in self.services.keys() - members.keys():
+            for host in self.services.pop(gone).hosts.values():
+                host.dropped = True
+        for name, member in members.items():
+            if name not in self.services:
+                self.services[name] = Service(member, self._settings, self._workers, self._readiness)
+            if self.services[name].member is not member:
+                self.services[name].apply(member)
+        self.by_model = {}
+        for service in self.services.values():
+            self.by_model.setdefault(service.model, []).append(service)
+
+    @property
+    def under_way(self) -> int:
+        """Requests not answered yet."""
+        return sum(host.inference.under_way + len(host.resume) for host in self.hosts())
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self.residents.close()
+        self._workers.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,34 @@
+"""Start, serve, drain: a pod with many models."""
+
+import asyncio
+import signal
+
+from plimsoll_serving.pool.front import Front
+from plimsoll_serving.pool.operations import PoolOperations
+from plimsoll_serving.pool.pool import Pool
+from plimsoll_serving.pool.settings import PoolSettings
+from plimsoll_serving.ports import Ports
+from plimsoll_serving.readiness import Readiness
+
+
+class PoolServer:
+    """The three ports of one pod and what stands behind them. Made inside a running event loop."""
+
+    def __init__(self, settings: PoolSettings) -> None:
+        self._stopping = asyncio.Event()
+        self._readiness = Readiness()
+        self._pool = Pool(settings, self._readiness)
+        public, direct = (Front(self._pool, self._readiness, delegates) for delegates in (True, False))
+        operations = PoolOperations(self._pool, self._readiness)
+        self._ports = Ports(settings.common, public.handle, direct.handle, operations.handle)
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then drain."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        await self._ports.listen()
+        self._pool.start()
+        await self._stopping.wait()
+        await self._ports.drain(self._readiness, lambda: self._pool.under_way)
+        self._pool.close()

@@ -1,0 +1,61 @@
+"""Settings of a pool's server, read once from the environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from plimsoll_serving import memory
+from plimsoll_serving.settings import Environment, Identity, Settings, cpu_quota
+
+# Of the memory limit; the rest is for requests, answers and what a run takes besides.
+MODELS_SHARE = 0.5
+WITHOUT_LIMIT_BYTES = 1 << 30
+_NO_DIGEST = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """``common`` is what every model's settings are made from; sizes in bytes."""
+
+    pool: str
+    common: Settings
+    documents: Path
+    folder: Path
+    memory_bytes: int
+
+    @classmethod
+    def from_environment(cls, values: Mapping[str, str]) -> "PoolSettings":
+        """Read the settings. Raises SettingsError naming the first variable at fault."""
+        env = Environment(values)
+        pool = env.text("PLIMSOLL_POOL", "pool")
+        limit = memory.memory_limit()
+        default = int(limit * MODELS_SHARE) if limit else WITHOUT_LIMIT_BYTES
+        return cls(
+            pool=pool,
+            common=_common(values, pool),
+            documents=Path(env.text("PLIMSOLL_POOL_DOCUMENTS", "/plimsoll/models")),
+            folder=Path(env.text("PLIMSOLL_POOL_DIR", "/plimsoll/pool")),
+            memory_bytes=env.integer("PLIMSOLL_POOL_MEMORY_BYTES", default, 1 << 20, 2**44),
+        )
+
+
+def _common(values: Mapping[str, str], pool: str) -> Settings:
+    """One thread an inference, for each of hundreds of models would have threads of its own; half of the workers each.
+
+    So a model that keeps all its share busy leaves the other half to the others.
+    """
+    env = Environment(values)
+    workers = env.integer("PLIMSOLL_WORKERS", max(2, cpu_quota()), 2, 256)
+    threads = env.integer("PLIMSOLL_INTRA_OP_THREADS", 1, 1, 1024)
+    of_no_model = {
+        "PLIMSOLL_MODEL_NAME": pool, "PLIMSOLL_MODEL_VERSION": "0", "PLIMSOLL_ARTIFACT_SHA256": _NO_DIGEST,
+        "PLIMSOLL_PROFILE_SHA256": "", "PLIMSOLL_WORKERS": str(workers), "PLIMSOLL_INTRA_OP_THREADS": str(threads),
+    }  # fmt: skip
+    settings = Settings.from_environment({**values, **of_no_model})
+    return replace(settings, bounds=replace(settings.bounds, workers=max(1, workers // 2)))
+
+
+def of_revision(settings: PoolSettings, identity: Identity, sha256: str, profile_sha256: str | None) -> Settings:
+    """The settings of one model."""
+    folder = settings.folder / identity.revision
+    return replace(settings.common, identity=identity, sha256=sha256, profile_sha256=profile_sha256, model_dir=folder)
