@@ -1,7 +1,8 @@
 """The init container: downloads the artifact, verifies its digest and leaves it in the model directory."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,15 +45,8 @@ def fetch_one(uri: str, sha256: str, target: Path, env: Environment) -> None:
         return
     store, key = open_store(uri, env)
     part = target.with_suffix(".part")
-    try:
+    with _explained(uri):
         actual, size = _download(store, key, part)
-    except (NotFoundError, FileNotFoundError):
-        raise FetchError(f"{uri} does not exist; put the file back, or release another version") from None
-    except (PermissionDeniedError, UnauthenticatedError):
-        raise FetchError(
-            f"{uri}: the store refuses the credentials; look at the Secret plimsoll-store of this namespace, "
-            "and at whose bucket it is"
-        ) from None
     if actual != sha256:
         part.unlink()
         raise ArtifactError(f"{uri} has SHA-256 {actual}, expected {sha256}: refused")
@@ -60,6 +54,26 @@ def fetch_one(uri: str, sha256: str, target: Path, env: Environment) -> None:
     LOGGER.info(
         "fetched and verified: %s", target.name, extra={"fields": {"uri": uri, "sha256": sha256, "bytes": size}}
     )
+
+
+def size_of(uri: str, env: Environment) -> int:
+    """Bytes of an object. Raises as `fetch` does."""
+    store, key = open_store(uri, env)
+    with _explained(uri):
+        return int(obstore.head(store, key)["size"])
+
+
+@contextmanager
+def _explained(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except (NotFoundError, FileNotFoundError):
+        raise FetchError(f"{uri} does not exist; put the file back, or release another version") from None
+    except (PermissionDeniedError, UnauthenticatedError):
+        raise FetchError(
+            f"{uri}: the store refuses the credentials; look at the Secret plimsoll-store of this namespace, "
+            "and at whose bucket it is"
+        ) from None
 
 
 def _download(store: ObjectStore, key: str, part: Path) -> tuple[str, int]:

@@ -8,11 +8,9 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import obstore
-
 from plimsoll_serving.artifact import MODEL_FILE, PROFILE_FILE
 from plimsoll_serving.errors import ArtifactError, FetchError, SettingsError
-from plimsoll_serving.fetch import fetch_one, open_store
+from plimsoll_serving.fetch import fetch_one, size_of
 from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.pool.document import File, Files
 from plimsoll_serving.pool.documents import Documents
@@ -90,10 +88,7 @@ class Fetcher:
         part.rename(self._folder / revision)
 
     def _check_room(self, revision: str, files: Iterable[File]) -> None:
-        size = 0
-        for file in files:
-            store, key = open_store(file.uri, self._env)
-            size += int(obstore.head(store, key)["size"])
+        size = sum(size_of(file.uri, self._env) for file in files)
         others = (path for path in self._folder.rglob("*") if path.is_file() and path.parent.name != f"{revision}.part")
         used = sum(path.stat().st_size for path in others)
         if used + size > self._storage:

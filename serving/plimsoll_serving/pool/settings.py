@@ -10,6 +10,7 @@ from plimsoll_serving.settings import Environment, Identity, Settings, cpu_quota
 # Of the memory limit; the rest is for requests, answers and what a run takes besides.
 MODELS_SHARE = 0.5
 WITHOUT_LIMIT_BYTES = 1 << 30
+LARGEST_BYTES = 1 << 44
 _NO_DIGEST = "0" * 64
 
 
@@ -29,13 +30,14 @@ class PoolSettings:
         env = Environment(values)
         pool = env.text("PLIMSOLL_POOL", "pool")
         limit = memory.memory_limit()
-        default = int(limit * MODELS_SHARE) if limit else WITHOUT_LIMIT_BYTES
+        # Older cgroups write a number that no machine has where there is no limit.
+        default = int(limit * MODELS_SHARE) if limit and limit < LARGEST_BYTES else WITHOUT_LIMIT_BYTES
         return cls(
             pool=pool,
             common=_common(values, pool),
             documents=Path(env.text("PLIMSOLL_POOL_DOCUMENTS", "/plimsoll/models")),
             folder=Path(env.text("PLIMSOLL_POOL_DIR", "/plimsoll/pool")),
-            memory_bytes=env.integer("PLIMSOLL_POOL_MEMORY_BYTES", default, 1 << 20, 2**44),
+            memory_bytes=env.integer("PLIMSOLL_POOL_MEMORY_BYTES", default, 1 << 20, LARGEST_BYTES),
         )
 
 

@@ -16,8 +16,8 @@ from plimsoll.core.conditions import precise
 from plimsoll.edge.metrics import Scrape
 from plimsoll.facts import Sample
 from plimsoll_serving.delegate import Outcome
-from plimsoll_serving.ports import FINISH_SECONDS
 from plimsoll_serving.metrics import LATENCY_EDGES
+from plimsoll_serving.ports import FINISH_SECONDS
 from plimsoll_serving.route import parse
 from plimsoll_serving.settings import Settings
 from prometheus_client.parser import text_string_to_metric_families

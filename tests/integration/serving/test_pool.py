@@ -1,0 +1,288 @@
+"""Many models in one process: right answers, splits, memory, fairness, and what is wrong with one harms no other."""
+
+import json
+import statistics
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.builders import onnx_models
+from tests.integration.serving.harness import COEFFICIENTS, INTERCEPTS, eventually
+from tests.integration.serving.pool_harness import PoolServer, Store, classifier, document, outcomes, seconds_of
+
+Start = Callable[..., PoolServer]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a pool with these documents, and ends it."""
+    made: list[PoolServer] = []
+
+    def begin(*documents: dict[str, Any], **env: str) -> PoolServer:
+        pool = PoolServer(tmp_path / f"pod-{len(made)}", **env)
+        made.append(pool)
+        pool.write(*documents)
+        pool.start().wait_ready()
+        return pool
+
+    yield begin
+    for pool in made:
+        pool.end()
+
+
+def expected(seed: int, row: list[float]) -> list[float]:
+    coefficients, intercepts = onnx_models.weights(features=4, classes=3, seed=seed)
+    scores = np.array(row, np.float32) @ coefficients + intercepts
+    powers = np.exp(scores - scores.max())
+    return [float(value) for value in powers / powers.sum()]
+
+
+def probabilities(response: httpx.Response) -> list[float]:
+    outputs = {one["name"]: one["data"] for one in response.json()["outputs"]}
+    found: list[float] = outputs["probabilities"]
+    return found
+
+
+def test_twenty_services_answer_each_with_its_own_model(start: Start, store: Store) -> None:
+    pool = start(*(document(f"m{seed}", {"1": store.put(classifier(seed))}) for seed in range(20)))
+    row = [0.1, -0.2, 0.3, 0.4]
+    with httpx.Client() as client:
+        for seed in range(20):
+            response = pool.ask(f"m{seed}", *row, client=client)
+            assert response.status_code == 200, response.text
+            assert response.headers["plimsoll-revision"] == f"m{seed}-00000001"
+            assert probabilities(response) == pytest.approx(expected(seed, row), abs=1e-5)
+    assert pool.get("/v2/models").json()["models"] == sorted(f"m{seed}" for seed in range(20))
+
+
+def test_a_release_is_split_in_the_pod_and_counted_by_arm(start: Start, store: Store) -> None:
+    files = {"1": store.put(classifier(1)), "2": store.put(classifier(2))}
+    pool = start(document("a", {"1": files["1"]}), document("b", {"1": files["2"]}))
+    pool.write(document("a", files, epoch=2, weights={"1": 70, "2": 30}))
+    pool.follows("a", 2)
+    eventually(lambda: pool.revisions("a")["a-00000002"]["state"] == "ready", "the candidate ready")
+    found = outcomes(pool, "a", 200)
+    assert 30 <= found["2"] <= 90
+    assert {version: pool.arms()[f"a-0000000{version} ok"] for version in "12"} == found
+    assert pool.arms()["b-00000001 ok"] == 0
+    epochs = pool.value("plimsoll_route_epoch", "revision")
+    assert epochs == {"a-00000001": 2, "a-00000002": 2, "b-00000001": 1}
+
+    pool.write(document("a", {"2": files["2"], "1": files["1"]}, epoch=3, weights={"2": 95, "1": 5}))
+    pool.follows("a", 3)
+    assert outcomes(pool, "a", 60)["2"] > 40
+
+
+def test_a_failing_candidate_costs_its_users_nothing_and_is_counted(start: Start, store: Store) -> None:
+    failing = store.put(onnx_models.failing_classifier(COEFFICIENTS, INTERCEPTS, feature=0, threshold=-1.0))
+    files = {"1": store.put(classifier(1)), "2": failing}
+    pool = start(document("a", files, weights={"1": 50, "2": 50}), document("b", {"1": files["1"]}))
+    assert outcomes(pool, "a", 60) == {"1": 60}
+    assert pool.arms()["a-00000002 server_error"] >= 5
+    assert pool.value("plimsoll_fallback_requests_total", "revision")["a-00000002"] >= 5
+    assert pool.get("/route", "metrics").json()["services"]["a"]["breakersOpen"] == ["a-00000002"]
+    assert pool.arms()["b-00000001 server_error"] == 0
+
+
+def test_a_sticky_header_keeps_its_users_with_one_version(start: Start, store: Store) -> None:
+    files = {"1": store.put(classifier(1)), "2": store.put(classifier(2))}
+    pool = start(document("a", files, weights={"1": 50, "2": 50}, sticky={"header": "x-user"}))
+    pool.serves("a")
+
+    def version(user: int) -> str:
+        response = httpx.post(
+            pool.url("/v2/models/a/infer"),
+            json={"inputs": [{"name": "input", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]},
+            headers={"x-user": str(user)},
+        )
+        return str(response.headers["plimsoll-model-version"])
+
+    first = [version(user) for user in range(20)]
+    assert set(first) == {"1", "2"}
+    assert [version(user) for user in range(20)] == first
+
+
+def test_what_does_not_fit_into_memory_is_put_out_and_comes_back_with_the_next_request(
+    start: Start, store: Store
+) -> None:
+    """Each model is taken for about 3 MiB; there is room for three of eight."""
+    wide = [onnx_models.weights(features=4, classes=70_000, seed=seed) for seed in range(8)]
+    documents = [document(f"m{i}", {"1": store.put(onnx_models.linear_classifier(*one))}) for i, one in enumerate(wide)]
+    pool = start(*documents, PLIMSOLL_POOL_MEMORY_BYTES=str(24 << 20))
+    failures: list[str] = []
+
+    def use(first: int) -> None:
+        with httpx.Client() as client:
+            for turn in range(16):
+                response = pool.ask(f"m{(first + turn) % 8}", client=client)
+                if response.status_code != 200:
+                    failures.append(response.text)
+
+    threads = [threading.Thread(target=use, args=(first,)) for first in (0, 4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    memory = pool.value("plimsoll_pool_memory_bytes", "kind")
+    assert memory["used"] <= memory["budget"]
+    assert pool.value("plimsoll_pool_evictions_total")[""] > 0
+    states = [one for i in range(8) for one in pool.revisions(f"m{i}").values()]
+    assert {one["state"] for one in states} == {"ready"}
+    assert 0 < sum(one["inMemory"] for one in states) < 8
+
+
+def test_a_model_that_no_memory_would_hold_is_refused_with_the_remedy(start: Start, store: Store) -> None:
+    big = onnx_models.linear_classifier(*onnx_models.weights(features=4, classes=70_000))
+    small = store.put(classifier(1))
+    pool = start(
+        document("big", {"1": store.put(big)}), document("a", {"1": small}), PLIMSOLL_POOL_MEMORY_BYTES=str(2 << 20)
+    )
+    assert pool.revisions("big")["big-00000001"]["state"] == "failed"
+    response = pool.ask("big")
+    assert response.status_code == 503
+    assert "raise spec.resources.memory of the ServingPool" in response.json()["error"]
+    assert pool.ask("a").status_code == 200
+
+
+def test_a_model_that_is_always_asked_leaves_its_share_to_the_others(start: Start, store: Store) -> None:
+    """Eight clients keep a heavy model busy; the client of a lighter one does not wait until a run of it has ended."""
+    heavy, lighter = (onnx_models.slow_classifier(COEFFICIENTS, INTERCEPTS, rounds=rounds) for rounds in (300, 15))
+    pool = start(document("busy", {"1": store.put(heavy)}), document("other", {"1": store.put(lighter)}))
+    pool.serves("busy", "other")
+    stop = threading.Event()
+    waited: list[float] = []
+
+    def hammer() -> None:
+        while not stop.is_set():
+            waited.append(seconds_of(pool, "busy"))
+
+    threads = [threading.Thread(target=hammer) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: len(waited) >= 8, "the busy model to be busy", 60)
+    others = [seconds_of(pool, "other") for _ in range(9)]
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert statistics.median(others) < statistics.median(waited) / 3
+
+
+def test_a_file_that_is_missing_is_said_and_harms_no_other_service(start: Start, store: Store, tmp_path: Path) -> None:
+    late = classifier(5)
+    missing = {"uri": f"file://{tmp_path}/store/{onnx_models.digest(late)}.onnx", "sha256": onnx_models.digest(late)}
+    pool = start(document("a", {"1": store.put(classifier(1))}), document("late", {"1": missing}))
+    assert pool.ask("a").status_code == 200
+    response = pool.ask("late")
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    assert "does not exist" in response.json()["error"]
+    assert pool.get("/v2/models/late/ready").status_code == 503
+    told = pool.counts("plimsoll_model_state", "revision", "state")
+    assert told == {"a-00000001 ready": 1, "late-00000001 waiting": 1}
+    store.put(late)
+    pool.serves("late")
+    assert pool.get("/v2/models/late/ready").json()["ready"] is True
+
+
+def test_an_artifact_with_another_digest_is_never_served(start: Start, store: Store) -> None:
+    other = store.put(classifier(1)) | {"sha256": "0" * 64}
+    pool = start(document("a", {"1": store.put(classifier(1))}), document("forged", {"1": other}))
+    (told,) = pool.revisions("forged").values()
+    assert told["state"] == "failed"
+    assert "expected 0000" in told["reason"]
+    assert pool.ask("forged").status_code == 503
+    assert pool.ask("a").status_code == 200
+
+
+def test_a_file_that_was_changed_on_the_disk_is_not_loaded(start: Start, store: Store) -> None:
+    pool = start(document("a", {"1": store.put(classifier(1))}))
+    folder = pool.files / "b-00000001"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(classifier(3))
+    pool.write(document("b", {"1": store.put(classifier(2))}))
+    eventually(lambda: pool.revisions("b"), "the service")
+    eventually(lambda: pool.revisions("b")["b-00000001"]["state"] == "failed", "the refusal")
+    assert "not the artifact that was released" in pool.revisions("b")["b-00000001"]["reason"]
+
+
+def test_a_document_that_is_malformed_or_old_changes_nothing(start: Start, store: Store) -> None:
+    files = {"1": store.put(classifier(1)), "2": store.put(classifier(2))}
+    pool = start(document("a", files, epoch=5), document("b", files, epoch=5))
+    pool.write_text("a", "{")
+    pool.write(document("b", {"2": files["2"]}, epoch=4))
+    eventually(lambda: any("document" in line["message"] for line in pool.log()), "a complaint")
+    pool.write(document("c", files))
+    pool.serves("c")
+    assert outcomes(pool, "a", 5) == outcomes(pool, "b", 5) == {"1": 5}
+
+
+def test_a_service_that_goes_takes_its_files_and_series_along_and_nothing_of_the_others(
+    start: Start, store: Store
+) -> None:
+    pool = start(document("a", {"1": store.put(classifier(1))}), document("b", {"1": store.put(classifier(2))}))
+    pool.remove("a")
+    eventually(lambda: pool.ask("a").status_code == 404, "a gone")
+    eventually(lambda: not (pool.files / "a-00000001").exists(), "its files gone")
+    assert outcomes(pool, "b", 5) == {"1": 5}
+    assert set(pool.value("plimsoll_route_epoch", "revision")) == {"b-00000001"}
+
+
+def test_two_services_of_one_model_are_told_apart_by_host_or_by_name(start: Start, store: Store) -> None:
+    east = document("east", {"1": store.put(classifier(1))}, model="digits")
+    west = document("west", {"1": store.put(classifier(2))}, model="digits")
+    pool = start(east, west, document("other", {"1": store.put(classifier(3))}))
+    for name, host in (("digits", "east.demo.svc"), ("digits", "east:8080"), ("east", "")):
+        assert pool.ask(name, host=host).headers["plimsoll-revision"] == "east-00000001"
+    assert pool.ask("digits", host="west.demo.svc.cluster.local").headers["plimsoll-revision"] == "west-00000001"
+    refused = pool.ask("digits")
+    assert refused.status_code == 404
+    assert "east, west" in refused.json()["error"]
+    assert pool.ask("nobody").status_code == 404
+    assert httpx.get(pool.url("/v2/models"), headers={"host": "west.demo.svc"}).json() == {"models": ["digits"]}
+
+
+def test_a_version_is_asked_by_its_own_path_and_belongs_to_no_arm(start: Start, store: Store) -> None:
+    files = {"1": store.put(classifier(1)), "2": store.put(classifier(2))}
+    pool = start(document("a", files))
+    assert pool.ask("a/versions/2").headers["plimsoll-model-version"] == "2"
+    assert pool.get("/v2/models/a/versions/2").json()["versions"] == ["2"]
+    assert pool.ask("a/versions/3").status_code == 404
+    assert sum(pool.arms().values()) == 0
+
+
+def test_the_operator_asks_only_for_the_revisions_of_one_service(start: Start, store: Store) -> None:
+    pool = start(*(document(f"m{i}", {"1": store.put(classifier(i))}) for i in range(5)))
+    text = pool.get("/metrics?revision[]=m3-00000001&name[]=plimsoll_model_state", "metrics").text
+    assert "m3-00000001" in text
+    assert "m2-00000001" not in text
+
+
+def test_a_model_that_killed_the_process_twice_is_not_loaded_again(tmp_path: Path, store: Store) -> None:
+    pool = PoolServer(tmp_path / "pod")
+    (pool.files / "marks").mkdir(parents=True)
+    (pool.files / "marks" / "a-00000001.loading").write_text("2")
+    pool.write(document("a", {"1": store.put(classifier(1))}), document("b", {"1": store.put(classifier(2))}))
+    try:
+        pool.start().wait_ready()
+        assert "died 2 times while it loaded" in pool.revisions("a")["a-00000001"]["reason"]
+        assert pool.ask("b").status_code == 200
+        assert list((pool.files / "marks").iterdir()) == [pool.files / "marks" / "a-00000001.loading"]
+    finally:
+        pool.end()
+
+
+def test_both_processes_end_in_order_when_they_are_told_to(start: Start, store: Store) -> None:
+    pool = start(document("a", {"1": store.put(classifier(1))}))
+    assert pool.stop() == 0
+    assert pool.stop_fetcher() == 0
+    assert json.loads(pool.log_path.read_text().splitlines()[-1])["message"].startswith("stopped")
