@@ -59,7 +59,7 @@ class Inference:
     def serve(self, engine: Engine) -> None:
         """Answer with this model from now on."""
         self.engine = engine
-        self._batcher = Batcher(engine.execute, self._workers, self._bounds, engine.cost)
+        self._batcher = Batcher(engine.execute, self._workers, self._bounds, engine.cost, engine.steady)
 
     def forget(self) -> None:
         """Answer with no model; nothing may be under way."""
