@@ -20,7 +20,7 @@ _ASKED: Final = (
     f"{names.METRIC_DURATION}_bucket",
     names.METRIC_ROUTE_EPOCH,
     names.METRIC_START_TIME,
-    names.METRIC_MODEL_STATE,
+    names.POOL_METRIC_STATE,
 )
 _LONGEST: Final = 1 << 20
 
@@ -164,7 +164,7 @@ def _arms(series: Series) -> dict[tuple[str, str], int]:
 
 
 def _states(series: Series) -> dict[str, ModelState]:
-    found = series.get(names.METRIC_MODEL_STATE, ())
+    found = series.get(names.POOL_METRIC_STATE, ())
     return {
         labels.get("revision", ""): ModelState(labels.get("state", ""), labels.get("reason", "")) for labels, _ in found
     }

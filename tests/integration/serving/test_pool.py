@@ -164,14 +164,16 @@ def test_a_model_that_is_always_asked_leaves_its_share_to_the_others(start: Star
     waited: list[float] = []
 
     def hammer() -> None:
-        while not stop.is_set():
-            waited.append(seconds_of(pool, "busy"))
+        with httpx.Client() as client:
+            while not stop.is_set():
+                waited.append(seconds_of(pool, "busy", client))
 
     threads = [threading.Thread(target=hammer) for _ in range(8)]
     for thread in threads:
         thread.start()
     eventually(lambda: len(waited) >= 8, "the busy model to be busy", 60)
-    others = [seconds_of(pool, "other") for _ in range(9)]
+    with httpx.Client() as client:
+        others = [seconds_of(pool, "other", client) for _ in range(9)]
     stop.set()
     for thread in threads:
         thread.join()
