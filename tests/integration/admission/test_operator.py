@@ -49,6 +49,12 @@ def test_the_operator_sets_and_repeats_its_annotation(operator: Person) -> None:
     assert stored["metadata"]["annotations"] == {"team": "a", "plimsoll.dev/route-epoch": "8"}
 
 
+def test_the_operator_sets_an_annotation_for_each_service_of_a_pool(operator: Person) -> None:
+    name = pod(operator, MANAGED)
+    stored = operator.patch("pods", name, {"metadata": {"annotations": {"route-epoch.plimsoll.dev/digits": "7"}}})
+    assert stored["metadata"]["annotations"]["route-epoch.plimsoll.dev/digits"] == "7"
+
+
 @pytest.mark.parametrize("labels", [{}, {"app.kubernetes.io/managed-by": "Helm"}])
 def test_the_operator_leaves_pods_of_others_alone(operator: Person, labels: dict[str, str]) -> None:
     name = pod(operator, labels)

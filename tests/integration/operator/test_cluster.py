@@ -13,7 +13,7 @@ from plimsoll.edge.events import Recorder
 from plimsoll.edge.resources import path_of
 from plimsoll.edge.rest import MERGE_PATCH, Api, Request, configuration
 from plimsoll.edge.telemetry import REGISTRY
-from plimsoll.facts import Apply, Create, Delete, Manifest, Notice, Ref, Scale
+from plimsoll.facts import Apply, Create, Delete, Manifest, Notice, Ref, Scale, WriteKey
 from plimsoll.failures import Conflict, NameConflict, Refused, Unavailable
 
 from tests.integration.operator.conftest import model_version
@@ -97,6 +97,27 @@ async def test_an_apply_with_an_old_resource_version_plans_again(
         await cluster.act(owner, Apply(config_map("route", epoch="3"), uid, version))
 
     assert (await cluster.get(Ref.of(made)))["data"] == {"epoch": "2"}
+
+
+async def test_keys_of_one_object_are_written_by_their_owners_without_a_race(
+    cluster: Cluster, owner: Manifest, config_map: Any
+) -> None:
+    made = await cluster.act(owner, Create(config_map("pool", formatVersion="1")))
+    ref, uid, version = Ref.of(made), made["metadata"]["uid"], made["metadata"]["resourceVersion"]
+    await cluster.act(owner, WriteKey(ref, uid, "a.json", '{"epoch": 1}', None, version))
+
+    with pytest.raises(Conflict):  # a key that is new is written onto what was seen
+        await cluster.act(owner, WriteKey(ref, uid, "b.json", "{}", None, version))
+    seen = (await cluster.get(ref))["metadata"]["resourceVersion"]
+    await cluster.act(owner, WriteKey(ref, uid, "b.json", "{}", None, seen))
+    await cluster.act(owner, WriteKey(ref, uid, "a.json", '{"epoch": 2}', '{"epoch": 1}'))
+    with pytest.raises(Conflict):  # somebody else wrote this very key
+        await cluster.act(owner, WriteKey(ref, uid, "a.json", '{"epoch": 3}', '{"epoch": 1}'))
+    with pytest.raises(Conflict):  # another object has the name
+        await cluster.act(owner, WriteKey(ref, "00000000-0000-0000-0000-000000000000", "b.json", "[]", "{}"))
+    await cluster.act(owner, WriteKey(ref, uid, "b.json", None, "{}"))
+
+    assert (await cluster.get(ref))["data"] == {"formatVersion": "1", "a.json": '{"epoch": 2}'}
 
 
 async def test_an_apply_that_changes_nothing_writes_nothing(cluster: Cluster, owner: Manifest, config_map: Any) -> None:
