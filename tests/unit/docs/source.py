@@ -7,10 +7,12 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from types import SimpleNamespace
+from typing import Any, TypeVar
 
 from plimsoll.edge.telemetry import REGISTRY
 from plimsoll_serving.metrics import ServingMetrics
+from plimsoll_serving.pool.operations import PoolMetrics
 from plimsoll_serving.settings import Identity
 from prometheus_client.metrics_core import Metric
 
@@ -106,8 +108,12 @@ def _names(families: Iterable[Metric]) -> frozenset[str]:
 
 
 def server_metrics() -> frozenset[str]:
-    """What a server exports."""
-    return _names(ServingMetrics(Identity("digits", "1", "digits-1", "digits", "demo", "pod")).collect())
+    """What a server exports, of one model or of many."""
+    one = ServingMetrics(Identity("digits", "1", "digits-1", "digits", "demo", "pod"))
+    empty: Any = SimpleNamespace(
+        services={}, residents=SimpleNamespace(used=0, budget=0, loads=0, evictions=0), hosts=lambda: ()
+    )
+    return _names(one.collect()) | _names(PoolMetrics(empty).collect())
 
 
 def operator_metrics() -> frozenset[str]:

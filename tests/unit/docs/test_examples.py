@@ -18,6 +18,7 @@ from plimsoll.api.kinds import KINDS
 from plimsoll.core.result import Result
 from plimsoll.core.statistics.policy import Policy
 from plimsoll.core.verdict import verdicts
+from plimsoll_serving.pool import document as pool_document
 from plimsoll_serving.route import parse
 from plimsoll_serving.v2.datatypes import DATATYPES
 from plimsoll_serving.v2.decode import decode
@@ -93,10 +94,10 @@ def test_json_can_be_read(block: Block) -> None:
     assert isinstance(json.loads(block.text), dict)
 
 
-def contract(*keys: str) -> Manifest:
-    """The one document of docs/contracts.md with these keys, digests filled in."""
+def contract(*keys: str, without: str = "") -> Manifest:
+    """The one document of docs/contracts.md with these keys, and not that, digests filled in."""
     found = [json.loads(block.text) for block in blocks("json") if block.page == "docs/contracts.md"]
-    (document,) = [one for one in found if set(keys) <= set(one)]
+    (document,) = [one for one in found if set(keys) <= set(one) and without not in one]
     return json.loads(json.dumps(document).replace('"sha256": "\\u2026"', f'"sha256": "{"a" * 64}"'))  # type: ignore[no-any-return]
 
 
@@ -109,7 +110,12 @@ def test_the_result_of_the_contracts_is_one_that_the_operator_takes() -> None:
 
 
 def test_the_route_of_the_contracts_is_one_that_the_server_follows() -> None:
-    assert parse(json.dumps(contract("epoch", "arms")).encode()).epoch == 12
+    assert parse(json.dumps(contract("epoch", "arms", without="revisions")).encode()).epoch == 12
+
+
+def test_the_document_of_a_pool_is_one_that_its_server_follows() -> None:
+    member = pool_document.parse(json.dumps(contract("epoch", "revisions")).encode())
+    assert [files.version for files in member.revisions.values()] == ["1", "2"]
 
 
 def tensor(columns: int) -> Signature:
