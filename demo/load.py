@@ -13,9 +13,9 @@ POD = "traffic"
 RATE = 80
 
 
-def start(kubernetes: Kubernetes, namespace: str, service: str, image: str) -> None:
+def start(kubernetes: Kubernetes, namespace: str, service: str, image: str, pod: str = POD) -> None:
     """A pod of its own that sends real rows to `service`; one that runs already is replaced."""
-    stop(kubernetes, namespace)
+    stop(kubernetes, namespace, pod)
     rows = [[int(value) for value in row] for row in load_digits().data]
     files = {
         "traffic.py": (ROOT / "demo" / "traffic.py").read_text(),
@@ -25,24 +25,24 @@ def start(kubernetes: Kubernetes, namespace: str, service: str, image: str) -> N
     kubernetes.kubectl(
         "-n", namespace, "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(config)
     )
-    kubernetes.kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(_pod(namespace, service, image)))
-    kubernetes.kubectl("-n", namespace, "wait", "--for=condition=Ready", f"pod/{POD}", "--timeout=60s")
+    kubernetes.kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(_pod(namespace, service, image, pod)))
+    kubernetes.kubectl("-n", namespace, "wait", "--for=condition=Ready", f"pod/{pod}", "--timeout=60s")
 
 
-def stop(kubernetes: Kubernetes, namespace: str) -> None:
+def stop(kubernetes: Kubernetes, namespace: str, pod: str = POD) -> None:
     """End the traffic."""
-    kubernetes.kubectl("-n", namespace, "delete", "pod", POD, "--ignore-not-found", "--grace-period=1", "--wait=true")
+    kubernetes.kubectl("-n", namespace, "delete", "pod", pod, "--ignore-not-found", "--grace-period=1", "--wait=true")
 
 
-def report(kubernetes: Kubernetes, namespace: str) -> dict[str, Any]:
+def report(kubernetes: Kubernetes, namespace: str, pod: str = POD) -> dict[str, Any]:
     """What was counted so far: see traffic.Tally.report."""
     counted: dict[str, Any] = json.loads(
-        kubernetes.kubectl("get", "--raw", f"/api/v1/namespaces/{namespace}/pods/{POD}:9000/proxy/report")
+        kubernetes.kubectl("get", "--raw", f"/api/v1/namespaces/{namespace}/pods/{pod}:9000/proxy/report")
     )
     return counted
 
 
-def _pod(namespace: str, service: str, image: str) -> dict[str, Any]:
+def _pod(namespace: str, service: str, image: str, name: str) -> dict[str, Any]:
     url = f"http://{service}.{namespace}.svc/v2/models/{service}/infer"
     security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
     container = {
@@ -76,6 +76,6 @@ def _pod(namespace: str, service: str, image: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": POD, "labels": {"app.kubernetes.io/name": POD}},
+        "metadata": {"name": name, "labels": {"app.kubernetes.io/name": POD}},
         "spec": spec,
     }

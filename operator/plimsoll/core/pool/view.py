@@ -7,7 +7,7 @@ pod answers that for every revision that it knows, so the same release judges, p
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,6 @@ from plimsoll.core import route
 from plimsoll.core.pool.template import object_name
 from plimsoll.core.release.observed import Observed, Pool, Trouble, is_ready, pod_trouble
 from plimsoll.facts import Manifest, ModelState
-
-_WHY = {"waiting": "ArtifactUnavailable", "failed": "ModelFailed"}
 
 
 def key_of(service: str) -> str:
@@ -88,19 +86,23 @@ def _trouble(observed: Observed, pool: Pool, revision: str) -> Trouble | None:
         return Trouble(
             "PoolNotFound", f"spec.runtime.pool.name: there is no ServingPool {pool.name} in this namespace; make it"
         )
-    found = [one for one in _models(observed, revision) if one is not None]
+    found = list(_models(observed, revision))
     if not found and not any(is_ready(pod) for pod in pool.pods):
         own = (one for pod in pool.pods if (one := pod_trouble(pod)) is not None)
         found = [replace(one, fault=False) for one in own]
     return max(found, key=lambda one: one.fault, default=None)
 
 
-def _models(observed: Observed, revision: str) -> Iterable[Trouble | None]:
+def _models(observed: Observed, revision: str) -> Iterator[Trouble]:
     for pod, states in sorted((observed.sample.models if observed.sample else {}).items()):
         state = states.get(revision)
-        if state is not None and state.reason and state.state in _WHY:
-            why = f"pod {pod} cannot serve {revision}: {state.reason}"
-            yield Trouble(_WHY[state.state], why, fault=state.state == "failed")
+        if state is None or not state.reason:
+            continue
+        why = f"pod {pod} cannot serve {revision}: {state.reason}"
+        if state.state == "failed":
+            yield Trouble("ModelFailed", why, fault=True)
+        elif state.state == "waiting":
+            yield Trouble("ArtifactUnavailable", why)
 
 
 def _see(observed: Observed, pool: Pool) -> str:
