@@ -32,7 +32,7 @@ def _number(digits: str, written: str) -> Decimal:
 def covers(observed: Any, desired: Any, *, path: tuple[str, ...] = ()) -> bool:
     """Whether every field of `desired` has the same value in `observed`; what only the server knows is ignored.
 
-    Lists are compared item by item in order. Requests and limits are compared as quantities.
+    Lists are compared item by item in order. Requests, limits and sizes of volumes are compared as quantities.
     """
     if isinstance(desired, Mapping):
         if not isinstance(observed, Mapping):
@@ -42,6 +42,6 @@ def covers(observed: Any, desired: Any, *, path: tuple[str, ...] = ()) -> bool:
         if not isinstance(observed, Sequence) or isinstance(observed, str) or len(observed) != len(desired):
             return not desired and observed is None
         return all(covers(have, want, path=path) for have, want in zip(observed, desired, strict=True))
-    if observed is not None and path[-2:-1] in (("requests",), ("limits",)):
+    if observed is not None and (path[-2:-1] in (("requests",), ("limits",)) or path[-1:] == ("sizeLimit",)):
         return quantity(observed) == quantity(desired)
     return bool(observed == desired)
