@@ -109,8 +109,9 @@ class GrpcConnection(asyncio.Protocol):
                 shown = head.path.decode("latin-1")[:200]
                 raise StatusError(Code.UNIMPLEMENTED, f"no method is served at {shown}")
         except HttpRefusal as refusal:
-            fields = [(b":status", b"%d" % refusal.status), *refusal.headers]
-            self.http2.finish(event.stream_id, encode(fields))
+            self.http2.headers(event.stream_id, encode(refusal.headers))
+            self.send_data(event.stream_id, refusal.message.encode())
+            self.http2.finish(event.stream_id, b"")
             return
         except StatusError as error:
             Call.refuse(self, event.stream_id, error)

@@ -20,12 +20,12 @@ _NOT_METADATA = HOP_BY_HOP | {
 
 
 class HttpRefusal(Exception):
-    """No gRPC call: answered with an HTTP status alone."""
+    """No gRPC call: answered in the way of HTTP, for no client of gRPC asked."""
 
-    def __init__(self, status: int, headers: list[Header] | None = None) -> None:
-        super().__init__(str(status))
-        self.status = status
-        self.headers = headers or []
+    def __init__(self, status: int, message: str, headers: tuple[Header, ...] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.headers = [(b":status", b"%d" % status), (b"content-type", b"text/plain"), *headers]
 
 
 class CallHead:
@@ -43,15 +43,9 @@ class CallHead:
     def __init__(self, head: RequestHead) -> None:
         headers = dict(head.fields)
         if head.method != b"POST":
-            raise HttpRefusal(405, [(b"allow", b"POST")])
-        content_type = headers.get(b"content-type", b"").lower()
-        if content_type != CONTENT_TYPE and content_type[: len(CONTENT_TYPE) + 1] not in (
-            CONTENT_TYPE + b"+",
-            CONTENT_TYPE + b";",
-        ):
-            raise HttpRefusal(415)
-        if content_type.startswith(CONTENT_TYPE + b"+") and not content_type.startswith(CONTENT_TYPE + b"+proto"):
-            raise HttpRefusal(415)
+            raise HttpRefusal(405, "this port speaks gRPC: only POST is served", ((b"allow", b"POST"),))
+        if not _is_grpc(headers.get(b"content-type", b"")):
+            raise HttpRefusal(415, "this port speaks gRPC: content-type must be application/grpc")
         self.path = head.path
         self.timeout = _timeout(headers.get(b"grpc-timeout"))
         self.gzip = _encoding(headers.get(b"grpc-encoding", b"identity"))
@@ -68,6 +62,11 @@ def read(head: RequestHead) -> CallHead:
     if known is None:
         known = head.note = CallHead(head)
     return known
+
+
+def _is_grpc(content_type: bytes) -> bool:
+    kind = content_type.partition(b";")[0].strip().lower()
+    return kind in (CONTENT_TYPE, CONTENT_TYPE + b"+proto")
 
 
 def _timeout(value: bytes | None) -> float | None:

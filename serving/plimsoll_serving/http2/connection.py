@@ -286,7 +286,7 @@ class Http2Connection:
             self._finish_emptied([stream])
 
     def finish(self, stream_id: int, trailers: bytes) -> None:
-        """End an answer with a header block, once its body is sent."""
+        """End an answer once its body is sent, with a header block, or without when it is empty."""
         stream = self._streams.open.get(stream_id)
         if stream is not None and stream.trailers is None:
             stream.trailers = trailers
@@ -300,7 +300,7 @@ class Http2Connection:
         for stream in streams:
             if stream.trailers is None or stream.pending:
                 continue
-            self._outbox.headers(stream, stream.trailers, end=True)
+            self._outbox.finish(stream, stream.trailers)
             if not stream.ended:  # section 8.1: the rest of the request is not wanted
                 self._outbox.write(frames.reset(stream.id, ErrorCode.NO_ERROR))
                 self._streams.remember_reset(stream.id)

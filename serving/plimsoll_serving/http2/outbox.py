@@ -61,6 +61,13 @@ class Outbox:
         self._ready.append(frame(HEADERS, flags, stream.id, self._prefix + block))
         self._prefix = b""
 
+    def finish(self, stream: Stream, trailers: bytes) -> None:
+        """End a stream, of which no body waits."""
+        if trailers:
+            self.headers(stream, trailers, end=True)
+        else:
+            self._ready.append(frame(DATA, END_STREAM, stream.id))
+
     def data(self, stream: Stream, data: bytes) -> None:
         """Send a part of a body, or keep it until the windows allow it."""
         size = len(data)
