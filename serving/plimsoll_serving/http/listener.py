@@ -5,6 +5,7 @@ import math
 from typing import Protocol
 
 from plimsoll_serving.http.connection import Connection
+from plimsoll_serving.http.heads import KnownHeads
 from plimsoll_serving.http.limits import Budget, Limits
 from plimsoll_serving.http.message import Handler
 
@@ -35,6 +36,7 @@ class Listener:
         self.limits = limits
         self.budget = budget
         self.life = life
+        self.heads = KnownHeads()
         self.closing = False
         self.retired_at = -math.inf
         self.port = 0
