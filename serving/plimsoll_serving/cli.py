@@ -13,7 +13,9 @@ DONE = 0
 FAILED = 1
 REFUSED = 2
 
-DESCRIPTION = "Serves one ONNX model over the Open Inference Protocol V2 by REST and gRPC, following a route document for canaries."
+DESCRIPTION = (
+    "Serves one ONNX model over the Open Inference Protocol V2, following a route document for canary traffic."
+)
 EPILOG = """\
 verbs:
   serve   (default) serve the model in PLIMSOLL_MODEL_DIR until SIGTERM

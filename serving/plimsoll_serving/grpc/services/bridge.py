@@ -39,12 +39,18 @@ def failure(response: Response) -> StatusError:
     return StatusError(of_http(response.status), str(message))
 
 
-def ask(handle: Handler, call: Call, request: Request, answer: Callable[[Any], bytes]) -> Callable[[], None]:
-    """Ask for JSON and answer the call with what ``answer`` makes of it."""
+def ask(
+    handle: Handler,
+    call: Call,
+    request: Request,
+    answer: Callable[[Any], bytes],
+    refused: Callable[[Response], StatusError] = failure,
+) -> Callable[[], None]:
+    """Ask for JSON and answer the call with what ``answer`` makes of it, or with the status that ``refused`` gives."""
 
     def respond(response: Response) -> None:
         if response.status != 200:
-            error = failure(response)
+            error = refused(response)
             call.finish(error.code, error.message, response.headers)
             return
         call.send(answer(msgspec.json.decode(response.body) if response.body else {}), response.headers)

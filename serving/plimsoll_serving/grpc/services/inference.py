@@ -107,16 +107,24 @@ class InferenceService:
         answer = message("inference.RepositoryIndexResponse")
         body = b'{"ready": true}' if asked.ready else b"{}"
         request = request_of(call, "/v2/repository/index", body, JSON)
-        return ask(self._handle, call, request, lambda told: _serialized(answer, {"models": told}))
+        return ask(self._handle, call, request, lambda told: _serialized(answer, {"models": told}), _repository_failure)
 
     def _repository(self, verb: str, method: str) -> Run:
         def run(call: Call, body: bytes) -> Callable[[], None]:
             asked = _parse(message(f"inference.{method}Request"), body)
             path = "/v2/repository" + model_path(asked.model_name, "").removeprefix("/v2") + f"/{verb}"
             request = request_of(call, path, b"{}", JSON)
-            return ask(self._handle, call, request, lambda _: b"")
+            return ask(self._handle, call, request, lambda _: b"", _repository_failure)
 
         return run
+
+
+def _repository_failure(response: Response) -> StatusError:
+    """Where REST has no such path, gRPC has no such method."""
+    error = failure(response)
+    if error.message.startswith("nothing is served at"):
+        return StatusError(Code.UNIMPLEMENTED, "the model repository is not served here")
+    return error
 
 
 def _path(method: str) -> bytes:
