@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from google.protobuf.message import DecodeError
 
 from plimsoll_serving.errors import RequestError
@@ -113,7 +114,9 @@ class InferenceService:
         def run(call: Call, body: bytes) -> Callable[[], None]:
             asked = _parse(message(f"inference.{method}Request"), body)
             path = "/v2/repository" + model_path(asked.model_name, "").removeprefix("/v2") + f"/{verb}"
-            request = request_of(call, path, b"{}", JSON)
+            # REST says which parameters it takes, if any.
+            body = msgspec.json.encode({"parameters": dict.fromkeys(asked.parameters, True)})
+            request = request_of(call, path, body, JSON)
             return ask(self._handle, call, request, lambda _: b"", _repository_failure)
 
         return run
