@@ -83,6 +83,13 @@ class Call:
         """Bytes of the request's body. Raises StatusError."""
         if data:
             self._charge(len(data))
+            if ended and not self._inbox and not self._unpacking:
+                message = self._reader.whole(data)
+                if message is not None:
+                    self.waiting_since = None
+                    self.handler.received(message)
+                    self.handler.finished()
+                    return
             self._owed += len(data)
             self._inbox.extend(self._reader.feed(data))
         if ended:
@@ -167,6 +174,17 @@ class Call:
             http2.headers(self.stream_id, block + encode(headers) if headers else block)
         packed = gzipped(message) if gzip and len(message) in _WORTH_GZIP else prefixed(message)
         self._connection.send_data(self.stream_id, packed)
+
+    def answer(self, message: bytes, headers: list[Header]) -> None:
+        """The one message of an answer, and the end of the call."""
+        if self.closed:
+            return
+        if self._headed or self.head.gzip:
+            self.send(message, headers)
+            self.finish()
+            return
+        self.closed = True
+        self._connection.answer_call(self, _HEADERS + encode(headers), prefixed(message), _TRAILERS_OK)
 
     def finish(self, code: Code = Code.OK, message: str = "", headers: list[Header] | None = None) -> None:
         """End the call with a status; the headers count when nothing was sent before."""

@@ -178,6 +178,10 @@ class GrpcConnection(asyncio.Protocol):
     def send_data(self, stream_id: int, data: bytes) -> None:
         """A part of an answer. What the peer does not take yet is bounded; beyond, the stream is given up."""
         self.http2.data(stream_id, data)
+        self._bound_unsent(stream_id)
+        self._schedule()
+
+    def _bound_unsent(self, stream_id: int) -> None:
         grown = self.http2.unsent - self._held
         if grown > 0:
             room = self._held + grown <= UNSENT_BODIES * self.listener.limits.body_bytes
@@ -186,6 +190,13 @@ class GrpcConnection(asyncio.Protocol):
             else:
                 self.http2.reset(stream_id, ErrorCode.ENHANCE_YOUR_CALM)
                 self._drop(stream_id)
+
+    def answer_call(self, call: Call, block: bytes, data: bytes, trailers: bytes) -> None:
+        """A whole answer; called by the call once."""
+        self.http2.respond(call.stream_id, block, data, trailers)
+        self._calls.pop(call.stream_id, None)
+        self._give_back(call)
+        self._bound_unsent(call.stream_id)
         self._schedule()
 
     def end_call(self, call: Call, trailers: bytes) -> None:

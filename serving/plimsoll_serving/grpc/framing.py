@@ -21,21 +21,30 @@ class MessageReader:
     def __init__(self, max_bytes: int, gzip: bool) -> None:
         self._max_bytes = max_bytes
         self._gzip = gzip
-        self._chunks = bytearray()
+        self._chunks: bytearray | None = None
         self.held = 0
+
+    def whole(self, data: bytes) -> bytes | None:
+        """The message of a call that is one chunk, the usual case; None when it is compressed, or not exactly one.
+
+        Raises StatusError.
+        """
+        if self.held or data[:1] != b"\0" or int.from_bytes(data[1:PREFIX_BYTES], "big") != len(data) - PREFIX_BYTES:
+            return None
+        self._prefix(data)
+        return data[PREFIX_BYTES:]
 
     def feed(self, data: bytes) -> list[tuple[bool, bytes]]:
         """Complete messages, each with whether it is compressed. Raises StatusError.
 
         ``held`` is the number of bytes of the message that is not complete.
         """
-        if not self.held and len(data) >= PREFIX_BYTES:
-            compressed, size = self._prefix(data)
-            if size == len(data) - PREFIX_BYTES:
-                return [(compressed, data[PREFIX_BYTES:])]
-        self._chunks += data
+        chunks = self._chunks
+        if chunks is None:
+            chunks = self._chunks = bytearray()
+        chunks += data
         found: list[tuple[bool, bytes]] = []
-        position, chunks = 0, self._chunks
+        position = 0
         while len(chunks) - position >= PREFIX_BYTES:
             compressed, size = self._prefix(chunks[position : position + PREFIX_BYTES])
             end = position + PREFIX_BYTES + size
@@ -44,8 +53,8 @@ class MessageReader:
             found.append((compressed, bytes(memoryview(chunks)[position + PREFIX_BYTES : end])))
             position = end
         if position:
-            self._chunks = chunks[position:]
-        self.held = len(self._chunks)
+            chunks = self._chunks = chunks[position:]
+        self.held = len(chunks)
         return found
 
     def _prefix(self, data: bytes | bytearray) -> tuple[bool, int]:

@@ -38,6 +38,7 @@ class Http2Connection:
         self.failed = self.retiring = self.closing = False
         self._handlers = {
             frames.DATA: self._on_data,
+            frames.HEADERS: self._on_headers,
             frames.PRIORITY: self._on_priority,
             frames.RST_STREAM: self._on_reset,
             frames.SETTINGS: self._on_settings,
@@ -67,13 +68,11 @@ class Http2Connection:
         if self.failed:
             return events
         self._events = events
+        handlers = self._handlers
         try:
             for kind, flags, stream_id, payload in self._reader.read(data):
                 try:
-                    if kind == frames.HEADERS:  # a whole header block, see FrameReader
-                        self._on_headers(flags, stream_id, payload)
-                    else:
-                        self._on_frame(kind, flags, stream_id, payload)
+                    handlers.get(kind, self._on_unknown)(flags, stream_id, payload)
                 except StreamFault as fault:
                     self._resets.spend()  # a peer that provokes resets is no better than one that sends them
                     self.reset(fault.stream_id, fault.code)
@@ -82,12 +81,9 @@ class Http2Connection:
             self._fail(fault)
         return events
 
-    def _on_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
-        handler = self._handlers.get(kind)
-        if handler is None:
-            self._idle_frames.spend()  # an extension: ignored (section 5.5)
-        else:
-            handler(flags, stream_id, payload)
+    def _on_unknown(self, flags: int, stream_id: int, payload: bytes) -> None:
+        """An extension: ignored (section 5.5)."""
+        self._idle_frames.spend()
 
     def _fail(self, fault: ConnectionFault) -> None:
         self.failed = True
@@ -97,6 +93,7 @@ class Http2Connection:
         self._events.append(ConnectionFailed(fault.code, fault.message))
 
     def _on_headers(self, flags: int, stream_id: int, block: bytes) -> None:
+        """A whole header block: the reader has put it together."""
         ended = bool(flags & frames.END_STREAM)
         stream = self._streams.open.get(stream_id)
         if stream is not None:
@@ -278,6 +275,19 @@ class Http2Connection:
         if stream is not None:
             self._outbox.headers(stream, block, end=False)
 
+    def respond(self, stream_id: int, block: bytes, data: bytes, trailers: bytes) -> None:
+        """A whole answer: the same as `headers`, `data` and `finish`."""
+        stream = self._streams.open.get(stream_id)
+        if stream is None:
+            return
+        if self._outbox.whole(stream, block, data, trailers):
+            self._answered(stream)
+            return
+        self._outbox.headers(stream, block, end=False)
+        stream.trailers = trailers
+        self._outbox.data(stream, data)
+        self._finish_emptied([stream])
+
     def data(self, stream_id: int, data: bytes) -> None:
         """A part of the body; what the peer's windows do not allow waits."""
         stream = self._streams.open.get(stream_id)
@@ -301,12 +311,15 @@ class Http2Connection:
             if stream.trailers is None or stream.pending:
                 continue
             self._outbox.finish(stream, stream.trailers)
-            if not stream.ended:  # section 8.1: the rest of the request is not wanted
-                self._outbox.write(frames.reset(stream.id, ErrorCode.NO_ERROR))
-                self._streams.remember_reset(stream.id)
-            self._resets.give_back(1)
-            self._idle_frames.give_back(8)
-            self._close(stream)
+            self._answered(stream)
+
+    def _answered(self, stream: Stream) -> None:
+        if not stream.ended:  # section 8.1: the rest of the request is not wanted
+            self._outbox.write(frames.reset(stream.id, ErrorCode.NO_ERROR))
+            self._streams.remember_reset(stream.id)
+        self._resets.give_back(1)
+        self._idle_frames.give_back(8)
+        self._close(stream)
 
     def reset(self, stream_id: int, code: ErrorCode) -> None:
         """End a stream without an answer."""

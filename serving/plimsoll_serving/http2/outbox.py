@@ -1,5 +1,7 @@
 """What is to be sent: frames at once, bodies as far as the peer's windows allow (RFC 9113, section 5.2)."""
 
+import struct
+
 from plimsoll_serving.http2.frames import (
     DATA,
     DEFAULT_FRAME_BYTES,
@@ -17,6 +19,7 @@ from plimsoll_serving.http2.headers import NO_TABLE
 from plimsoll_serving.http2.limits import Allowance
 from plimsoll_serving.http2.streams import Stream
 
+_HEADER = struct.Struct(">HBBBL").pack
 LARGEST_FRAME = 64 * 1024
 # A frame of so many bytes is work done; what the peer asks for in smaller pieces is not.
 _WORTH = 256
@@ -67,6 +70,26 @@ class Outbox:
             self.headers(stream, trailers, end=True)
         else:
             self._ready.append(frame(DATA, END_STREAM, stream.id))
+
+    def whole(self, stream: Stream, block: bytes, data: bytes, trailers: bytes) -> bool:
+        """Send headers, body and trailers at once; False, and nothing is sent, when the windows do not allow it."""
+        size = len(data)
+        if not self._may_go(stream, size):
+            return False
+        stream_id, block = stream.id, self._prefix + block
+        self._prefix = b""
+        self._window -= size
+        self.moved += size
+        long, short = len(block), len(trailers)
+        self._ready += (
+            _HEADER(long >> 8, long & 0xFF, HEADERS, END_HEADERS, stream_id),
+            block,
+            _HEADER(size >> 8, size & 0xFF, DATA, 0, stream_id),
+            data,
+            _HEADER(short >> 8, short & 0xFF, HEADERS, END_HEADERS | END_STREAM, stream_id),
+            trailers,
+        )
+        return True
 
     def data(self, stream: Stream, data: bytes) -> None:
         """Send a part of a body, or keep it until the windows allow it."""

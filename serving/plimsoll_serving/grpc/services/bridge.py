@@ -16,18 +16,7 @@ JSON: Header = (b"content-type", b"application/json")
 
 def request_of(call: Call, path: str, body: bytes, kind: Header = PROTOBUF, method: str = "POST") -> Request:
     """The request over HTTP that asks the same, with the call's metadata and deadline."""
-    request = Request(method, path, "", [kind, *call.head.metadata], body, keep_alive=True)
-    request.deadline = call.deadline
-    return request
-
-
-def cancel(request: Request) -> Callable[[], None]:
-    """What tells that nobody waits for the answer any more: work that has not begun is not done."""
-
-    def stop() -> None:
-        request.cancelled = True
-
-    return stop
+    return Request(method, path, "", [kind, *call.head.metadata], body, True, False, call.deadline)
 
 
 def failure(response: Response) -> StatusError:
@@ -45,7 +34,7 @@ def ask(
     request: Request,
     answer: Callable[[Any], bytes],
     refused: Callable[[Response], StatusError] = failure,
-) -> Callable[[], None]:
+) -> Request:
     """Ask for JSON and answer the call with what ``answer`` makes of it, or with the status that ``refused`` gives."""
 
     def respond(response: Response) -> None:
@@ -53,11 +42,10 @@ def ask(
             error = refused(response)
             call.finish(error.code, error.message, response.headers)
             return
-        call.send(answer(msgspec.json.decode(response.body) if response.body else {}), response.headers)
-        call.finish()
+        call.answer(answer(msgspec.json.decode(response.body)), response.headers)
 
     handle(request, respond)
-    return cancel(request)
+    return request
 
 
 _paths: dict[tuple[str, str], str] = {}

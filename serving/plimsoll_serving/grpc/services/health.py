@@ -34,8 +34,7 @@ class HealthService:
         service = asked_service(body)
         if service not in self._services:
             raise StatusError(Code.NOT_FOUND, f"service {service[:100]!r} is not served here")
-        call.send(self.answer(service))
-        call.finish()
+        call.answer(self.answer(service), [])
 
     def answer(self, service: str) -> bytes:
         """The status of a service as a message."""

@@ -9,15 +9,14 @@ from google.protobuf.message import DecodeError
 from plimsoll_serving.errors import RequestError
 from plimsoll_serving.grpc.call import Call
 from plimsoll_serving.grpc.proto.messages import message
-from plimsoll_serving.grpc.services.bridge import JSON, ask, cancel, failure, model_path, request_of
+from plimsoll_serving.grpc.services.bridge import JSON, ask, failure, model_path, request_of
 from plimsoll_serving.grpc.services.stream import StreamInfer
-from plimsoll_serving.grpc.services.unary import Unary
+from plimsoll_serving.grpc.services.unary import Run, Unary
 from plimsoll_serving.grpc.status import Code, StatusError
-from plimsoll_serving.http.message import Handler, Response
+from plimsoll_serving.http.message import Handler, Request, Response
 from plimsoll_serving.v2.protobuf import model_of
 
 SERVICE = "inference.GRPCInferenceService"
-Run = Callable[[Call, bytes], Callable[[], None] | None]
 
 
 class InferenceService:
@@ -47,63 +46,61 @@ class InferenceService:
         made[_path("ModelStreamInfer")] = lambda call: StreamInfer(call, self._handle)
         return made
 
-    def _infer(self, call: Call, body: bytes) -> Callable[[], None]:
+    def _infer(self, call: Call, body: bytes) -> Request:
         name, version = _model_of(body)
         request = request_of(call, model_path(name, version) + "/infer", body)
 
         def respond(response: Response) -> None:
             if response.status == 200:
-                call.send(response.body, response.headers)
-                call.finish()
+                call.answer(response.body, response.headers)
             else:
                 error = failure(response)
                 call.finish(error.code, error.message, response.headers)
 
         self._handle(request, respond)
-        return cancel(request)
+        return request
 
     def _simple(self, method: str, path: str, field: str) -> Run:
         answer = message(f"inference.{method}Response")
 
-        def run(call: Call, body: bytes) -> Callable[[], None]:
+        def run(call: Call, body: bytes) -> Request:
             _parse(message(f"inference.{method}Request"), body)
             return self._yes_or_no(call, path, answer, field)
 
         return run
 
-    def _yes_or_no(self, call: Call, path: str, answer: Any, field: str) -> Callable[[], None]:
+    def _yes_or_no(self, call: Call, path: str, answer: Any, field: str) -> Request:
         """200 is a yes, 503 is a no."""
         request = request_of(call, path, b"", JSON, "GET")
 
         def respond(response: Response) -> None:
             if response.status in (200, 503):
-                call.send(answer(**{field: response.status == 200}).SerializeToString(), response.headers)
-                call.finish()
+                call.answer(answer(**{field: response.status == 200}).SerializeToString(), response.headers)
             else:
                 error = failure(response)
                 call.finish(error.code, error.message, response.headers)
 
         self._handle(request, respond)
-        return cancel(request)
+        return request
 
-    def _model_ready(self, call: Call, body: bytes) -> Callable[[], None]:
+    def _model_ready(self, call: Call, body: bytes) -> Request:
         asked = _parse(message("inference.ModelReadyRequest"), body)
         path = model_path(asked.name, asked.version) + "/ready"
         return self._yes_or_no(call, path, message("inference.ModelReadyResponse"), "ready")
 
-    def _server_metadata(self, call: Call, body: bytes) -> Callable[[], None]:
+    def _server_metadata(self, call: Call, body: bytes) -> Request:
         _parse(message("inference.ServerMetadataRequest"), body)
         answer = message("inference.ServerMetadataResponse")
         request = request_of(call, "/v2", b"", JSON, "GET")
         return ask(self._handle, call, request, lambda told: _serialized(answer, told))
 
-    def _model_metadata(self, call: Call, body: bytes) -> Callable[[], None]:
+    def _model_metadata(self, call: Call, body: bytes) -> Request:
         asked = _parse(message("inference.ModelMetadataRequest"), body)
         answer = message("inference.ModelMetadataResponse")
         request = request_of(call, model_path(asked.name, asked.version), b"", JSON, "GET")
         return ask(self._handle, call, request, lambda told: _serialized(answer, told))
 
-    def _index(self, call: Call, body: bytes) -> Callable[[], None]:
+    def _index(self, call: Call, body: bytes) -> Request:
         asked = _parse(message("inference.RepositoryIndexRequest"), body)
         answer = message("inference.RepositoryIndexResponse")
         body = b'{"ready": true}' if asked.ready else b"{}"
@@ -111,7 +108,7 @@ class InferenceService:
         return ask(self._handle, call, request, lambda told: _serialized(answer, {"models": told}), _repository_failure)
 
     def _repository(self, verb: str, method: str) -> Run:
-        def run(call: Call, body: bytes) -> Callable[[], None]:
+        def run(call: Call, body: bytes) -> Request:
             asked = _parse(message(f"inference.{method}Request"), body)
             path = "/v2/repository" + model_path(asked.model_name, "").removeprefix("/v2") + f"/{verb}"
             # REST says which parameters it takes, if any.

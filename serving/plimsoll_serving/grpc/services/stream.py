@@ -5,7 +5,7 @@ from collections import deque
 from plimsoll_serving.errors import RequestError
 from plimsoll_serving.grpc.call import Call
 from plimsoll_serving.grpc.proto.messages import message
-from plimsoll_serving.grpc.services.bridge import cancel, failure, model_path, request_of
+from plimsoll_serving.grpc.services.bridge import failure, model_path, request_of
 from plimsoll_serving.grpc.status import StatusError
 from plimsoll_serving.http.message import Handler, Request, Response, error_response
 from plimsoll_serving.v2.protobuf import model_of
@@ -76,7 +76,7 @@ class StreamInfer:
 
     def cancelled(self) -> None:
         for request in self._requests.values():
-            cancel(request)()
+            request.cancelled = True
 
     def tick(self) -> None:
         pass
