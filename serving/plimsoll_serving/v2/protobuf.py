@@ -18,6 +18,7 @@ from plimsoll_serving.http.message import Request, Response, error_response
 from plimsoll_serving.v2.binary import pack, unpack
 from plimsoll_serving.v2.datatypes import DATATYPES, Datatype
 from plimsoll_serving.v2.decode import check_shape, check_symbols
+from plimsoll_serving.v2.messages import KnownAnswers, KnownRequests
 from plimsoll_serving.v2.signature import Signature, Tensor
 
 CONTENT_TYPE = b"application/x-protobuf"
@@ -46,30 +47,54 @@ _CONTENTS = {
 class ProtobufCodec:
     """Reads and writes messages. An error is JSON: its HTTP status says that it is one."""
 
+    def __init__(self) -> None:
+        self._requests = KnownRequests()
+        self._answers = KnownAnswers()
+
     def decode(self, request: Request, signature: Signature) -> InferRequest:
+        known = self._requests.read(request.body, signature)
+        if known is not None:
+            return known
         asked = _parsed(request.body)
         raw = asked.raw_input_contents
         inputs = _inputs(asked, raw, signature)
         parameters = _parameters(asked.parameters)
         outputs = _outputs(asked, signature)
-        return InferRequest(asked.id or None, inputs, outputs, parameters, _raw_wanted(asked, parameters, outputs))
+        read = InferRequest(asked.id or None, inputs, outputs, parameters, _raw_wanted(asked, parameters))
+        if [item.name for item in asked.inputs] == list(inputs) and not any(item.parameters for item in asked.inputs):
+            self._requests.learn(request.body, raw, read, signature)
+        return read
 
     def encode(self, answer: Answer) -> Response:
-        request = answer.request
-        written = _Response(model_name=answer.model, model_version=answer.version, id=request.id or "")
         tensors = answer.signature.outputs
-        raw = request.encoding or any(tensors[name].datatype.name not in _CONTENTS for name in answer.outputs)
-        for name, array in answer.outputs.items():
-            datatype = tensors[name].datatype.name
-            output = written.outputs.add(name=name, datatype=datatype, shape=array.shape)
-            if raw:
-                written.raw_output_contents.append(pack(array))
-            else:
-                getattr(output.contents, _CONTENTS[datatype]).extend(_elements(array))
-        return Response(200, written.SerializeToString(), CONTENT_TYPE)
+        if not answer.request.encoding and all(tensors[name].datatype.name in _CONTENTS for name in answer.outputs):
+            return Response(200, _typed_answer(answer), CONTENT_TYPE)
+        raw = [pack(array) for array in answer.outputs.values()]
+        body = self._answers.write(answer, raw)
+        if body is None:
+            self._answers.learn(answer, _head(answer).SerializeToString())
+            body = self._answers.write(answer, raw)
+        return Response(200, body or b"", CONTENT_TYPE)
 
     def refuse(self, status: int, message: str) -> Response:
         return error_response(status, message)
+
+
+def _head(answer: Answer) -> Any:
+    """The message without its id and its tensors' elements."""
+    written = _Response(model_name=answer.model, model_version=answer.version)
+    for name, array in answer.outputs.items():
+        written.outputs.add(name=name, datatype=answer.signature.outputs[name].datatype.name, shape=array.shape)
+    return written
+
+
+def _typed_answer(answer: Answer) -> bytes:
+    written = _head(answer)
+    written.id = answer.request.id or ""
+    for output, array in zip(written.outputs, answer.outputs.values(), strict=True):
+        getattr(output.contents, _CONTENTS[output.datatype]).extend(_elements(array))
+    encoded: bytes = written.SerializeToString()
+    return encoded
 
 
 def model_of(body: bytes) -> tuple[str, str]:
@@ -215,7 +240,7 @@ def _parameters(given: Any) -> dict[str, Any]:
     return {name: getattr(value, value.WhichOneof("parameter_choice") or "bool_param") for name, value in given.items()}
 
 
-def _raw_wanted(asked: Any, parameters: dict[str, Any], outputs: list[str]) -> bool:
+def _raw_wanted(asked: Any, parameters: dict[str, Any]) -> bool:
     """Raw and typed tensors cannot be mixed in one message: one output that is to be binary makes all of them raw."""
     told = [_parameters(item.parameters).get("binary_data") for item in asked.outputs if item.parameters]
     if True in told:
