@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from plimsoll_serving.codec import Answer, InferRequest
+from plimsoll_serving.grpc.proto.messages import message
 from plimsoll_serving.v2.binary import unpack
 from plimsoll_serving.v2.signature import Signature, Tensor
 
+_Request = message("inference.ModelInferRequest")
 _KNOWN = 64
 _HEAD_BYTES = 1024
 _RAW_OUTPUT = b"\x32"  # field 6 of ModelInferResponse, raw_output_contents
@@ -40,12 +44,10 @@ class KnownRequests:
         form = self._forms.get(len(body))
         if form is None or form.signature is not signature or _around(body, form.places) != form.frame:
             return None
-        inputs = {
-            tensor.name: unpack(body, start, size, tensor.datatype, f"the raw contents of {tensor.name!r}").reshape(
-                shape
-            )
-            for start, size, tensor, shape in form.places
-        }
+        inputs = {}
+        for start, size, tensor, shape in form.places:
+            where = f"the raw contents of {tensor.name!r}"
+            inputs[tensor.name] = unpack(body, start, size, tensor.datatype, where).reshape(shape)
         return InferRequest(None, inputs, form.outputs, {}, form.encoding)
 
     def learn(self, body: bytes, raw: Sequence[bytes], request: InferRequest, signature: Signature) -> None:
@@ -68,10 +70,18 @@ class KnownRequests:
             if body[max(end, 0) : start] != _field(b"\x3a", len(data)):
                 return
         frame = _around(body, places)
-        if len(frame) <= _HEAD_BYTES:
+        # What is before the tensors must be whole fields: then the rest is the tensors' fields, and nothing else.
+        if len(frame) <= _HEAD_BYTES and _is_whole(body[:end]):
             if len(self._forms) >= _KNOWN:
                 self._forms.clear()
             self._forms[len(body)] = _Form(signature, frame, places, request.outputs, request.encoding)
+
+
+def _is_whole(head: bytes) -> bool:
+    try:
+        return not _Request.FromString(head).raw_input_contents
+    except DecodeError:
+        return False
 
 
 def _around(body: bytes, places: list[tuple[int, int, Tensor, list[int]]]) -> bytes:
