@@ -28,8 +28,10 @@ STORE_SECRET: Final = "plimsoll-store"  # noqa: S105 (a name)
 SERVICE_ACCOUNTS: Final = {"train": "plimsoll-train", "publish": "plimsoll-publish", "serve": "plimsoll-serve"}
 
 PORT_PUBLIC: Final = 8080
+PORT_GRPC: Final = 8081
 PORT_METRICS: Final = 8082
 PORT_DIRECT: Final = 8083
+PORT_GRPC_DIRECT: Final = 8084
 
 RUN_PATH: Final = "/plimsoll/run"
 INPUTS_PATH: Final = "/plimsoll/inputs"

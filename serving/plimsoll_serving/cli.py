@@ -32,6 +32,7 @@ optional environment (default):
   PLIMSOLL_REVISION, PLIMSOLL_SERVICE, PLIMSOLL_NAMESPACE, PLIMSOLL_POD
   PLIMSOLL_HOST (0.0.0.0)                        PLIMSOLL_PUBLIC_PORT (8080)
   PLIMSOLL_DIRECT_PORT (8083)                    PLIMSOLL_METRICS_PORT (8082); port 0 takes a free one
+  PLIMSOLL_GRPC_PORT (8081)                      PLIMSOLL_GRPC_DIRECT_PORT (8084)
   PLIMSOLL_INTRA_OP_THREADS (CPU quota)          PLIMSOLL_WORKERS (max(2, threads)) concurrent inferences
   PLIMSOLL_MAX_BODY_BYTES (1/64 of the memory limit, at most 33554432)
   PLIMSOLL_MAX_BUFFERED_BYTES (4 bodies), a quarter of it for bodies of at most 64 KiB

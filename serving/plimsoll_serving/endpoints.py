@@ -3,6 +3,7 @@
 from urllib.parse import unquote
 
 from plimsoll_serving import __version__
+from plimsoll_serving.codec import Codec
 from plimsoll_serving.http.message import (
     Request,
     Respond,
@@ -14,6 +15,7 @@ from plimsoll_serving.http.message import (
 from plimsoll_serving.inference import Inference
 from plimsoll_serving.readiness import Readiness
 from plimsoll_serving.settings import Identity
+from plimsoll_serving.v2.protobuf import CONTENT_TYPE, ProtobufCodec
 
 PLATFORM = "onnx_onnxv1"
 
@@ -31,12 +33,13 @@ class Endpoints:
         self._readiness = readiness
         self._delegates = delegates
         self._infer = inference.public if delegates else inference.own
+        self._protobuf = ProtobufCodec()
         self._infer_path = f"/v2/models/{identity.model}/infer"
 
     def handle(self, request: Request, respond: Respond) -> None:
         """Answer one request."""
         if request.path == self._infer_path and request.method == "POST":
-            self._infer(request, respond)
+            self._infer(request, respond, self._codec(request))
             return
         parts = request.path.strip("/").split("/")
         if parts[:2] == ["v2", "models"] and len(parts) > 2:
@@ -100,9 +103,13 @@ class Endpoints:
             respond(method_not_allowed(request.method, request.path, "POST"))
         elif pinned:
             # A version asked for by name is answered by it and belongs to no arm: it was not chosen by the route.
-            self._inference.own(request, respond)
+            self._inference.own(request, respond, self._codec(request))
         else:
-            self._infer(request, respond)
+            self._infer(request, respond, self._codec(request))
+
+    def _codec(self, request: Request) -> Codec | None:
+        """None is REST's."""
+        return self._protobuf if request.header(b"content-type") == CONTENT_TYPE else None
 
     def _describe(self, request: Request, pinned: bool, respond: Respond) -> None:
         response = _only_get(request) or self._metadata()

@@ -82,6 +82,8 @@ class Settings:
     public_port: int
     direct_port: int
     metrics_port: int
+    grpc_port: int
+    grpc_direct_port: int
     limits: Limits
     connection_seconds: float
     intra_op_threads: int
@@ -109,6 +111,8 @@ class Settings:
             public_port=env.port("PLIMSOLL_PUBLIC_PORT", 8080),
             direct_port=env.port("PLIMSOLL_DIRECT_PORT", 8083),
             metrics_port=env.port("PLIMSOLL_METRICS_PORT", 8082),
+            grpc_port=env.port("PLIMSOLL_GRPC_PORT", 8081),
+            grpc_direct_port=env.port("PLIMSOLL_GRPC_DIRECT_PORT", 8084),
             limits=_limits(env),
             connection_seconds=env.seconds("PLIMSOLL_CONNECTION_SECONDS", 60.0, 0.1),
             intra_op_threads=threads,

@@ -101,6 +101,8 @@ def _server(serving: Serving, revision: str, settings: Settings) -> dict[str, An
             {"name": "http", "containerPort": names.PORT_PUBLIC, "protocol": "TCP"},
             {"name": "direct", "containerPort": names.PORT_DIRECT, "protocol": "TCP"},
             {"name": "metrics", "containerPort": names.PORT_METRICS, "protocol": "TCP"},
+            {"name": "grpc", "containerPort": names.PORT_GRPC, "protocol": "TCP"},
+            {"name": "grpc-direct", "containerPort": names.PORT_GRPC_DIRECT, "protocol": "TCP"},
         ],
         "resources": _resources(serving.runtime),
         "terminationMessagePolicy": "FallbackToLogsOnError",

@@ -9,8 +9,10 @@ import sys
 import time
 from typing import Any
 
+import grpc
 import httpx
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from plimsoll import names
 from plimsoll.core.conditions import precise
 from plimsoll.edge.metrics import Scrape
@@ -79,11 +81,26 @@ def test_every_variable_of_the_pod_is_one_that_the_server_reads(rendered: Render
 def test_the_ports_of_the_pod_are_those_where_the_server_listens_by_itself(rendered: Rendered) -> None:
     pod = rendered.pods[0]
     settings = Settings.from_environment(pod.environment(pod.server))
-    listens = {"http": settings.public_port, "direct": settings.direct_port, "metrics": settings.metrics_port}
+    listens = {
+        "http": settings.public_port,
+        "direct": settings.direct_port,
+        "metrics": settings.metrics_port,
+        "grpc": settings.grpc_port,
+        "grpc-direct": settings.grpc_direct_port,
+    }
     assert {port["name"]: port["containerPort"] for port in pod.server["ports"]} == listens
-    assert listens == {"http": names.PORT_PUBLIC, "direct": names.PORT_DIRECT, "metrics": names.PORT_METRICS}
+    assert listens == {
+        "http": names.PORT_PUBLIC,
+        "direct": names.PORT_DIRECT,
+        "metrics": names.PORT_METRICS,
+        "grpc": names.PORT_GRPC,
+        "grpc-direct": names.PORT_GRPC_DIRECT,
+    }
     for name, path in (("http", "/v2"), ("direct", "/v2"), ("metrics", "/healthz")):
         assert httpx.get(f"http://{pod.address}:{pod.port(name)}{path}").status_code == 200
+    for host, number in ((SERVICE, names.PORT_GRPC), (rendered.stable.name, names.PORT_GRPC_DIRECT)):
+        with grpc.insecure_channel(rendered.network.lead(f"{host}.{NAMESPACE}.svc:{number}")) as channel:
+            assert health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10).status == 1
 
 
 @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])

@@ -122,6 +122,8 @@ def test_the_server_is_told_everything_that_the_contract_names() -> None:
         "http": 8080,
         "direct": 8083,
         "metrics": 8082,
+        "grpc": 8081,
+        "grpc-direct": 8084,
     }
 
 
