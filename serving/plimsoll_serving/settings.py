@@ -37,6 +37,17 @@ class Environment:
     def seconds(self, name: str, default: float, low: float = 0.0) -> float:
         return self._number(name, default, low, 86400.0, float)
 
+    def share(self, name: str) -> float:
+        """A share of requests, 0 by default."""
+        raw = self.text(name, "0")
+        try:
+            share = float(raw)
+        except ValueError:
+            share = -1.0
+        if not 0.0 <= share <= 1.0:
+            raise SettingsError(f"{name} is {raw!r}, not a share of requests from 0 to 1")
+        return share
+
     def port(self, name: str, default: int) -> int:
         return self.integer(name, default, 0, 65535)
 
@@ -112,7 +123,7 @@ class Settings:
             workers=env.integer("PLIMSOLL_WORKERS", max(2, threads), 1, 256),
             drain_seconds=env.seconds("PLIMSOLL_DRAIN_SECONDS", 10.0),
             log_level=_log_level(env),
-            access_log=_access_log(env),
+            access_log=env.share("PLIMSOLL_ACCESS_LOG"),
         )
 
 
@@ -145,17 +156,6 @@ def _log_level(env: Environment) -> str:
     if level not in LOG_LEVELS:
         raise SettingsError(f"PLIMSOLL_LOG_LEVEL is {level!r}, not one of {', '.join(LOG_LEVELS)}")
     return level
-
-
-def _access_log(env: Environment) -> float:
-    raw = env.text("PLIMSOLL_ACCESS_LOG", "0")
-    try:
-        share = float(raw)
-    except ValueError:
-        share = -1.0
-    if not 0.0 <= share <= 1.0:
-        raise SettingsError(f"PLIMSOLL_ACCESS_LOG is {raw!r}, not a share of requests from 0 to 1")
-    return share
 
 
 def cpu_quota() -> int:
