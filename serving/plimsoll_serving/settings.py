@@ -9,6 +9,7 @@ from pathlib import Path
 from plimsoll_serving import memory
 from plimsoll_serving.errors import SettingsError
 from plimsoll_serving.http.limits import Bounds, Limits
+from plimsoll_serving.payload.options import PayloadOptions
 
 CGROUP_V2_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_V1_QUOTA = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
@@ -102,6 +103,11 @@ class Settings:
     drain_seconds: float
     log_level: str
     access_log: float
+    counted_features: int
+    counted_rows_per_second: int
+    feedback_key_file: Path | None
+    feedback_max_age: int
+    payload_log: PayloadOptions
 
     @classmethod
     def from_environment(cls, values: Mapping[str, str]) -> "Settings":
@@ -109,6 +115,7 @@ class Settings:
         env = Environment(values)
         profiled = env.text("PLIMSOLL_PROFILE_SHA256")
         threads = env.integer("PLIMSOLL_INTRA_OP_THREADS", cpu_quota(), 1, 1024)
+        key_file = env.text("PLIMSOLL_FEEDBACK_KEY_FILE")
         workers = env.integer("PLIMSOLL_WORKERS", max(2, threads), 1, 256)
         return cls(
             identity=_identity(env),
@@ -129,6 +136,11 @@ class Settings:
             drain_seconds=env.seconds("PLIMSOLL_DRAIN_SECONDS", 10.0),
             log_level=_log_level(env),
             access_log=env.share("PLIMSOLL_ACCESS_LOG"),
+            counted_features=env.integer("PLIMSOLL_COUNTED_FEATURES", 50, 0, 10000),
+            counted_rows_per_second=env.integer("PLIMSOLL_COUNTED_ROWS_PER_SECOND", 10000, 4),
+            feedback_key_file=Path(key_file) if key_file else None,
+            feedback_max_age=env.integer("PLIMSOLL_FEEDBACK_MAX_AGE_SECONDS", 30 * 86400, 1, 3650 * 86400),
+            payload_log=PayloadOptions.read(env),
         )
 
 

@@ -7,8 +7,9 @@ as good.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,29 +22,36 @@ from plimsoll_serving.logs import ErrorLog
 from plimsoll_serving.settings import Identity
 
 Arrays = dict[str, NDArray[Any]]
-Later = Callable[[float, Callable[[], None]], object]
 TICK_SECONDS = 0.25
 GATHERED_ROWS = 1024
 GATHERED_BYTES = 4 << 20
 OUTCOMES = ("counted", "skipped", "failed")
 
 
+class Loop(Protocol):
+    """What is needed of the event loop."""
+
+    def call_later(self, delay: float, callback: Callable[[], None], /) -> object: ...
+
+    def call_soon_threadsafe(self, callback: Callable[..., None], /, *args: Any) -> object: ...
+
+
 class BinCounter:
-    """Bins of the own model's answers. On the event loop only.
+    """Bins of the own model's answers. Made on the event loop, and counts there; batches may come from any thread.
 
     Memory: at most ``GATHERED_ROWS`` rows or ``GATHERED_BYTES`` of arrays wait, and the batch that exceeds them.
 
     Args:
         rows_per_second: rows that are counted at most, in quarters of a second.
-        later: calls a function after so many seconds, as ``loop.call_later``.
     """
 
-    def __init__(self, identity: Identity, plan: Plan, rows_per_second: int, later: Later | None = None) -> None:
+    def __init__(self, identity: Identity, plan: Plan, rows_per_second: int, loop: Loop | None = None) -> None:
         self._identity = identity
         self._plan = plan
         self._quota = max(1, int(rows_per_second * TICK_SECONDS))
         self._room = self._quota
-        self._later = later or asyncio.get_running_loop().call_later
+        self._loop: Loop = loop or asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         self._ticking = False
         self._gathered: list[tuple[Arrays, Arrays]] = []
         self._rows = 0
@@ -52,14 +60,20 @@ class BinCounter:
         self._errors = ErrorLog()
         self._lead = plan.lead
 
-    def observe(self, inputs: Arrays, outputs: Arrays) -> None:
+    def observe(self, inputs: Arrays, outputs: Arrays, _: int = 0) -> None:
         """Take note of one batch; the arrays must not change afterwards. Never raises."""
+        if threading.get_ident() == self._thread:
+            self._take(inputs, outputs)
+        else:
+            self._loop.call_soon_threadsafe(self._take, inputs, outputs)
+
+    def _take(self, inputs: Arrays, outputs: Arrays) -> None:
         try:
-            self._observe(inputs, outputs)
+            self._gather(inputs, outputs)
         except Exception as error:  # a count must not cost an answer
             self._failed(0, error)
 
-    def _observe(self, inputs: Arrays, outputs: Arrays) -> None:
+    def _gather(self, inputs: Arrays, outputs: Arrays) -> None:
         lead = inputs[self._lead]
         rows = len(lead)
         room = self._room - rows
@@ -77,7 +91,7 @@ class BinCounter:
             self.count()
         if not self._ticking:
             self._ticking = True
-            self._later(TICK_SECONDS, self._tick)
+            self._loop.call_later(TICK_SECONDS, self._tick)
 
     def _tick(self) -> None:
         self._ticking = False

@@ -54,7 +54,7 @@ def plan(reference: Reference, signature: Signature, limit: int) -> Plan | None:
 def _column(entry: Entry, signature: Signature) -> tuple[str, int] | None:
     """Input and column of a feature: an input of its name, or its column of the only input; None without either."""
     own = signature.inputs.get(entry.name)
-    if own is not None and _one_value(own):
+    if own is not None and own.one_value:
         return (entry.name, 0) if _fits(entry, own) else None
     if len(signature.inputs) > 1:
         return None
@@ -63,22 +63,18 @@ def _column(entry: Entry, signature: Signature) -> tuple[str, int] | None:
     return (only.name, entry.index) if within and _fits(entry, only) else None
 
 
-def _one_value(tensor: Tensor) -> bool:
-    """Whether a row is one value."""
-    return len(tensor.shape) == 1 or (len(tensor.shape) == 2 and tensor.shape[1] == 1)
-
-
 def _fits(entry: Entry, tensor: Tensor) -> bool:
-    return (entry.edges is None) or tensor.datatype.kind != "bytes"
+    """Text has no edges, and what has no type in numpy is not counted."""
+    return tensor.datatype.kind != "raw" and (entry.edges is None or tensor.datatype.kind != "bytes")
 
 
 def _outputs(reference: Reference, signature: Signature) -> Iterable[tuple[str, Bins]]:
     profiled = {entry.name: entry for entry in reference.outputs}
     for name, tensor in list(signature.outputs.items())[:MAX_OUTPUTS]:
         entry = profiled.get(name)
-        if entry is not None and entry.values is not None and _one_value(tensor):
+        if entry is not None and entry.values is not None and tensor.one_value:
             yield name, ValueBins(entry, 0, missing=False)
-        elif entry is not None and entry.edges is not None and tensor.shape and tensor.datatype.kind != "bytes":
+        elif entry is not None and entry.edges is not None and tensor.shape and _fits(entry, tensor):
             yield name, HighestBins(entry)
         elif tensor.shape and tensor.datatype.kind == "float":
             yield name, FiniteBins(name)

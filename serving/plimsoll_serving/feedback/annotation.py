@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from plimsoll_serving.feedback.token import Signer
 from plimsoll_serving.http.message import Header
-from plimsoll_serving.v2.signature import Signature, Tensor
+from plimsoll_serving.v2.signature import Signature
 
 HEADER = b"plimsoll-prediction-id"
 PREFERRED = ("label", "prediction")
@@ -17,15 +17,11 @@ PREFERRED = ("label", "prediction")
 
 def predicted_output(signature: Signature) -> str | None:
     """The output that labels are compared with: ``label``, ``prediction``, or the only one with one value a row."""
-    fitting = [name for name, tensor in signature.outputs.items() if _one_value(tensor)]
+    fitting = [name for name, tensor in signature.outputs.items() if tensor.one_value and tensor.datatype.kind != "raw"]
     chosen = [name for name in PREFERRED if name in fitting]
     if chosen:
         return chosen[0]
     return fitting[0] if len(fitting) == 1 else None
-
-
-def _one_value(tensor: Tensor) -> bool:
-    return len(tensor.shape) == 1 or (len(tensor.shape) == 2 and tensor.shape[1] == 1)
 
 
 class Annotation:

@@ -16,6 +16,7 @@ import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,8 @@ class Signer:
         self._prefix = b"1." + _encode(static) + b"."
         self._signing = self._keyed[0].copy()
         self._signing.update(self._prefix)
-        self._number = start
+        # Answers may be signed in several threads; `next` of a count is one step.
+        self._numbers = count(start)
         self._texts: dict[str | bytes, bytes] = {}
 
     def sign(self, values: NDArray[Any], seconds: int) -> bytes:
@@ -96,8 +98,7 @@ class Signer:
             values: the prediction, one value a row, at least one row.
             seconds: Unix time.
         """
-        self._number = number = (self._number + 1) & 0xFFFFFFFFFFFFFFFF
-        body = self._packed(values, seconds & 0xFFFFFFFF, number)
+        body = self._packed(values, seconds & 0xFFFFFFFF, next(self._numbers) & 0xFFFFFFFFFFFFFFFF)
         signing = self._signing.copy()
         signing.update(body)
         return self._prefix + _encode(body + signing.digest())

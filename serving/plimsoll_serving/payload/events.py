@@ -114,7 +114,7 @@ class EventWriter:
         described = {"name": name, "datatype": datatype, "shape": list(array.shape)}
         if name in self._mask.tensors:
             return {**described, "parameters": {"masked": True}, "data": []}
-        values = _values(array)
+        values = _values(widened(array) if datatype == "BF16" else array)
         columns = self._mask.columns.get(name)
         if not columns:
             return {**described, "data": values}
@@ -132,6 +132,11 @@ def _values(array: NDArray[Any]) -> list[Any]:
     if array.dtype.kind in "OS":
         return [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values]
     return values
+
+
+def widened(array: NDArray[Any]) -> NDArray[np.float32]:
+    """BF16, which numpy does not have, as FP32: its upper half."""
+    return (array.astype(np.uint32) << 16).view(np.float32)
 
 
 def _word(value: float) -> str:

@@ -24,23 +24,41 @@ CLOSE_SECONDS = 5.0
 EVENTS = 2
 
 
+class PayloadCounts:
+    """Events by what came of them. ``dropped`` is counted before the queue; the others by the log's thread."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+        self.written = self.dropped = self.failed = 0
+
+    def collect(self) -> Iterator[Metric]:
+        me = self._identity
+        family = CounterMetricFamily(
+            "plimsoll_payload_log_events", "Events of the payload log.", labels=("model", "version", "outcome")
+        )
+        for outcome, count in (("written", self.written), ("dropped", self.dropped), ("failed", self.failed)):
+            family.add_metric((me.model, me.version, outcome), count)
+        yield family
+
+
 class PayloadLog:
     """A sample of answers on their way to a sink. ``offer`` is called on the event loop and never waits.
 
     Args:
+        counts: what came of the events.
         share: of the answers that are logged, 0 to 1.
         draw: a random number from 0 to 1.
     """
 
     def __init__(
         self,
-        identity: Identity,
+        counts: PayloadCounts,
         writer: EventWriter,
         sink: Sink,
         share: float,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._identity = identity
+        self._counts = counts
         self._writer = writer
         self._sink = sink
         self._share = share
@@ -50,7 +68,6 @@ class PayloadLog:
         self._changed = threading.Condition()
         self._closing_at: float | None = None
         self._errors = ErrorLog()
-        self._dropped = self._written = self._failed = 0
         self._thread = threading.Thread(target=self._run, name="payload-log", daemon=True)
         self._thread.start()
 
@@ -64,7 +81,7 @@ class PayloadLog:
         with self._changed:
             full = len(self._waiting) >= WAITING_RECORDS or self._bytes + size > WAITING_BYTES
             if full or size > LARGEST_RECORD or self._closing_at is not None:
-                self._dropped += EVENTS
+                self._counts.dropped += EVENTS
                 return
             # Copies: an answer's arrays are views of its batch's, which would stay for as long as this waits.
             own_inputs = {name: array.copy() for name, array in inputs.items()}
@@ -80,7 +97,7 @@ class PayloadLog:
             self._changed.notify()
         self._thread.join(seconds)
         with self._changed:
-            self._dropped += EVENTS * len(self._waiting)
+            self._counts.dropped += EVENTS * len(self._waiting)
             self._waiting.clear()
 
     def _run(self) -> None:
@@ -89,7 +106,7 @@ class PayloadLog:
                 events = [event for record in records for event in self._writer.events(record)]
                 self._send(events)
             except Exception as error:  # the log must not end with one record
-                self._failed += EVENTS * len(records)
+                self._counts.failed += EVENTS * len(records)
                 self._report(error)
 
     def _take(self) -> list[Record] | None:
@@ -110,9 +127,9 @@ class PayloadLog:
         for start in range(0, len(events), self._sink.most):
             batch = events[start : start + self._sink.most]
             if self._sent(batch):
-                self._written += len(batch)
+                self._counts.written += len(batch)
             else:
-                self._failed += len(batch)
+                self._counts.failed += len(batch)
 
     def _sent(self, batch: list[bytes]) -> bool:
         for attempt in range(1, ATTEMPTS + 1):
@@ -129,13 +146,3 @@ class PayloadLog:
 
     def _report(self, error: Exception) -> None:
         self._errors.report("payload events were not written", detail=f"{type(error).__name__}: {error}"[:300])
-
-    def collect(self) -> Iterator[Metric]:
-        """Events by what came of them."""
-        me = self._identity
-        family = CounterMetricFamily(
-            "plimsoll_payload_log_events", "Events of the payload log.", labels=("model", "version", "outcome")
-        )
-        for outcome, count in (("written", self._written), ("dropped", self._dropped), ("failed", self._failed)):
-            family.add_metric((me.model, me.version, outcome), count)
-        yield family

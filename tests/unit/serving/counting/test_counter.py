@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -43,8 +44,11 @@ class Clock:
     def __init__(self) -> None:
         self.waiting: list[Callable[[], None]] = []
 
-    def later(self, _: float, call: Callable[[], None]) -> None:
+    def call_later(self, _: float, call: Callable[[], None], /) -> None:
         self.waiting.append(call)
+
+    def call_soon_threadsafe(self, call: Callable[..., None], /, *arguments: Any) -> None:
+        self.waiting.append(lambda: call(*arguments))
 
     def tick(self) -> None:
         waiting, self.waiting = self.waiting, []
@@ -56,7 +60,7 @@ def made(rows_per_second: int = 10**9, what: Plan | None = None) -> tuple[BinCou
     clock = Clock()
     counted = what or plan(REFERENCE, CLASSIFIER, 50)
     assert counted is not None
-    return BinCounter(IDENTITY, counted, rows_per_second, clock.later), clock
+    return BinCounter(IDENTITY, counted, rows_per_second, clock), clock
 
 
 def batch(*rows: list[float]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -150,6 +154,16 @@ def test_a_tensor_that_cannot_be_counted_leaves_the_others_and_the_request_alone
     assert found["plimsoll_feature_bin_total a le:+Inf"] == 1
     assert found["plimsoll_bin_rows_total failed"] == 1
     assert "plimsoll_prediction_bin_total label value:1" not in found
+
+
+def test_a_batch_of_a_worker_thread_is_counted_on_the_loop() -> None:
+    counter, clock = made()
+    worker = threading.Thread(target=counter.observe, args=batch([1, 1, 1]))
+    worker.start()
+    worker.join()
+    assert read(counter) == {}
+    clock.tick()
+    assert read(counter)["plimsoll_bin_rows_total counted"] == 1
 
 
 def test_outputs_that_were_not_asked_for_are_not_counted() -> None:

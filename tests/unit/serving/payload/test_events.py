@@ -115,3 +115,9 @@ def test_a_mask_of_what_is_not_there_is_refused_for_it_may_be_a_slip() -> None:
         "PLIMSOLL_PAYLOAD_LOG_MASK names 'incmoe', which the model does not have; "
         "it has input, label, probabilities, age, income, height"
     )
+
+
+def test_bf16_is_written_as_the_numbers_that_it_holds() -> None:
+    takes = Signature({"x": tensor("x", "BF16", -1)}, dict(MATRIX.outputs))
+    asked, _ = events(signature=takes, inputs={"x": np.array([0x3F80, 0xC000], np.uint16)})
+    assert asked["data"]["inputs"][0]["data"] == [1.0, -2.0]

@@ -13,7 +13,7 @@ import pytest
 from plimsoll_serving.errors import SettingsError
 from plimsoll_serving.payload import log as module
 from plimsoll_serving.payload.events import EventWriter, mask_of
-from plimsoll_serving.payload.log import PayloadLog
+from plimsoll_serving.payload.log import PayloadCounts, PayloadLog
 from plimsoll_serving.payload.options import PayloadOptions
 from plimsoll_serving.payload.sinks import FileSink, SinkError, open_sink
 from plimsoll_serving.settings import Environment
@@ -45,7 +45,7 @@ class Kept:
 
 def log_to(sink: Any) -> PayloadLog:
     writer = EventWriter(IDENTITY, MATRIX, mask_of((), MATRIX, FEATURES))
-    return PayloadLog(IDENTITY, writer, sink, share=1.0)
+    return PayloadLog(PayloadCounts(IDENTITY), writer, sink, share=1.0)
 
 
 def offer(log: PayloadLog, count: int = 1) -> None:
@@ -54,7 +54,7 @@ def offer(log: PayloadLog, count: int = 1) -> None:
 
 
 def outcomes(log: PayloadLog) -> dict[str, float]:
-    (family,) = log.collect()
+    (family,) = log._counts.collect()
     return {sample.labels["outcome"]: sample.value for sample in family.samples}
 
 
@@ -129,7 +129,7 @@ def test_the_arrays_of_an_event_are_its_own() -> None:
 def test_a_share_of_the_answers_is_chosen() -> None:
     draws = iter([0.0, 0.24, 0.25, 0.9])
     writer = EventWriter(IDENTITY, MATRIX, mask_of((), MATRIX, FEATURES))
-    log = PayloadLog(IDENTITY, writer, Kept(), 0.25, lambda: next(draws))
+    log = PayloadLog(PayloadCounts(IDENTITY), writer, Kept(), 0.25, lambda: next(draws))
     assert [log.chosen() for _ in range(4)] == [True, True, False, False]
     log.close()
 
