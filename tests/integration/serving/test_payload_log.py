@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.builders.s3_server import running_s3_server
 from tests.integration.serving.harness import RIGHT, Server, eventually, running, v2
 from tests.integration.serving.test_counting import profiled
 
@@ -119,6 +120,18 @@ def test_a_sink_that_hangs_changes_no_answer_and_no_shutdown(tmp_path: Path) -> 
             started = time.monotonic()
             assert server.stop() == 0
             assert time.monotonic() - started < 25, "the flush at the end is bounded"
+
+
+def test_events_are_objects_of_a_store_where_the_process_is_given_credentials(tmp_path: Path) -> None:
+    with running_s3_server(tmp_path / "s3") as store:
+        bucket = store.make_bucket("events")
+        log = {"PLIMSOLL_PAYLOAD_LOG": "1", "PLIMSOLL_PAYLOAD_LOG_SINK": f"s3://{bucket}/payload/"}
+        log |= store.environment(bucket) | {"PLIMSOLL_NAMESPACE": "demo", "PLIMSOLL_SERVICE": "numbers"}
+        with running(Server(tmp_path / "server", RIGHT, "digits-s3", **log)) as (server,):
+            server.infer(v2([1, 2, 3, 4], id="mine"))
+            assert server.stop() == 0
+        (found,) = (store.root / bucket / "payload" / "demo" / "numbers").rglob("*.jsonl")
+        assert [event["data"]["id"] for event in events_of(found)] == ["mine", "mine"]
 
 
 def test_nothing_is_logged_unless_asked_for(server: Server) -> None:
