@@ -7,6 +7,7 @@ import signal
 from plimsoll_serving.delegate import Delegate
 from plimsoll_serving.endpoints import Endpoints
 from plimsoll_serving.engine import load
+from plimsoll_serving.evidence import Evidence
 from plimsoll_serving.inference import Inference
 from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.metrics import ServingMetrics
@@ -24,7 +25,7 @@ RESPONSE_FACTOR = 4
 
 
 class Server:
-    """The three ports of one pod and what stands behind them. Made inside a running event loop."""
+    """The five ports of one pod and what stands behind them. Made inside a running event loop."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -34,14 +35,17 @@ class Server:
         self._metrics = ServingMetrics(identity)
         self._delegate = Delegate(limits.body_bytes * RESPONSE_FACTOR)
         self._routing = Routing(identity.revision, self._route_changed, random.random)
+        self._evidence = Evidence(settings)
+        self._metrics.others.append(self._evidence)
         self._inference = Inference(settings, self._routing, self._delegate, self._metrics, self._readiness)
         operations = Operations(identity, self._metrics, self._readiness, self._routing, self._delegate)
-        self._ports = Ports(settings, self._endpoints(True).handle, self._endpoints(False).handle, operations.handle)
+        public, direct = self._endpoints(True).handle, self._endpoints(False).handle
+        self._ports = Ports(settings, self._readiness, public, direct, operations.handle)
         self._watcher = RouteWatcher(settings.route_path, self._routing.apply)
         self._was_secondary = False
 
     def _endpoints(self, delegates: bool) -> Endpoints:
-        return Endpoints(self._settings.identity, self._inference, self._readiness, delegates)
+        return Endpoints(self._settings.identity, self._inference, self._readiness, delegates, self._evidence.feedback)
 
     def _route_changed(self, route: Route) -> None:
         for arm in route.arms:
@@ -51,10 +55,10 @@ class Server:
         secondary = self._routing.role is Role.SECONDARY
         if secondary and not self._was_secondary:
             # kube-proxy leaves open connections where they are; only closing them moves these clients.
-            self._ports.public.retire_connections()
+            self._ports.retire_connections()
         # Who comes before the Service has followed is moved soon, too.
         life = self._settings.connection_seconds
-        self._ports.public.life = min(life, SECONDARY_CONNECTION_SECONDS) if secondary else life
+        self._ports.live(min(life, SECONDARY_CONNECTION_SECONDS) if secondary else life)
         self._was_secondary = secondary
 
     async def run(self) -> None:
@@ -70,12 +74,14 @@ class Server:
         if loading.done():
             loading.result()
         await stopping
-        await self._ports.drain(self._readiness, lambda: self._inference.under_way)
+        await self._ports.drain(lambda: self._inference.under_way)
         self._watcher.stop()
         self._inference.close()
+        await asyncio.to_thread(self._evidence.close)
 
     async def _load(self) -> None:
         engine = await asyncio.to_thread(load, self._settings)
+        self._evidence.attach(engine)
         self._inference.serve(engine)
         self._readiness.loaded = True
         LOGGER.info(

@@ -98,7 +98,10 @@ class ArmMetrics:
 
 
 class ServingMetrics:
-    """Every series that the server exports; those of its own revision exist from the start."""
+    """Every series that the server exports; those of its own revision exist from the start.
+
+    ``others`` keep counters of their own, and are exported with these.
+    """
 
     def __init__(self, identity: Identity, arms: ArmMetrics | None = None) -> None:
         self._identity = identity
@@ -107,6 +110,7 @@ class ServingMetrics:
         self._batch = Histogram(BATCH_EDGES)
         self.arms = arms or ArmMetrics(identity.model)
         self._process = ProcessCollector(registry=None)
+        self.others: list[Collects] = []
         self.inflight = 0
         self.route_epoch = 0
         self.add_arm(identity.revision)
@@ -163,6 +167,8 @@ class ServingMetrics:
         )
         epoch.add_metric((me.revision,), self.route_epoch)
         yield from (requests, duration, batch, inflight, epoch)
+        for other in self.others:
+            yield from other.collect()
 
 
 class _Named:

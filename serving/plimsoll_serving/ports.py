@@ -1,8 +1,10 @@
-"""The three ports of a pod: how they come up, and how they go down without dropping a request."""
+"""The five ports of a pod: how they come up, and how they go down without dropping a request."""
 
 import asyncio
 from collections.abc import Callable
 
+from plimsoll_serving.grpc.listener import GrpcListener
+from plimsoll_serving.grpc.methods import methods
 from plimsoll_serving.http.limits import Budget, Limits
 from plimsoll_serving.http.listener import Listener
 from plimsoll_serving.http.message import Handler
@@ -17,48 +19,69 @@ OPS_LIMITS = Limits(body_bytes=4096, buffered_bytes=1 << 20, connections=256)
 
 
 class Ports:
-    """Public, direct and operations. Made inside a running event loop."""
+    """Public and direct, each for HTTP and for gRPC, and operations. Made inside a running event loop."""
 
-    def __init__(self, settings: Settings, public: Handler, direct: Handler, ops: Handler) -> None:
+    def __init__(
+        self, settings: Settings, readiness: Readiness, public: Handler, direct: Handler, ops: Handler
+    ) -> None:
         self._settings = settings
-        budget = Budget(settings.limits.buffered_bytes)
-        self.public = Listener(public, settings.limits, budget, settings.connection_seconds)
-        self.direct = Listener(direct, settings.limits, budget)
-        self.ops = Listener(ops, OPS_LIMITS, Budget(OPS_LIMITS.buffered_bytes))
+        self._readiness = readiness
+        limits, life = settings.limits, settings.connection_seconds
+        budget = Budget(limits.buffered_bytes)
+        self._public = Listener(public, limits, budget, life)
+        self._direct = Listener(direct, limits, budget)
+        self._grpc = GrpcListener(methods(public, readiness), limits, budget, life)
+        self._grpc_direct = GrpcListener(methods(direct, readiness), limits, budget)
+        self._listeners = (self._public, self._grpc, self._direct, self._grpc_direct)
+        self._ops = Listener(ops, OPS_LIMITS, Budget(OPS_LIMITS.buffered_bytes))
+
+    def retire_connections(self) -> None:
+        """Close public connections politely."""
+        self._public.retire_connections()
+        self._grpc.retire_connections()
+
+    def live(self, seconds: float) -> None:
+        """How long public connections live from now on."""
+        self._public.life = self._grpc.life = seconds
 
     async def listen(self) -> None:
         settings = self._settings
-        await self.ops.start(settings.host, settings.metrics_port)
-        await self.public.start(settings.host, settings.public_port)
-        await self.direct.start(settings.host, settings.direct_port)
-        ports = {"public": self.public.port, "direct": self.direct.port, "metrics": self.ops.port}
+        await self._ops.start(settings.host, settings.metrics_port)
+        await self._public.start(settings.host, settings.public_port)
+        await self._direct.start(settings.host, settings.direct_port)
+        await self._grpc.start(settings.host, settings.grpc_port)
+        await self._grpc_direct.start(settings.host, settings.grpc_direct_port)
+        ports = {
+            "public": self._public.port,
+            "direct": self._direct.port,
+            "metrics": self._ops.port,
+            "grpc": self._grpc.port,
+            "grpcDirect": self._grpc_direct.port,
+        }
         LOGGER.info("listening", extra={"fields": ports})
 
-    async def drain(self, readiness: Readiness, under_way: Callable[[], int]) -> None:
-        """Serve on: endpoints take the drain time to forget this pod. Then finish, and listen no more.
-
-        The operations' port takes no new connections once this has returned.
-        """
-        readiness.draining = True
-        for listener in (self.public, self.direct):
+    async def drain(self, under_way: Callable[[], int]) -> None:
+        """Serve on: endpoints take the drain time to forget this pod. Then finish, and listen no more."""
+        self._readiness.draining = True
+        for listener in self._listeners:
             listener.closing = True
         LOGGER.info("draining", extra={"fields": {"seconds": self._settings.drain_seconds}})
         await asyncio.sleep(self._settings.drain_seconds)
-        for listener in (self.public, self.direct):
+        for listener in self._listeners:
             listener.stop_accepting()
         await self._finish(under_way)
-        for listener in (self.public, self.direct, self.ops):
+        for listener in (*self._listeners, self._ops):
             listener.stop()
-        self.ops.stop_accepting()
+        self._ops.stop_accepting()
 
     async def _finish(self, under_way: Callable[[], int]) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + FINISH_SECONDS
-        while self.public.open_connections or self.direct.open_connections:
+        while any(listener.open_connections for listener in self._listeners):
             if loop.time() >= deadline:
                 LOGGER.error("stopped with requests under way", extra={"fields": {"requests": under_way()}})
                 return
-            self.public.close_idle()
-            self.direct.close_idle()
+            for listener in self._listeners:
+                listener.close_idle()
             await asyncio.sleep(0.05)
         LOGGER.info("stopped: every request was answered")

@@ -22,6 +22,8 @@ _LOCKED_DOWN = {
     "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"]},
 }
+#: Without it a pod signs prediction ids with a key of its own.
+FEEDBACK_VOLUME = {"name": "feedback", "secret": {"secretName": names.FEEDBACK_SECRET, "optional": True}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ def _pod_spec(serving: Serving, revision: str, settings: Settings) -> dict[str, 
             {"name": "model", "emptyDir": {"sizeLimit": "3Gi"}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
             {"name": "route", "configMap": {"name": f"{serving.service}-route", "optional": True}},
+            FEEDBACK_VOLUME,
         ],
     }
 
@@ -145,6 +148,8 @@ def server_container(settings: Settings, resources: Resources) -> dict[str, Any]
             {"name": "http", "containerPort": names.PORT_PUBLIC, "protocol": "TCP"},
             {"name": "direct", "containerPort": names.PORT_DIRECT, "protocol": "TCP"},
             {"name": "metrics", "containerPort": names.PORT_METRICS, "protocol": "TCP"},
+            {"name": "grpc", "containerPort": names.PORT_GRPC, "protocol": "TCP"},
+            {"name": "grpc-direct", "containerPort": names.PORT_GRPC_DIRECT, "protocol": "TCP"},
         ],
         "resources": _resources(resources),
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -163,6 +168,7 @@ def _server(serving: Serving, revision: str, settings: Settings) -> dict[str, An
             {"name": "model", "mountPath": names.MODEL_PATH, "readOnly": True},
             {"name": "tmp", "mountPath": _TMP_PATH},
             {"name": "route", "mountPath": names.ROUTE_PATH, "readOnly": True},
+            {"name": "feedback", "mountPath": names.FEEDBACK_PATH, "readOnly": True},
         ],
     }
 
@@ -202,6 +208,7 @@ def _server_env(serving: Serving, revision: str) -> list[dict[str, Any]]:
         "PLIMSOLL_SERVICE": serving.service,
         "PLIMSOLL_NAMESPACE": serving.namespace,
         "PLIMSOLL_ROUTE_PATH": f"{names.ROUTE_PATH}/{names.ROUTE_KEY}",
+        "PLIMSOLL_FEEDBACK_KEY_FILE": f"{names.FEEDBACK_PATH}/{names.FEEDBACK_KEY}",
         **({"PLIMSOLL_INTRA_OP_THREADS": str(threads)} if threads else {}),
     }
     return environment(serving.runtime.env, fixed)

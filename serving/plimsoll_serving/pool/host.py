@@ -11,6 +11,7 @@ from pathlib import Path
 from plimsoll_serving.delegate import Delegate
 from plimsoll_serving.endpoints import Endpoints
 from plimsoll_serving.engine import Engine
+from plimsoll_serving.evidence import Evidence
 from plimsoll_serving.inference import Inference
 from plimsoll_serving.metrics import ArmMetrics, ServingMetrics
 from plimsoll_serving.readiness import Readiness
@@ -75,11 +76,15 @@ class Host:
         self.settings = settings
         self.readiness = HostReadiness(shared.readiness)
         self.metrics = ServingMetrics(settings.identity, shared.arms)
+        self.evidence = Evidence(settings)
+        self.metrics.others.append(self.evidence)
         self.inference = Inference(
             settings, shared.routing, shared.delegate, self.metrics, self.readiness, shared.workers
         )
-        self.public = Endpoints(settings.identity, self.inference, self.readiness, True)
-        self.direct = Endpoints(settings.identity, self.inference, self.readiness, False)
+        self.public, self.direct = (
+            Endpoints(settings.identity, self.inference, self.readiness, delegates, self.evidence.feedback)
+            for delegates in (True, False)
+        )
         self.state = State.WAITING
         self.used_at = asyncio.get_running_loop().time()
         self.size = 0
@@ -117,6 +122,7 @@ class Host:
     def serves(self, engine: Engine, size: int) -> None:
         """In memory, verified and warm."""
         self.size = size
+        self.evidence.attach(engine)
         self.inference.serve(engine)
         self.state = State.READY
         self.readiness.loaded = True

@@ -72,8 +72,10 @@ class Pool:
         """Requests not answered yet."""
         return sum(host.inference.under_way + len(host.resume) for host in self.hosts())
 
-    def close(self) -> None:
+    async def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self.residents.close()
         self._workers.shutdown(wait=False, cancel_futures=True)
+        for host in self.hosts():
+            await asyncio.to_thread(host.evidence.close)

@@ -12,7 +12,7 @@ from plimsoll_serving.readiness import Readiness
 
 
 class PoolServer:
-    """The three ports of one pod and what stands behind them. Made inside a running event loop."""
+    """The five ports of one pod and what stands behind them. Made inside a running event loop."""
 
     def __init__(self, settings: PoolSettings) -> None:
         self._stopping = asyncio.Event()
@@ -20,7 +20,7 @@ class PoolServer:
         self._pool = Pool(settings, self._readiness)
         public, direct = (Front(self._pool, self._readiness, delegates) for delegates in (True, False))
         operations = PoolOperations(self._pool, self._readiness)
-        self._ports = Ports(settings.common, public.handle, direct.handle, operations.handle)
+        self._ports = Ports(settings.common, self._readiness, public.handle, direct.handle, operations.handle)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain."""
@@ -30,5 +30,5 @@ class PoolServer:
         await self._ports.listen()
         self._pool.start()
         await self._stopping.wait()
-        await self._ports.drain(self._readiness, lambda: self._pool.under_way)
-        self._pool.close()
+        await self._ports.drain(lambda: self._pool.under_way)
+        await self._pool.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -11,7 +12,11 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from plimsoll.edge.telemetry import REGISTRY
+from plimsoll_serving.counting.counter import BinCounter
+from plimsoll_serving.counting.plan import Plan
+from plimsoll_serving.feedback.counts import FeedbackCounts
 from plimsoll_serving.metrics import ServingMetrics
+from plimsoll_serving.payload.log import PayloadCounts
 from plimsoll_serving.pool.operations import PoolMetrics
 from plimsoll_serving.settings import Identity
 from prometheus_client.metrics_core import Metric
@@ -109,11 +114,14 @@ def _names(families: Iterable[Metric]) -> frozenset[str]:
 
 def server_metrics() -> frozenset[str]:
     """What a server exports, of one model or of many."""
-    one = ServingMetrics(Identity("digits", "1", "digits-1", "digits", "demo", "pod"))
+    identity = Identity("digits", "1", "digits-1", "digits", "demo", "pod")
+    metrics = ServingMetrics(identity)
+    bins = BinCounter(identity, Plan("input"), 10000, asyncio.new_event_loop())
+    metrics.others += [bins, FeedbackCounts("digits", "1"), PayloadCounts(identity)]
     empty: Any = SimpleNamespace(
         services={}, residents=SimpleNamespace(used=0, budget=0, loads=0, evictions=0), hosts=lambda: ()
     )
-    return _names(one.collect()) | _names(PoolMetrics(empty).collect())
+    return _names(metrics.collect()) | _names(PoolMetrics(empty).collect())
 
 
 def operator_metrics() -> frozenset[str]:

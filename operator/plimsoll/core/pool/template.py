@@ -10,7 +10,7 @@ from plimsoll import names
 from plimsoll.api.servingpool import ServingPoolSpec
 from plimsoll.core import serving_pod
 from plimsoll.core.drift import quantity
-from plimsoll.core.revision import sha256_of
+from plimsoll.core.revision import public_ports, sha256_of
 from plimsoll.facts import Manifest, Settings
 
 _DOCUMENT_PATH = "/plimsoll/models"
@@ -52,7 +52,7 @@ def chosen(stored: Iterable[Template], meta: Manifest, spec: ServingPoolSpec, se
     if found:
         return found[-1]
     pool, namespace = meta["name"], meta["namespace"]
-    template = _template(pool, spec, settings)
+    template = _template(pool, namespace, spec, settings)
     name = f"{object_name(pool)}-{sha256_of(template)[:8]}"
     return Template(name, pool, namespace, inputs_hash(spec), template, 1 + (known[-1].number if known else 0))
 
@@ -98,12 +98,11 @@ def disruption_budget(pool: str, namespace: str) -> dict[str, Any]:
 def public_service(service: str, namespace: str, model: str, pool: str) -> dict[str, Any]:
     """The Service that users of one model call; any pod of the pool answers."""
     labels = names.labels("serve", model=model, inferenceservice=service, pool=pool)
-    port = {"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": service, "namespace": namespace, "labels": labels},
-        "spec": {"selector": selector(pool), "ports": [port], "type": "ClusterIP"},
+        "spec": {"selector": selector(pool), "ports": public_ports(), "type": "ClusterIP"},
     }
 
 
@@ -115,15 +114,16 @@ def _head(api_version: str, kind: str, pool: str, namespace: str, *, name: str =
 # --- the pods -------------------------------------------------------------------------------------------------------
 
 
-def _template(pool: str, spec: ServingPoolSpec, settings: Settings) -> dict[str, Any]:
+def _template(pool: str, namespace: str, spec: ServingPoolSpec, settings: Settings) -> dict[str, Any]:
     frame = serving_pod.Frame(selector(pool), spec.node_selector, spec.termination_grace_period_seconds)
     containers = {
         "initContainers": [_fetch(spec, settings)],
-        "containers": [_server(pool, spec, settings)],
+        "containers": [_server(pool, namespace, spec, settings)],
         "volumes": [
             {"name": "pool", "emptyDir": {"sizeLimit": spec.storage}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
             {"name": "models", "configMap": {"name": object_name(pool)}},
+            serving_pod.FEEDBACK_VOLUME,
         ],
     }
     return {
@@ -147,16 +147,17 @@ def _fetch(spec: ServingPoolSpec, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _server(pool: str, spec: ServingPoolSpec, settings: Settings) -> dict[str, Any]:
+def _server(pool: str, namespace: str, spec: ServingPoolSpec, settings: Settings) -> dict[str, Any]:
     return {
         **serving_pod.server_container(settings, spec.resources),
         "args": ["serve", "--pool"],
-        "env": _env(pool, spec),
+        "env": _env(pool, namespace, spec),
         "volumeMounts": [
             # It leaves there which model it was loading, so that a model that kills it is known after the restart.
             {"name": "pool", "mountPath": names.POOL_PATH},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of the pod
             {"name": "models", "mountPath": _DOCUMENT_PATH, "readOnly": True},
+            {"name": "feedback", "mountPath": names.FEEDBACK_PATH, "readOnly": True},
         ],
     }
 
@@ -165,12 +166,14 @@ def _places() -> dict[str, str]:
     return {"PLIMSOLL_POOL_DOCUMENTS": _DOCUMENT_PATH, "PLIMSOLL_POOL_DIR": names.POOL_PATH}
 
 
-def _env(pool: str, spec: ServingPoolSpec) -> list[dict[str, Any]]:
+def _env(pool: str, namespace: str, spec: ServingPoolSpec) -> list[dict[str, Any]]:
     """The user's variables first; those that the contract fixes cannot be overridden."""
     threads = spec.intra_op_threads
     fixed = {
         **_places(),
         "PLIMSOLL_POOL": pool,
+        "PLIMSOLL_NAMESPACE": namespace,
+        "PLIMSOLL_FEEDBACK_KEY_FILE": f"{names.FEEDBACK_PATH}/{names.FEEDBACK_KEY}",
         **({"PLIMSOLL_INTRA_OP_THREADS": str(threads)} if threads else {}),
     }
     return serving_pod.environment(spec.env, fixed)
