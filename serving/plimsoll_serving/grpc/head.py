@@ -51,7 +51,9 @@ class CallHead:
         self.gzip = _encoding(headers.get(b"grpc-encoding", b"identity"))
         accepted = headers.get(b"grpc-accept-encoding", b"").split(b",")
         self.accepts_gzip = b"gzip" in [one.strip() for one in accepted]
-        self.metadata = [
+        # Which host was called tells services apart that share a pod.
+        host = [(b"host", head.authority)] if head.authority else []
+        self.metadata = host + [
             (name, value) for name, value in head.fields if name not in _NOT_METADATA and not name.startswith(b"grpc-")
         ]
 

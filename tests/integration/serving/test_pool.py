@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import numpy as np
 import pytest
 
 from tests.builders import onnx_models
+from tests.integration.serving.grpc_client import channel, infer, raw
 from tests.integration.serving.harness import COEFFICIENTS, INTERCEPTS, eventually
 from tests.integration.serving.pool_harness import PoolServer, Store, classifier, document, outcomes, seconds_of
 
@@ -251,6 +253,28 @@ def test_two_services_of_one_model_are_told_apart_by_host_or_by_name(start: Star
     assert "east, west" in refused.json()["error"]
     assert pool.ask("nobody").status_code == 404
     assert httpx.get(pool.url("/v2/models"), headers={"host": "west.demo.svc"}).json() == {"models": ["digits"]}
+
+
+def test_grpc_clients_are_told_apart_by_authority_or_by_name_and_refused_in_their_own_form(
+    start: Start, store: Store
+) -> None:
+    east = document("east", {"1": store.put(classifier(1))}, model="digits")
+    west = document("west", {"1": store.put(classifier(2))}, model="digits")
+    pool = start(east, west)
+    row = [[0.1, 0.2, 0.3, 0.4]]
+    for seed, name, options in (
+        (1, "east", {}),
+        (2, "west", {}),
+        (2, "digits", {"grpc__default_authority": "west.demo.svc:8081"}),
+    ):
+        with channel(pool, **options) as opened:
+            answer = infer(opened)(raw(row, model_name=name), timeout=10)
+        found = dict(zip([one.name for one in answer.outputs], answer.raw_output_contents, strict=True))
+        assert np.frombuffer(found["probabilities"], np.float32) == pytest.approx(expected(seed, row[0]), abs=1e-5)
+    with channel(pool) as opened, pytest.raises(grpc.RpcError) as refused:
+        infer(opened)(raw(row, model_name="digits"), timeout=10)
+    assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+    assert "east, west" in refused.value.details()
 
 
 def test_a_version_is_asked_by_its_own_path_and_belongs_to_no_arm(start: Start, store: Store) -> None:
