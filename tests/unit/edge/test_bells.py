@@ -72,3 +72,34 @@ def test_a_service_rings_the_versions_of_its_model_and_the_jobs_whose_gates_comp
     service = ours("InferenceService", "shop", spec={"model": {"name": "digits"}})
 
     assert rung(cache, service) == {"InferenceService/shop", "ModelVersion/digits-v1", "TrainingJob/compares"}
+
+
+def pooled(name: str, **status: object) -> Manifest:
+    made = ours("InferenceService", name, spec={"model": {"name": "m"}, "runtime": {"pool": {"name": "shared"}}})
+    return {**made, "status": status}
+
+
+def of_the_pool(kind: str, data: dict[str, str] | None = None) -> Manifest:
+    made = an_object(kind, "shared-pool", 7, labels=names.labels("pool", pool="shared"))
+    return {**made, "data": data or {}}
+
+
+def test_a_pool_and_its_services_ring_each_other() -> None:
+    pool = ours("ServingPool", "shared")
+    resting = pooled("resting", epoch=1, followedEpoch=1)
+    assert rung(a_cache(pool, resting), pool) == {"ServingPool/shared", "InferenceService/resting"}
+    assert "ServingPool/shared" in rung(a_cache(pool, resting), resting)
+
+
+def test_a_pod_of_a_pool_rings_only_the_services_that_wait_for_it() -> None:
+    resting, releasing = pooled("resting", epoch=1, followedEpoch=1), pooled("releasing", candidate={"revision": "r"})
+    told = pooled("told", epoch=2, followedEpoch=1)
+    found = rung(a_cache(resting, releasing, told), of_the_pool("Pod"))
+    assert found == {"ServingPool/shared", "InferenceService/releasing", "InferenceService/told"}
+
+
+def test_a_pools_config_map_rings_the_services_whose_key_is_not_theirs() -> None:
+    mine, broken, missing = (pooled(name, epoch=3, followedEpoch=3) for name in ("mine", "broken", "missing"))
+    data = {"mine.json": '{"epoch": 3, "service": "mine"}', "broken.json": "{"}
+    found = rung(a_cache(mine, broken, missing), of_the_pool("ConfigMap", data))
+    assert found == {"ServingPool/shared", "InferenceService/broken", "InferenceService/missing"}
