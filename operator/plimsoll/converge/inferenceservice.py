@@ -68,7 +68,8 @@ async def _plan(world: World, owner: Manifest, sample: Sample | None) -> tuple[P
             owner, status, Finding("Accepted", "False", "InvalidSpec", fault(error)), world.now()
         ), None
     observed = await _confirmed(world, _observe(world, owner, spec, status))
-    if sample is None and core.needs_sample(status):
+    # Only the pods of a pool know whether the stable version serves: a release asks them from its first pass on.
+    if sample is None and (core.needs_sample(status) or (observed.pool is not None and status.candidate is not None)):
         sample = await _sample(world, observed)
     observed = replace(observed, sample=sample, now=world.now())
     return core.plan(view.as_seen(observed) if observed.pool is not None else observed), sample

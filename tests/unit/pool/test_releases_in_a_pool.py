@@ -91,6 +91,14 @@ def test_a_model_that_cannot_be_loaded_is_taken_back_before_it_has_a_share() -> 
     assert life.documents()["a"]["epoch"] == 1, "nobody was ever sent to it"
 
 
+def test_a_stable_version_that_no_pod_can_load_any_more_is_replaced_by_the_next_that_can() -> None:
+    life = serving("a", "b", replicas=2)
+    life.character("a", 1).crashes = True
+    life.add(model("a", 2))
+    assert life.run(300, stop=lambda: life.status("a")["phase"] == "Idle" and life.weights("a") == {"2": 100})
+    assert life.weights("b") == {"1": 100}
+
+
 def test_a_store_that_is_away_holds_the_release_and_blames_nobody() -> None:
     life = serving("a")
     life.character("a", 2).fetch_fails = True

@@ -39,10 +39,11 @@ def as_seen(observed: Observed) -> Observed:
     maps = dict(observed.config_maps)
     if text is not None:
         maps[route.name(observed.name)] = {"data": {names.ROUTE_KEY: text}}
+    pods = {revision: tuple(_pod_of(observed, pod, revision) for pod in pool.pods) for revision in wanted}
     return replace(
         observed,
-        pods=tuple(_pod_of(observed, pod, revision) for revision in wanted for pod in pool.pods),
-        deployments={revision: _deployment(pool) for revision in wanted if pool.deployment is not None},
+        pods=tuple(pod for own in pods.values() for pod in own),
+        deployments={name: _deployment(pool, own) for name, own in pods.items() if pool.deployment is not None},
         config_maps=maps,
         troubles={revision: found for revision in wanted if (found := _trouble(observed, pool, revision)) is not None},
     )
@@ -70,9 +71,8 @@ def _serves(observed: Observed, pod: str, revision: str) -> bool:
     return sample.models[pod].get(revision, ModelState("")).state == "ready"
 
 
-def _deployment(pool: Pool) -> dict[str, Any]:
-    ready = sum(is_ready(pod) for pod in pool.pods)
-    return {"spec": {"replicas": pool.replicas}, "status": {"readyReplicas": ready}}
+def _deployment(pool: Pool, pods: tuple[Manifest, ...]) -> dict[str, Any]:
+    return {"spec": {"replicas": pool.replicas}, "status": {"readyReplicas": sum(map(is_ready, pods))}}
 
 
 # --- what is wrong --------------------------------------------------------------------------------------------------

@@ -103,7 +103,9 @@ def _pool_document(observed: Observed, status: Status, pool: Pool) -> Iterator[A
         ref = Ref("v1", "ConfigMap", observed.namespace, view.config_map_name(pool))
         before = (have.get("data") or {}).get(key)
         yield WriteKey(ref, meta["uid"], key, view.text_of(wanted), before, meta.get("resourceVersion", ""))
-    if known and (status.followed_epoch < status.epoch or route.uninformed(observed)):
+    # Told before there is anything new to read, a pod would be told again only seconds later.
+    unaware = wanted is None and observed.status.phase != "Preparing" and bool(route.uninformed(observed))
+    if known and (status.followed_epoch < status.epoch or unaware):
         yield from route.nudges(observed, status)
         yield from route.laggards(observed, status)
 
