@@ -42,7 +42,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 def what_happened(kubernetes: Kubernetes, namespace: str) -> str:
     """Objects with their columns, the last events, and the last log lines of every pod."""
-    parts = [kubernetes.kubectl("-n", namespace, "get", "tj,mv,inf,jobs,deployments,pods", "-o", "wide", check=False)]
+    parts = [
+        kubernetes.kubectl("-n", namespace, "get", "tj,mv,inf,spool,jobs,deployments,pods", "-o", "wide", check=False)
+    ]
     events = kubernetes.kubectl("-n", namespace, "get", "events", "--sort-by=.lastTimestamp", check=False)
     parts.append("\n".join(events.splitlines()[-20:]))
     for pod in kubernetes.kubectl("-n", namespace, "get", "pods", "-o", "name", check=False).split():

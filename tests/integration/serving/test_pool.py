@@ -158,8 +158,11 @@ def test_a_model_that_no_memory_would_hold_is_refused_with_the_remedy(start: Sta
 
 
 def test_a_model_that_is_always_asked_leaves_its_share_to_the_others(start: Start, store: Store) -> None:
-    """Eight clients keep a heavy model busy; the client of a lighter one does not wait until a run of it has ended."""
-    heavy, lighter = (onnx_models.slow_classifier(COEFFICIENTS, INTERCEPTS, rounds=rounds) for rounds in (300, 15))
+    """Eight clients keep a heavy model busy; the client of a lighter one does not wait until a run of it has ended.
+
+    Without a share of its own it waits for a seventh of the heavy one's time, with it for a fiftieth.
+    """
+    heavy, lighter = (onnx_models.slow_classifier(COEFFICIENTS, INTERCEPTS, rounds=rounds) for rounds in (600, 15))
     pool = start(document("busy", {"1": store.put(heavy)}), document("other", {"1": store.put(lighter)}))
     pool.serves("busy", "other")
     stop = threading.Event()
@@ -173,13 +176,13 @@ def test_a_model_that_is_always_asked_leaves_its_share_to_the_others(start: Star
     threads = [threading.Thread(target=hammer) for _ in range(8)]
     for thread in threads:
         thread.start()
-    eventually(lambda: len(waited) >= 8, "the busy model to be busy", 60)
+    eventually(lambda: len(waited) >= 16, "the busy model to be busy", 60)
     with httpx.Client() as client:
-        others = [seconds_of(pool, "other", client) for _ in range(9)]
+        others = [seconds_of(pool, "other", client) for _ in range(15)]
     stop.set()
     for thread in threads:
         thread.join()
-    assert statistics.median(others) < statistics.median(waited) / 3
+    assert statistics.median(others) < statistics.median(waited) / 14
 
 
 def test_a_file_that_is_missing_is_said_and_harms_no_other_service(start: Start, store: Store, tmp_path: Path) -> None:
