@@ -1,5 +1,6 @@
 """The port of the operator and of kubelet: metrics by revision, probes, and what each service does."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import parse_qs
@@ -9,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from plimsoll_serving.http.message import Request, Respond, Response, error_response, json_response, method_not_allowed
+from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.metrics import exposition
 from plimsoll_serving.operations import TEXT_FORMAT
 from plimsoll_serving.pool.host import Host
@@ -26,15 +28,21 @@ class PoolMetrics:
         self._process = ProcessCollector(registry=None)
 
     def collect(self) -> Iterator[Metric]:
-        services = [service for service in self._pool.services.values() if self._wants(service.hosts)]
-        hosts = [host for service in services for host in service.hosts.values() if self._wants([host.revision])]
-        yield from merged(
-            [
-                *(family for host in hosts for family in host.metrics.own()),
-                *(family for service in services for family in service.arms.collect()),
-            ]
-        )
+        families = [family for service in list(self._pool.services.values()) for family in self.of(service)]
+        yield from merged([*families, *self.common()])
+
+    def of(self, service: Service) -> Iterator[Metric]:
+        """The series of one service."""
+        if not self._wants(service.hosts):
+            return
+        hosts = [host for host in service.hosts.values() if self._wants([host.revision])]
+        for host in hosts:
+            yield from host.metrics.own()
+        yield from service.arms.collect()
         yield _states(hosts)
+
+    def common(self) -> Iterator[Metric]:
+        """The series of the pod."""
         yield from self._memory()
         yield from self._process.collect()
 
@@ -53,6 +61,16 @@ class PoolMetrics:
         evictions = CounterMetricFamily("plimsoll_pool_evictions", "Models put out of memory to make room.")
         evictions.add_metric((), residents.evictions)
         yield from (bytes_, loads, evictions)
+
+
+class _Read:
+    """What was collected already."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        yield from merged(self._families)
 
 
 def _states(hosts: Iterable[Host]) -> Metric:
@@ -90,6 +108,7 @@ class PoolOperations:
     def __init__(self, pool: Pool, readiness: Readiness) -> None:
         self._pool = pool
         self._readiness = readiness
+        self._tasks: set[asyncio.Task[None]] = set()
         self._paths: dict[str, Callable[[Request], Response]] = {
             "/metrics": self._metrics,
             "/healthz": lambda _: json_response(200, {"live": True}),
@@ -106,8 +125,28 @@ class PoolOperations:
             )
         elif request.method not in ("GET", "HEAD"):
             respond(method_not_allowed(request.method, request.path, "GET, HEAD"))
+        elif request.path == "/metrics" and "revision[]" not in parse_qs(request.query):
+            task = asyncio.get_running_loop().create_task(self._everything(request, respond))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         else:
             respond(answer(request))
+
+    async def _everything(self, request: Request, respond: Respond) -> None:
+        """Series of hundreds of models: read service by service, written in a thread, so that no request waits."""
+        names, metrics = parse_qs(request.query).get("name[]", []), PoolMetrics(self._pool)
+        families: list[Metric] = []
+        for service in list(self._pool.services.values()):
+            families += metrics.of(service)
+            await asyncio.sleep(0)
+        families += metrics.common()
+        try:
+            text = await asyncio.to_thread(exposition, _Read(families), names)
+        except Exception:
+            LOGGER.exception("the metrics could not be written")
+            respond(error_response(500, "the metrics could not be written; the log has the trace"))
+            return
+        respond(Response(200, text, TEXT_FORMAT))
 
     def _metrics(self, request: Request) -> Response:
         asked = parse_qs(request.query)
