@@ -25,6 +25,8 @@ ANNOTATION_ROUTE_EPOCH: Final = f"{GROUP}/route-epoch"
 LABEL_ALLOW: Final = f"{GROUP}/allow"
 
 STORE_SECRET: Final = "plimsoll-store"  # noqa: S105 (a name)
+FEEDBACK_SECRET: Final = "plimsoll-feedback-key"  # noqa: S105 (a name)
+FEEDBACK_KEY: Final = "key"
 SERVICE_ACCOUNTS: Final = {"train": "plimsoll-train", "publish": "plimsoll-publish", "serve": "plimsoll-serve"}
 
 PORT_PUBLIC: Final = 8080
@@ -38,6 +40,7 @@ INPUTS_PATH: Final = "/plimsoll/inputs"
 OUTPUT_PATH: Final = "/plimsoll/output"
 MODEL_PATH: Final = "/plimsoll/model"
 ROUTE_PATH: Final = "/plimsoll/route"
+FEEDBACK_PATH: Final = "/plimsoll/feedback"
 ROUTE_KEY: Final = "route.json"
 LEDGER_KEY: Final = "ledger.json"
 RUN_KEY: Final = "run.json"

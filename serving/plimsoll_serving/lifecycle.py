@@ -7,6 +7,7 @@ import signal
 from plimsoll_serving.delegate import Delegate
 from plimsoll_serving.endpoints import Endpoints
 from plimsoll_serving.engine import load
+from plimsoll_serving.evidence import Evidence
 from plimsoll_serving.grpc.listener import GrpcListener
 from plimsoll_serving.grpc.methods import methods
 from plimsoll_serving.http.limits import Budget, Limits
@@ -41,6 +42,8 @@ class Server:
         self._metrics = ServingMetrics(identity)
         self._delegate = Delegate(limits.body_bytes * RESPONSE_FACTOR)
         self._routing = Routing(identity.revision, self._route_changed, random.random)
+        self._evidence = Evidence(settings)
+        self._metrics.others.append(self._evidence)
         self._inference = Inference(settings, self._routing, self._delegate, self._metrics, self._readiness)
         operations = Operations(identity, self._metrics, self._readiness, self._routing, self._delegate)
         budget = Budget(limits.buffered_bytes)
@@ -56,7 +59,7 @@ class Server:
         self._was_secondary = False
 
     def _endpoints(self, delegates: bool) -> Endpoints:
-        return Endpoints(self._settings.identity, self._inference, self._readiness, delegates)
+        return Endpoints(self._settings.identity, self._inference, self._readiness, delegates, self._evidence.feedback)
 
     def _route_changed(self, route: Route) -> None:
         for arm in route.arms:
@@ -106,6 +109,7 @@ class Server:
 
     async def _load(self) -> None:
         engine = await asyncio.to_thread(load, self._settings)
+        self._evidence.attach(engine)
         self._inference.serve(engine)
         self._readiness.loaded = True
         LOGGER.info(
@@ -137,6 +141,7 @@ class Server:
         self._watcher.stop()
         self._ops.stop_accepting()
         self._inference.close()
+        await asyncio.to_thread(self._evidence.close)
 
     async def _finish(self) -> None:
         loop = asyncio.get_running_loop()

@@ -219,6 +219,14 @@ def test_the_server_reads_each_route_as_the_operator_means_it(
     assert route.sticky_header == (b"x-user-id" if spec else None)
 
 
+def test_a_label_counts_at_a_pod_of_the_other_version_by_the_key_that_the_operator_made(rendered: Rendered) -> None:
+    token = infer(rendered).headers["plimsoll-prediction-id"]
+    for revision in (rendered.stable, rendered.candidate):
+        direct = rendered.network.lead(f"{revision.name}.{NAMESPACE}.svc:{names.PORT_DIRECT}")
+        body = {"prediction_id": token, "label": 1}
+        assert httpx.post(f"http://{direct}/v2/models/{MODEL}/feedback", json=body).json()["counted"] == 1
+
+
 def test_a_pod_that_ends_serves_on_for_a_service_without_another_and_has_time_to_finish(rendered: Rendered) -> None:
     pod = rendered.pods[1]
     settings = Settings.from_environment(pod.environment(pod.server))
