@@ -192,7 +192,7 @@ async def test_a_message_that_comes_too_slowly_ends_its_call(body: bytes | None)
     client = Client()
     client.call(1, body, end=False)
     client.pass_time(29)
-    assert client.connection._calls
+    assert client.connection.calls
     client.pass_time(2)
     assert client.status(1) == ("4", "the message was not complete within 30 seconds")
     assert client.free == LIMITS.buffered_bytes
@@ -202,7 +202,7 @@ async def test_a_stream_may_be_silent_between_its_messages_but_not_within_one() 
     client = Client()
     client.call(1, None, STREAM)
     client.pass_time(100)
-    assert client.connection._calls
+    assert client.connection.calls
     client.send(frame(frames.DATA, 0, 1, prefixed(BODY)[:4]))
     client.pass_time(31)
     assert client.status(1) == ("4", "the message was not complete within 30 seconds")
@@ -263,7 +263,7 @@ async def test_a_stream_without_end_is_ended_some_time_after_the_connections_lif
     client = Client(life=10)
     client.call(1, None, STREAM)
     client.pass_time(13)
-    assert client.connection._calls
+    assert client.connection.calls
     client.pass_time(31)
     assert client.status(1) == ("14", "the server ends this connection; begin the call again")
     assert client.transport.closed
