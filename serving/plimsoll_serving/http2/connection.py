@@ -183,7 +183,7 @@ class Http2Connection:
     # Out
 
     def headers(self, stream_id: int, block: bytes) -> None:
-        """Begin an answer. ``block`` is of `headers.encode`, at most 16 KiB."""
+        """Begin an answer. ``block`` is of `headers.encode`."""
         stream = self._streams.open.get(stream_id)
         if stream is not None:
             self._outbox.headers(stream, block, end=False)
