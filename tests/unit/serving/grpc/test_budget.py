@@ -29,6 +29,7 @@ PIECES = [
 STEPS = st.one_of(
     st.tuples(st.just("call"), st.sampled_from([INFER, STREAM]), st.booleans()),
     st.tuples(st.just("data"), st.integers(0, 7), st.sampled_from(PIECES), st.booleans()),
+    st.tuples(st.just("whole"), st.sampled_from([0, 50, 900, 3000])),
     st.tuples(st.just("reset"), st.integers(0, 7)),
     st.tuples(st.just("answer"), st.integers(0, 7), st.sampled_from([0, 50, 3000])),
     st.tuples(st.just("window"), st.sampled_from([0, 100, 2**20])),
@@ -44,6 +45,12 @@ def take(client: Client, step: tuple[object, ...], opened: list[int]) -> None:
             opened.append(2 * len(opened) + 1)
             headers = {"grpc_encoding": "gzip", "grpc_accept_encoding": "gzip"} if gzipped else {}
             client.call(opened[-1], None, path, grpc_timeout="20S", **headers)
+        case ("whole", int(size)):
+            opened.append(2 * len(opened) + 1)
+            asked = len(client.asked)
+            client.call(opened[-1], prefixed(BODY))
+            if len(client.asked) > asked:
+                client.answer(asked, Response(200, bytes(size)))
         case ("data", int(at), bytes(piece), bool(end)) if at < len(opened):
             client.send(frame(frames.DATA, frames.END_STREAM if end else 0, opened[at], piece))
         case ("reset", int(at)) if at < len(opened):
