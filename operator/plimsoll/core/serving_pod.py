@@ -158,6 +158,7 @@ def _server_env(serving: Serving, revision: str) -> list[dict[str, Any]]:
         "PLIMSOLL_ROUTE_PATH": f"{names.ROUTE_PATH}/{names.ROUTE_KEY}",
         "PLIMSOLL_FEEDBACK_KEY_FILE": f"{names.FEEDBACK_PATH}/{names.FEEDBACK_KEY}",
         **({"PLIMSOLL_INTRA_OP_THREADS": str(threads)} if threads else {}),
+        **_payload_log(serving.runtime),
     }
     pod_name = {"name": "PLIMSOLL_POD", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}}
     users = {
@@ -166,6 +167,15 @@ def _server_env(serving: Serving, revision: str) -> list[dict[str, Any]]:
         if variable.name not in {*fixed, "PLIMSOLL_POD"}
     }
     return [*_variables(users), *_variables(fixed), pod_name]
+
+
+def _payload_log(runtime: Runtime) -> dict[str, str]:
+    log = runtime.payload_log
+    if log is None:
+        return {}
+    masked = {"PLIMSOLL_PAYLOAD_LOG_MASK": ",".join(log.mask)} if log.mask else {}
+    share = f"{log.sample_percent / 100:g}"
+    return {"PLIMSOLL_PAYLOAD_LOG": share, "PLIMSOLL_PAYLOAD_LOG_SINK": log.sink, **masked}
 
 
 def _variables(values: dict[str, str]) -> list[dict[str, Any]]:
