@@ -135,7 +135,9 @@ class Inference:
 
     async def _send(self, arm: Arm, request: Request) -> Delegated:
         route = self._routing.route
-        return await self._delegate.send(arm, request, route.delegate_timeout if route else 1.0)
+        settled: asyncio.Future[Delegated] = self._loop.create_future()
+        self._delegate.send(arm, request, route.delegate_timeout if route else 1.0, settled.set_result)
+        return await settled
 
     def _fell_back(self, arm: Arm, request: Request, result: Delegated) -> None:
         self._metrics.fell_back(arm.revision)
