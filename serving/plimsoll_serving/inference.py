@@ -15,6 +15,7 @@ from plimsoll_serving.readiness import Readiness
 from plimsoll_serving.route import Arm
 from plimsoll_serving.routing import Routing
 from plimsoll_serving.settings import Settings
+from plimsoll_serving.shadow.mirror import MIRRORED, Mirror
 
 Local = Callable[[Request], Awaitable[Response]]
 
@@ -23,7 +24,13 @@ class Inference:
     """Answers requests off the event loop; a slow model delays only its own requests."""
 
     def __init__(
-        self, settings: Settings, routing: Routing, delegate: Delegate, metrics: ServingMetrics, readiness: Readiness
+        self,
+        settings: Settings,
+        routing: Routing,
+        delegate: Delegate,
+        metrics: ServingMetrics,
+        readiness: Readiness,
+        mirror: Mirror,
     ) -> None:
         self._identity = settings.identity
         self._access_share = settings.access_log
@@ -31,6 +38,7 @@ class Inference:
         self._delegate = delegate
         self._metrics = metrics
         self._readiness = readiness
+        self._mirror = mirror
         self._workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="inference")
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -45,7 +53,18 @@ class Inference:
 
     def public(self, request: Request, respond: Respond) -> None:
         """An inference for whichever version: the route decides."""
+        if self._mirror.active and not self._routing.blind and not self._from_a_pod(request):
+            respond = self._mirrored(request, respond)
         self._start(self._routed(request), request, respond)
+
+    def _mirrored(self, request: Request, respond: Respond) -> Respond:
+        def respond_then_mirror(response: Response) -> None:
+            respond(response)
+            revision = next((v for k, v in response.headers if k == b"plimsoll-revision"), None)
+            if revision is not None:
+                self._mirror.offer(request, response, revision.decode("latin-1"))
+
+        return respond_then_mirror
 
     def own(self, request: Request, respond: Respond) -> None:
         """An inference for this pod's own model."""
@@ -156,7 +175,11 @@ class Inference:
     async def _infer(self, request: Request) -> Response:
         start = time.perf_counter()
         response, rows = await self._run(request)
-        self._metrics.answered(response.status, time.perf_counter() - start, rows)
+        seconds = time.perf_counter() - start
+        if request.header(MIRRORED[0]) is None:
+            self._metrics.answered(response.status, seconds, rows)
+        else:
+            self._metrics.mirrored_answered(response.status, seconds)
         response.headers = self.headers
         return response
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from plimsoll_serving import memory
 from plimsoll_serving.errors import SettingsError
 from plimsoll_serving.http.limits import Limits
+from plimsoll_serving.shadow.limits import MirrorLimits
 
 CGROUP_V2_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_V1_QUOTA = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
@@ -83,6 +84,7 @@ class Settings:
     direct_port: int
     metrics_port: int
     limits: Limits
+    mirror: MirrorLimits
     connection_seconds: float
     intra_op_threads: int
     workers: int
@@ -95,6 +97,7 @@ class Settings:
         """Read the settings. Raises SettingsError naming the first variable at fault."""
         env = Environment(values)
         profiled = env.text("PLIMSOLL_PROFILE_SHA256")
+        limits = _limits(env)
         threads = env.integer("PLIMSOLL_INTRA_OP_THREADS", cpu_quota(), 1, 1024)
         return cls(
             identity=_identity(env),
@@ -106,7 +109,8 @@ class Settings:
             public_port=env.port("PLIMSOLL_PUBLIC_PORT", 8080),
             direct_port=env.port("PLIMSOLL_DIRECT_PORT", 8083),
             metrics_port=env.port("PLIMSOLL_METRICS_PORT", 8082),
-            limits=_limits(env),
+            limits=limits,
+            mirror=_mirror(env, limits.body_bytes),
             connection_seconds=env.seconds("PLIMSOLL_CONNECTION_SECONDS", 60.0, 0.1),
             intra_op_threads=threads,
             workers=env.integer("PLIMSOLL_WORKERS", max(2, threads), 1, 256),
@@ -137,6 +141,14 @@ def _limits(env: Environment) -> Limits:
         connections=env.integer("PLIMSOLL_MAX_CONNECTIONS", 4096, 1),
         read_seconds=env.seconds("PLIMSOLL_READ_TIMEOUT_SECONDS", 30.0, 0.1),
         idle_seconds=env.seconds("PLIMSOLL_IDLE_TIMEOUT_SECONDS", 60.0, 0.1),
+    )
+
+
+def _mirror(env: Environment, body_bytes: int) -> MirrorLimits:
+    return MirrorLimits(
+        queue=env.integer("PLIMSOLL_MIRROR_QUEUE", 256, 0),
+        buffered_bytes=env.integer("PLIMSOLL_MIRROR_BYTES", body_bytes, 0),
+        concurrency=env.integer("PLIMSOLL_MIRROR_CONCURRENCY", 8, 1, 1024),
     )
 
 

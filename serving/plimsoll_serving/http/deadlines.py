@@ -35,6 +35,9 @@ class Deadlines:
     def remove(self, wait: Wait) -> None:
         self._waits.discard(wait)
 
+    def __len__(self) -> int:
+        return len(self._waits)
+
     def _arm(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()

@@ -63,7 +63,7 @@ class ConnectionPool:
         while self._idle:
             self._idle.pop().close()
 
-    def exchange(self, message: tuple[bytes, bytes], seconds: float, max_bytes: int, done: Done) -> "Exchange":
+    def exchange(self, message: tuple[bytes, bytes], seconds: float, max_bytes: int, done: Done) -> None:
         """Send a request and call ``done`` once with the answer or the failure, never before this has returned.
 
         Args:
@@ -74,7 +74,6 @@ class ConnectionPool:
         exchange = Exchange(self, message, self._loop.time() + seconds, done)
         exchange.max_bytes = max_bytes
         exchange.start()
-        return exchange
 
 
 class Exchange:
@@ -145,20 +144,11 @@ class Exchange:
     def expire(self) -> None:
         """The deadline has come."""
         reason = Reason.UNREACHABLE if self._connection is None else Reason.TIMEOUT
-        self._abandon()
-        self._finish(Failure(reason, "no answer in time"))
-
-    def cancel(self) -> None:
-        """Give up; ``done`` is not called."""
-        self._done = None
-        self._pool.deadlines.remove(self)
-        self._abandon()
-
-    def _abandon(self) -> None:
         if self._connecting is not None:
             self._connecting.cancel()
         if self._connection is not None:
             self._connection.close()
+        self._finish(Failure(reason, "no answer in time"))
 
     def _finish(self, result: Response | Failure) -> None:
         self._pool.deadlines.remove(self)

@@ -1,0 +1,145 @@
+"""Reads the answer of an inference as arrays, in whatever form it was written. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from plimsoll_serving.errors import RequestError
+from plimsoll_serving.http.message import Response
+from plimsoll_serving.v2.binary import unpack
+from plimsoll_serving.v2.datatypes import DATATYPES
+from plimsoll_serving.v2.values import NON_FINITE, flatten, to_array
+
+BINARY_HEADER = b"inference-header-content-length"
+BINARY_SIZE = "binary_data_size"
+
+
+class UnreadableError(Exception):
+    """The answer is in no form that is known here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output of an answer: its datatype as the protocol names it, and its values in their shape."""
+
+    datatype: str
+    values: NDArray[Any]
+
+
+Answer = dict[str, Output]
+
+
+class _Tensor(msgspec.Struct):
+    name: str
+    datatype: str
+    shape: list[int]
+    data: list[Any] | None = None
+    parameters: dict[str, Any] = {}
+
+
+class _Document(msgspec.Struct):
+    outputs: list[_Tensor]
+
+
+_DOCUMENT = msgspec.json.Decoder(_Document)
+
+
+def read_answer(response: Response) -> Answer:
+    """The outputs of an answer by name. Raises UnreadableError.
+
+    Known are the V2 protocol in JSON and with binary tensors (Open Inference Protocol V2, REST and the binary tensor
+    data extension), and JSON that has ``predictions`` or is itself the list of them.
+    """
+    content_type = response.content_type.partition(b";")[0].strip().lower()
+    read = _READERS.get(content_type)
+    if read is None:
+        raise UnreadableError(f"content-type {content_type.decode('latin-1')[:100]} is not read here")
+    try:
+        return read(response)
+    except (RequestError, msgspec.MsgspecError, RecursionError, ValueError, TypeError, OverflowError) as error:
+        raise UnreadableError(str(error)) from error
+
+
+def _json(response: Response) -> Answer:
+    size = next((value for name, value in response.headers if name == BINARY_HEADER), None)
+    if size is not None:
+        return _tensors(response.body[: int(size)], response.body[int(size) :])
+    try:
+        return _tensors(response.body, b"")
+    except msgspec.ValidationError:
+        return _predictions(msgspec.json.decode(response.body))
+
+
+def _binary(response: Response) -> Answer:
+    """Some clients ask for, and get, ``application/octet-stream`` where JSON comes first."""
+    if not any(name == BINARY_HEADER for name, _ in response.headers):
+        raise ValueError(f"{BINARY_HEADER.decode()} is missing")
+    return _json(response)
+
+
+def _tensors(document: bytes, binary: bytes) -> Answer:
+    answer: Answer = {}
+    offset = 0
+    for tensor in _DOCUMENT.decode(document).outputs:
+        datatype = DATATYPES.get(tensor.datatype)
+        if datatype is None:
+            raise ValueError(f"datatype {tensor.datatype} of output {tensor.name} is not known")
+        if any(size < 0 for size in tensor.shape):
+            raise ValueError(f"shape {tensor.shape} of output {tensor.name} has a negative size")
+        if tensor.data is None:
+            size = tensor.parameters[BINARY_SIZE] if BINARY_SIZE in tensor.parameters else len(binary) - offset
+            if type(size) is not int or not 0 <= size <= len(binary) - offset:
+                raise ValueError(f"{BINARY_SIZE} of output {tensor.name} is {size!r}")
+            flat = unpack(binary, offset, size, datatype, tensor.name)
+            offset += size
+        else:
+            flat = to_array(flatten(tensor.data, tensor.name)[0], datatype, tensor.name)
+        answer[tensor.name] = Output(tensor.datatype, _numbers(tensor.datatype, flat).reshape(tensor.shape))
+    return answer
+
+
+def _numbers(datatype: str, flat: NDArray[Any]) -> NDArray[Any]:
+    """BF16 comes as its bits, the upper half of an FP32's."""
+    return (flat.astype(np.uint32) << 16).view(np.float32) if datatype == "BF16" else flat
+
+
+def _predictions(value: Any) -> Answer:
+    """Lists of numbers or texts, or of objects that have the same keys, one a row."""
+    if isinstance(value, dict) and "predictions" in value:
+        value = value["predictions"]
+    if not isinstance(value, list):
+        raise TypeError("the answer is neither tensors nor a list of predictions")
+    if value and all(isinstance(row, dict) for row in value):
+        if any(row.keys() != value[0].keys() for row in value):
+            raise ValueError("the rows of the answer have different keys")
+        return {str(key): _plain([row[key] for row in value], str(key)) for key in value[0]}
+    return {"predictions": _plain(value, "predictions")}
+
+
+def _plain(values: list[Any], name: str) -> Output:
+    """An output whose datatype is what its JSON values are."""
+    flat, shape = flatten(values, name)
+    kinds = set(map(type, flat))
+    if kinds <= {bool}:
+        return Output("BOOL", np.array(flat, dtype=bool).reshape(shape))
+    if kinds <= {int}:
+        return Output("INT64", np.array(flat, dtype=np.int64).reshape(shape))
+    if kinds <= {int, float, type(None)} or (float in kinds and all(_number(value) for value in flat)):
+        return Output("FP64", to_array(flat, DATATYPES["FP64"], name).reshape(shape))
+    if kinds <= {str}:
+        return Output("BYTES", np.array(flat, dtype=object).reshape(shape))
+    raise ValueError(f"{name} has values of several kinds")
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float | None) or (isinstance(value, str) and value in NON_FINITE)
+
+
+_READERS: dict[bytes, Callable[[Response], Answer]] = {
+    b"application/json": _json,
+    b"application/octet-stream": _binary,
+}
