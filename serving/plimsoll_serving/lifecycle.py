@@ -7,6 +7,7 @@ import signal
 from plimsoll_serving.delegate import Delegate
 from plimsoll_serving.endpoints import Endpoints
 from plimsoll_serving.engine import load
+from plimsoll_serving.forwarding import Forwarding
 from plimsoll_serving.http.limits import Budget, Limits
 from plimsoll_serving.http.listener import Listener
 from plimsoll_serving.inference import Inference
@@ -41,9 +42,8 @@ class Server:
         self._delegate = Delegate(limits.body_bytes * RESPONSE_FACTOR)
         self._mirror = Mirror(self._metrics.shadow, settings.mirror, random.random)
         self._routing = Routing(identity.revision, self._route_changed, random.random)
-        self._inference = Inference(
-            settings, self._routing, self._delegate, self._metrics, self._readiness, self._mirror
-        )
+        forwarding = Forwarding(self._routing, self._delegate, self._metrics)
+        self._inference = Inference(settings, self._routing, forwarding, self._mirror, self._metrics, self._readiness)
         operations = Operations(identity, self._metrics, self._readiness, self._routing, self._delegate)
         budget = Budget(limits.buffered_bytes)
         self._public = Listener(self._endpoints(True).handle, limits, budget, settings.connection_seconds)
@@ -102,7 +102,7 @@ class Server:
 
     async def _load(self) -> None:
         engine = await asyncio.to_thread(load, self._settings)
-        self._inference.engine = engine
+        self._inference.serve(engine)
         self._readiness.loaded = True
         LOGGER.info(
             "ready",
@@ -110,6 +110,8 @@ class Server:
                 "fields": {
                     "sha256": self._settings.sha256,
                     "threads": self._settings.intra_op_threads,
+                    "executionProviders": engine.providers,
+                    "batches": engine.batches,
                     "inputs": [tensor.describe() for tensor in engine.signature.inputs.values()],
                     "outputs": [tensor.describe() for tensor in engine.signature.outputs.values()],
                 }
