@@ -1,5 +1,6 @@
 """Reads the answer of an inference as arrays, in whatever form it was written. Pure."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from plimsoll_serving.errors import RequestError
 from plimsoll_serving.http.message import Response
 from plimsoll_serving.v2.binary import unpack
-from plimsoll_serving.v2.datatypes import DATATYPES
+from plimsoll_serving.v2.datatypes import DATATYPES, Datatype
 from plimsoll_serving.v2.values import NON_FINITE, flatten, to_array
 
 BINARY_HEADER = b"inference-header-content-length"
@@ -24,10 +25,23 @@ class UnreadableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One output of an answer: its datatype as the protocol names it, and its values in their shape."""
+    """One output of an answer.
+
+    Attributes:
+        datatype: as the protocol names it.
+        shape: sizes; the values are flat, in row-major order.
+        values: a list where they came as JSON, an array where they came as bytes. Numbers, booleans or text.
+    """
 
     datatype: str
-    values: NDArray[Any]
+    shape: list[int]
+    values: list[Any] | NDArray[Any]
+
+    def array(self) -> NDArray[Any]:
+        """The values as a flat array; BF16 as FP32."""
+        if not isinstance(self.values, list):
+            return self.values
+        return np.array(self.values, dtype=DATATYPES[self.datatype].dtype)
 
 
 Answer = dict[str, Output]
@@ -88,23 +102,32 @@ def _tensors(document: bytes, binary: bytes) -> Answer:
         datatype = DATATYPES.get(tensor.datatype)
         if datatype is None:
             raise ValueError(f"datatype {tensor.datatype} of output {tensor.name} is not known")
-        if any(size < 0 for size in tensor.shape):
-            raise ValueError(f"shape {tensor.shape} of output {tensor.name} has a negative size")
+        values: list[Any] | NDArray[Any]
         if tensor.data is None:
             size = tensor.parameters[BINARY_SIZE] if BINARY_SIZE in tensor.parameters else len(binary) - offset
             if type(size) is not int or not 0 <= size <= len(binary) - offset:
                 raise ValueError(f"{BINARY_SIZE} of output {tensor.name} is {size!r}")
-            flat = unpack(binary, offset, size, datatype, tensor.name)
+            values = _numbers(tensor.datatype, unpack(binary, offset, size, datatype, tensor.name))
             offset += size
         else:
-            flat = to_array(flatten(tensor.data, tensor.name)[0], datatype, tensor.name)
-        answer[tensor.name] = Output(tensor.datatype, _numbers(tensor.datatype, flat).reshape(tensor.shape))
+            values = _values(tensor.data, datatype, tensor.name)
+        if len(values) != math.prod(tensor.shape) or any(size < 0 for size in tensor.shape):
+            raise ValueError(f"output {tensor.name} has {len(values)} values, but its shape is {tensor.shape}")
+        answer[tensor.name] = Output(tensor.datatype, tensor.shape, values)
     return answer
 
 
 def _numbers(datatype: str, flat: NDArray[Any]) -> NDArray[Any]:
     """BF16 comes as its bits, the upper half of an FP32's."""
     return (flat.astype(np.uint32) << 16).view(np.float32) if datatype == "BF16" else flat
+
+
+def _values(data: list[Any], datatype: Datatype, name: str) -> list[Any]:
+    """The flat values of JSON data. Raises RequestError for what is not of the datatype."""
+    if set(map(type, data)) <= _PLAIN[datatype.kind]:
+        return data
+    values: list[Any] = to_array(flatten(data, name)[0], datatype, name).tolist()
+    return values
 
 
 def _predictions(value: Any) -> Answer:
@@ -125,13 +148,13 @@ def _plain(values: list[Any], name: str) -> Output:
     flat, shape = flatten(values, name)
     kinds = set(map(type, flat))
     if kinds <= {bool}:
-        return Output("BOOL", np.array(flat, dtype=bool).reshape(shape))
+        return Output("BOOL", shape, flat)
     if kinds <= {int}:
-        return Output("INT64", np.array(flat, dtype=np.int64).reshape(shape))
+        return Output("INT64", shape, to_array(flat, DATATYPES["INT64"], name))
     if kinds <= {int, float, type(None)} or (float in kinds and all(_number(value) for value in flat)):
-        return Output("FP64", to_array(flat, DATATYPES["FP64"], name).reshape(shape))
+        return Output("FP64", shape, _values(flat, DATATYPES["FP64"], name))
     if kinds <= {str}:
-        return Output("BYTES", np.array(flat, dtype=object).reshape(shape))
+        return Output("BYTES", shape, flat)
     raise ValueError(f"{name} has values of several kinds")
 
 
@@ -139,6 +162,7 @@ def _number(value: object) -> bool:
     return isinstance(value, int | float | None) or (isinstance(value, str) and value in NON_FINITE)
 
 
+_PLAIN: dict[str, set[type]] = {"bool": {bool}, "int": {int}, "float": {float}, "bytes": {str}, "raw": set()}
 _READERS: dict[bytes, Callable[[Response], Answer]] = {
     b"application/json": _json,
     b"application/octet-stream": _binary,

@@ -31,7 +31,7 @@ def judge(stable: Response, candidate: Response, tolerance: Tolerance) -> Verdic
         return Verdict(outcome, {}, told if not theirs else "")
     try:
         comparison = compare(read_answer(stable), read_answer(candidate), tolerance)
-    except UnreadableError as error:
+    except (UnreadableError, OverflowError) as error:  # numbers beyond their datatype
         return Verdict(_same(stable.body == candidate.body), {}, str(error))
     return Verdict(_same(comparison.match), comparison.outputs)
 

@@ -1,7 +1,5 @@
 """Counters of shadow pairs: what is exported, and that it stays bounded."""
 
-from collections import Counter
-
 from plimsoll_serving.metrics import exposition
 from plimsoll_serving.shadow.compare import Difference
 from plimsoll_serving.shadow.counters import MAX_CLASSES, MAX_OUTPUTS, MAX_PAIRS, Outcome, ShadowCounters
@@ -53,7 +51,7 @@ def test_pairs_rows_and_differences_add_up() -> None:
 def test_classes_beyond_the_first_ten_are_counted_as_other() -> None:
     counters = ShadowCounters("digits")
     for number in range(50):
-        difference = Difference(1, 1, gained=Counter([str(number)]), lost=Counter([str(number + 1)]))
+        difference = Difference(1, 1, gained={str(number): 1}, lost={str(number + 1): 1})
         counters.note("stable", "candidate", {"label": difference})
     found = samples(counters, "plimsoll_shadow_class_rows_total")
     names = {key[4] for key in found}

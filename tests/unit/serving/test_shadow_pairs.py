@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plimsoll_serving.http.message import Response
 from plimsoll_serving.shadow.answers import UnreadableError, read_answer
-from plimsoll_serving.shadow.compare import Tolerance
+from plimsoll_serving.shadow.compare import Tolerance, few, many
 from plimsoll_serving.shadow.counters import Outcome
 from plimsoll_serving.shadow.pairs import Verdict, judge
 
@@ -146,6 +146,25 @@ def test_what_is_summed_is_finite_and_says_the_same_as_numpy(values: list[tuple[
     assert math.isfinite(difference.squared)
 
 
+NUMBERS = st.one_of(st.floats(), st.floats(-2, 2), st.sampled_from([0.0, 1.0, 1.05, math.inf, -math.inf, math.nan]))
+
+
+@given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=6, max_size=6), st.sampled_from([1, 2, 6]))
+def test_few_floats_and_many_are_compared_alike(values: list[tuple[float, float]], rows: int) -> None:
+    ours, theirs = ([pair[side] for pair in values] for side in (0, 1))
+    tolerance = Tolerance(0.1, 0.01)
+    small = few(ours, theirs, rows, True, tolerance)
+    assert small == many(np.array(ours), np.array(theirs), rows, tolerance)
+    close = np.isclose(theirs, ours, rtol=0.1, atol=0.01, equal_nan=True).reshape(rows, -1).all(axis=1)
+    assert small.different == rows - int(close.sum())
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=6, max_size=6), st.sampled_from([1, 2, 6]))
+def test_few_classes_and_many_are_compared_alike(values: list[tuple[int, int]], rows: int) -> None:
+    ours, theirs = ([pair[side] for pair in values] for side in (0, 1))
+    assert few(ours, theirs, rows, False, EXACT) == many(np.array(ours), np.array(theirs), rows, EXACT)
+
+
 @pytest.mark.parametrize(
     ("datatype", "format_", "values"),
     [
@@ -157,30 +176,32 @@ def test_what_is_summed_is_finite_and_says_the_same_as_numpy(values: list[tuple[
 )
 def test_binary_tensors_are_read_as_what_they_are(datatype: str, format_: str, values: tuple[Any, ...]) -> None:
     output = read_answer(binary("x", datatype, [2], struct.pack(format_, *values)))["x"]
-    assert output.values.tolist() == list(values)
+    assert output.array().tolist() == list(values)
 
 
 def test_texts_and_short_floats_are_read_from_binary_tensors() -> None:
     text = read_answer(binary("x", "BYTES", [2], b"\x01\0\0\0a\x02\0\0\0bc"))["x"]
-    assert text.values.tolist() == ["a", "bc"]
+    assert text.array().tolist() == ["a", "bc"]
     short = read_answer(binary("x", "BF16", [2], np.array([0x3F80, 0xC000], "<u2").tobytes()))["x"]
-    assert short.values.tolist() == [1.0, -2.0]
+    assert short.array().tolist() == [1.0, -2.0]
 
 
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        ({"predictions": [1, 2]}, {"predictions": ("INT64", [1, 2])}),
-        ({"predictions": [0.5, "NaN", 1]}, {"predictions": ("FP64", [0.5, None, 1.0])}),
-        ([[0.1, 0.9], [0.2, 0.8]], {"predictions": ("FP64", [[0.1, 0.9], [0.2, 0.8]])}),
-        ({"predictions": ["a", "b"]}, {"predictions": ("BYTES", ["a", "b"])}),
-        ({"predictions": [{"y": 1, "p": 0.5}]}, {"y": ("INT64", [1]), "p": ("FP64", [0.5])}),
+        ({"predictions": [1, 2]}, {"predictions": ("INT64", [2], [1, 2])}),
+        ({"predictions": [0.5, "NaN", 1]}, {"predictions": ("FP64", [3], [0.5, -1, 1.0])}),
+        ([[0.1, 0.9], [0.2, 0.8]], {"predictions": ("FP64", [2, 2], [0.1, 0.9, 0.2, 0.8])}),
+        ({"predictions": ["a", "b"]}, {"predictions": ("BYTES", [2], ["a", "b"])}),
+        ({"predictions": [{"y": 1, "p": 0.5}]}, {"y": ("INT64", [1], [1]), "p": ("FP64", [1], [0.5])}),
     ],
 )
-def test_the_answers_of_other_protocols_are_read(document: Any, expected: dict[str, tuple[str, list[Any]]]) -> None:
+def test_the_answers_of_other_protocols_are_read(document: Any, expected: dict[str, Any]) -> None:
     read = read_answer(Response(200, json.dumps(document).encode()))
     found = {
-        name: (output.datatype, [None if value != value else value for value in output.values.tolist()])
+        name: (output.datatype, output.shape, np.nan_to_num(output.values, nan=-1).tolist())
+        if output.datatype == "FP64"
+        else (output.datatype, output.shape, list(output.values))
         for name, output in read.items()
     }
     assert found == expected
@@ -198,6 +219,8 @@ def test_the_answers_of_other_protocols_are_read(document: Any, expected: dict[s
         Response(200, b"[" * 100_000),
         Response(200, b'{"outputs": [{"name": "x", "datatype": "FP99", "shape": [1], "data": [1]}]}'),
         Response(200, b'{"outputs": [{"name": "x", "datatype": "FP32", "shape": [2], "data": [1]}]}'),
+        Response(200, b'{"outputs": [{"name": "x", "datatype": "FP32", "shape": [2], "data": [1, 1e999]}]}'),
+        Response(200, b'{"outputs": [{"name": "x", "datatype": "FP64", "shape": [1], "data": [%s]}]}' % (b"9" * 400)),
         Response(200, b'{"outputs": [{"name": "x", "datatype": "FP32", "shape": [-3], "data": [1, 2]}]}'),
         Response(200, b"1,2\n", b"text/csv"),
         Response(200, b"x", b"application/octet-stream"),
@@ -219,3 +242,9 @@ def test_no_bytes_make_a_comparison_fail(body: bytes, content_type: bytes) -> No
     headers = [(b"inference-header-content-length", b"20")] if content_type.endswith(b"stream") else []
     verdict = judge(v2(label(1)), Response(200, body, content_type, headers), EXACT)
     assert verdict.outcome is Outcome.MISMATCH
+
+
+def test_integers_beyond_their_datatype_do_not_break_the_comparison() -> None:
+    for count in (2, 100):
+        assert pair(label(*[2**70] * count), label(*[2**70] * count)).outcome is Outcome.MATCH
+        assert pair(label(*[2**70] * count), label(*[2**70 + 1] * count)).outcome is Outcome.MISMATCH
