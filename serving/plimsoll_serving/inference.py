@@ -100,8 +100,13 @@ class Inference:
         def answered(response: Response) -> None:
             respond(response)
             revision = next((value for name, value in response.headers if name == REVISION), None)
-            if revision is not None:
-                self._mirror.offer(request, response, revision.decode("latin-1"))
+            if revision is None or request.cancelled:
+                return  # no model answered, or nobody got the answer
+            offer = partial(self._mirror.offer, request, response, revision.decode("latin-1"))
+            if request.delayed is None:
+                offer()
+            else:
+                request.delayed.append(offer)
 
         return answered
 
