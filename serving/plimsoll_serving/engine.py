@@ -41,6 +41,7 @@ class Engine:
     Attributes:
         batches: whether several requests may share a run, found out by `warm_up`.
         cost: what a run takes, found out by `warm_up`.
+        steady: whether that holds whatever the values.
         observers: see every batch of users' requests.
         annotate: headers for each answer, besides version and revision.
     """
@@ -54,6 +55,7 @@ class Engine:
         self.codec = RestCodec(model.signature)
         self.batches = False
         self.cost = Cost()
+        self.steady = model.steady
         self.headers: list[Header] = []
         self.observers: list[Observer] = []
         self.annotate: list[Callable[[Answer], list[Header]]] = []
@@ -165,8 +167,8 @@ class Engine:
         self.cost = Cost(few, max(0.0, more - few) / (TRIED_ROWS - 1))
 
     def _trial_rows(self, inputs: Arrays) -> Arrays | None:
-        """Rows that differ where the sample or floats allow it; None where the tensors have no rows in common."""
-        if not self._may_share_rows() or any(len(array) == 0 for array in inputs.values()):
+        """Rows that differ where the sample or floats allow it; None where rows had better not share a run."""
+        if self._model.loops or not self._may_share_rows() or any(len(array) == 0 for array in inputs.values()):
             return None
         rows = {}
         for name, array in inputs.items():
