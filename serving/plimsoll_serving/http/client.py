@@ -158,6 +158,8 @@ class ClientConnection(asyncio.Protocol):
 
     def _answer(self, asker: Asker, response: Response) -> None:
         self._asker = None
+        if self._transport is not None and self._transport.get_write_buffer_size():
+            self.usable = False  # the peer has answered without reading the request to its end
         asker.on_answer(response)
 
     def _break(self, reason: Reason, message: str) -> None:

@@ -1,11 +1,15 @@
 """Requests as they are sent on: the same target and end-to-end headers."""
 
+import re
 from collections.abc import Iterable
 
 from plimsoll_serving.http.message import HOP_BY_HOP, Header, Request
 
 CACHED_HEADS = 256
 CACHED_HEAD_BYTES = 4096
+
+# No parser lets these through; other front ends may not be parsers.
+_UNSAFE = re.compile(rb"[\r\n\0]")
 
 Key = tuple[str, str, str, tuple[Header, ...]]
 
@@ -42,6 +46,17 @@ class ForwardedHeads:
         # The answer to a GET has the same head as that to a HEAD, and its end can be told without knowing the question.
         method = "GET" if request.method == "HEAD" else request.method
         parts = [f"{method} {target} HTTP/1.1\r\nhost: {self._host}\r\n".encode("latin-1")]
-        parts += [b"%b: %b\r\n" % header for header in request.headers if header[0] not in self._without]
+        without = self._without | _nominated(request)
+        parts += [
+            b"%b: %b\r\n" % header
+            for header in request.headers
+            if header[0] not in without and not _UNSAFE.search(b"".join(header))
+        ]
         parts += [b"%b: %b\r\n" % header for header in self._extra]
         return b"".join(parts)
+
+
+def _nominated(request: Request) -> set[bytes]:
+    """Headers that the client meant for this connection only (RFC 9110, section 7.6.1)."""
+    value = request.header(b"connection") or b""
+    return {name.strip().lower() for name in value.split(b",")}

@@ -22,6 +22,10 @@ class Transport:
     def __init__(self) -> None:
         self.written = b""
         self.ended = False
+        self.unsent = 0
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def write(self, data: bytes) -> None:
         self.written += data
@@ -115,6 +119,14 @@ async def test_a_connection_that_the_peer_will_close_is_not_used_again(talk: Tal
     assert not talk.connection.usable
 
 
+async def test_a_peer_that_answers_before_it_has_read_the_request_is_not_asked_again(talk: Talk) -> None:
+    asker = talk.ask()
+    talk.transport.unsent = 5
+    talk.feed(ANSWER)
+    assert len(asker.answers) == 1
+    assert not talk.connection.usable
+
+
 @pytest.mark.parametrize("surplus", [b"H", ANSWER, b"\0garbage"])
 async def test_bytes_beyond_the_answer_end_the_connection_but_not_the_answer(talk: Talk, surplus: bytes) -> None:
     for _ in range(2):  # unknown, then known if it were ever learned
@@ -188,6 +200,12 @@ def test_a_request_is_sent_on_with_its_end_to_end_headers_and_its_own_length() -
     assert heads.head(request(headers)) == expected % 2
     assert heads.head(request(headers, body=b"12345")) == expected % 5
     assert heads.head(request(headers[:-1])) == (expected % 2).replace(b"x-user-id: 7\r\n", b"")
+
+
+def test_headers_of_the_connection_and_unsafe_ones_stay_behind() -> None:
+    headers = [(b"connection", b"close, X-Hop"), (b"x-hop", b"1"), (b"x-a", b"1\r\nx-b: 2"), (b"x-c", b"3")]
+    head = ForwardedHeads("arm", []).head(request(headers))
+    assert head == b"POST /v2/models/digits/infer?a=b HTTP/1.1\r\nhost: arm\r\nx-c: 3\r\ncontent-length: 2\r\n\r\n"
 
 
 def test_a_head_is_asked_for_as_a_get_so_that_the_end_of_its_answer_can_be_told() -> None:
