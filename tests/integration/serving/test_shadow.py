@@ -3,6 +3,7 @@
 import itertools
 import json
 import signal
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -332,6 +333,22 @@ def test_large_answers_are_compared_too(trio: tuple[Server, ...]) -> None:
     before = pairs(stable, alike)
     stable.infer(v2(*[[number % 90, 2, 3, 4] for number in range(2000)]))
     more(stable, alike, before, {"match": 1})
+
+
+def test_binary_tensors_are_compared_as_what_they_mean(trio: tuple[Server, ...]) -> None:
+    stable, alike, other = trio
+    data = struct.pack("<4f", 1, 2, 3, 4)
+    item = {"name": "input", "datatype": "FP32", "shape": [1, 4], "parameters": {"binary_data_size": len(data)}}
+    head = json.dumps({"inputs": [item], "parameters": {"binary_data_output": True}}).encode()
+    for shadow, outcome in ((alike, "match"), (other, "mismatch")):
+        mirror(stable, shadow)
+        before = pairs(stable, shadow)
+        headers = {"inference-header-content-length": str(len(head))}
+        response = httpx.post(stable.url(), content=head + data, headers=headers)
+        assert response.headers["content-type"] == "application/octet-stream"
+        more(stable, shadow, before, {outcome: 1})
+        rows = stable.counts("plimsoll_shadow_rows_total", "candidate", "output", "outcome")
+        assert rows[f"{shadow.revision} label equal"] + rows[f"{shadow.revision} label different"] > 0
 
 
 def test_a_server_that_stops_with_copies_under_way_stops_cleanly(tmp_path: Path) -> None:
