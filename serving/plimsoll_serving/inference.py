@@ -18,6 +18,7 @@ from plimsoll_serving.http.message import Request, Respond, Response, error_resp
 from plimsoll_serving.logs import LOGGER, ErrorLog, trace_id
 from plimsoll_serving.metrics import ServingMetrics
 from plimsoll_serving.readiness import Readiness
+from plimsoll_serving.route import Arm
 from plimsoll_serving.routing import Role, Routing
 from plimsoll_serving.settings import Settings
 from plimsoll_serving.shadow.mirror import MIRRORED, Mirror
@@ -79,8 +80,9 @@ class Inference:
         if primary is not None:
             self._forwarding.forward(primary, request, partial(self._infer, request, codec), respond)
             return
-        if self._mirror.active and not self._routing.blind:
-            respond = self._mirrored(request, respond)
+        shadows = self._mirror.draw() if self._mirror.active and not self._routing.blind else None
+        if shadows:
+            respond = self._mirrored(shadows, request, respond)
         arm = self._routing.choose(request)
         if arm is None:
             self._infer(request, codec, respond)
@@ -96,13 +98,13 @@ class Inference:
 
         return answered
 
-    def _mirrored(self, request: Request, respond: Respond) -> Respond:
+    def _mirrored(self, shadows: list[Arm], request: Request, respond: Respond) -> Respond:
         def answered(response: Response) -> None:
             respond(response)
             revision = next((value for name, value in response.headers if name == REVISION), None)
             if revision is None or request.cancelled:
                 return  # no model answered, or nobody got the answer
-            offer = partial(self._mirror.offer, request, response, revision.decode("latin-1"))
+            offer = partial(self._mirror.offer, shadows, request, response, revision.decode("latin-1"))
             if request.delayed is None:
                 offer()
             else:

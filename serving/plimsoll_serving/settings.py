@@ -168,7 +168,7 @@ def _mirror(env: Environment, body_bytes: int) -> MirrorLimits:
     return MirrorLimits(
         queue=env.integer("PLIMSOLL_MIRROR_QUEUE", 256, 0),
         buffered_bytes=env.integer("PLIMSOLL_MIRROR_BYTES", body_bytes, 0),
-        concurrency=env.integer("PLIMSOLL_MIRROR_CONCURRENCY", 8, 1, 1024),
+        concurrency=env.integer("PLIMSOLL_MIRROR_CONCURRENCY", 32, 1, 1024),
     )
 
 

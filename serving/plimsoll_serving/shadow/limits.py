@@ -15,4 +15,4 @@ class MirrorLimits:
 
     queue: int = 256
     buffered_bytes: int = 32 * 1024 * 1024
-    concurrency: int = 8
+    concurrency: int = 32

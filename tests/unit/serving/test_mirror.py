@@ -9,7 +9,7 @@ from plimsoll_serving.route import Arm
 from plimsoll_serving.shadow.compare import Tolerance
 from plimsoll_serving.shadow.counters import Outcome, ShadowCounters
 from plimsoll_serving.shadow.limits import MirrorLimits
-from plimsoll_serving.shadow.mirror import Mirror
+from plimsoll_serving.shadow.mirror import GATHER_SECONDS, Mirror
 
 ANSWER = Response(200, b'{"outputs": []}')
 REQUEST = Request("POST", "/v2/models/digits/infer", "", [], b"{}", True)
@@ -61,7 +61,7 @@ class Stage:
 
     def offer(self, times: int = 1, answer: Response = ANSWER) -> None:
         for _ in range(times):
-            self.mirror.offer(REQUEST, answer, "stable")
+            self.mirror.offer(self.mirror.draw(), REQUEST, answer, "stable")
 
 
 Make = Callable[..., Awaitable[Stage]]
@@ -150,5 +150,4 @@ async def test_large_pairs_are_compared_in_a_thread(stage: Make) -> None:
 
 
 async def _turns() -> None:
-    for _ in range(3):
-        await asyncio.sleep(0)
+    await asyncio.sleep(3 * GATHER_SECONDS)
