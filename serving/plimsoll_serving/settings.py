@@ -9,6 +9,7 @@ from pathlib import Path
 from plimsoll_serving import memory
 from plimsoll_serving.errors import SettingsError
 from plimsoll_serving.http.limits import Bounds, Limits
+from plimsoll_serving.payload.options import PayloadOptions
 from plimsoll_serving.shadow.limits import MirrorLimits
 
 CGROUP_V2_QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -37,6 +38,17 @@ class Environment:
 
     def seconds(self, name: str, default: float, low: float = 0.0) -> float:
         return self._number(name, default, low, 86400.0, float)
+
+    def share(self, name: str) -> float:
+        """A share of requests, 0 by default."""
+        raw = self.text(name, "0")
+        try:
+            share = float(raw)
+        except ValueError:
+            share = -1.0
+        if not 0.0 <= share <= 1.0:
+            raise SettingsError(f"{name} is {raw!r}, not a share of requests from 0 to 1")
+        return share
 
     def port(self, name: str, default: int) -> int:
         return self.integer(name, default, 0, 65535)
@@ -83,6 +95,8 @@ class Settings:
     public_port: int
     direct_port: int
     metrics_port: int
+    grpc_port: int
+    grpc_direct_port: int
     limits: Limits
     mirror: MirrorLimits
     connection_seconds: float
@@ -93,6 +107,11 @@ class Settings:
     drain_seconds: float
     log_level: str
     access_log: float
+    counted_features: int
+    counted_rows_per_second: int
+    feedback_key_file: Path | None
+    feedback_max_age: int
+    payload_log: PayloadOptions
 
     @classmethod
     def from_environment(cls, values: Mapping[str, str]) -> "Settings":
@@ -101,6 +120,7 @@ class Settings:
         profiled = env.text("PLIMSOLL_PROFILE_SHA256")
         limits = _limits(env)
         threads = env.integer("PLIMSOLL_INTRA_OP_THREADS", cpu_quota(), 1, 1024)
+        key_file = env.text("PLIMSOLL_FEEDBACK_KEY_FILE")
         workers = env.integer("PLIMSOLL_WORKERS", max(2, threads), 1, 256)
         return cls(
             identity=_identity(env),
@@ -114,6 +134,8 @@ class Settings:
             metrics_port=env.port("PLIMSOLL_METRICS_PORT", 8082),
             limits=limits,
             mirror=_mirror(env, limits.body_bytes),
+            grpc_port=env.port("PLIMSOLL_GRPC_PORT", 8081),
+            grpc_direct_port=env.port("PLIMSOLL_GRPC_DIRECT_PORT", 8084),
             connection_seconds=env.seconds("PLIMSOLL_CONNECTION_SECONDS", 60.0, 0.1),
             intra_op_threads=threads,
             workers=workers,
@@ -121,7 +143,12 @@ class Settings:
             bounds=_bounds(env, workers),
             drain_seconds=env.seconds("PLIMSOLL_DRAIN_SECONDS", 10.0),
             log_level=_log_level(env),
-            access_log=_access_log(env),
+            access_log=env.share("PLIMSOLL_ACCESS_LOG"),
+            counted_features=env.integer("PLIMSOLL_COUNTED_FEATURES", 50, 0, 10000),
+            counted_rows_per_second=env.integer("PLIMSOLL_COUNTED_ROWS_PER_SECOND", 10000, 4),
+            feedback_key_file=Path(key_file) if key_file else None,
+            feedback_max_age=env.integer("PLIMSOLL_FEEDBACK_MAX_AGE_SECONDS", 30 * 86400, 1, 3650 * 86400),
+            payload_log=PayloadOptions.read(env),
         )
 
 
@@ -177,17 +204,6 @@ def _log_level(env: Environment) -> str:
     if level not in LOG_LEVELS:
         raise SettingsError(f"PLIMSOLL_LOG_LEVEL is {level!r}, not one of {', '.join(LOG_LEVELS)}")
     return level
-
-
-def _access_log(env: Environment) -> float:
-    raw = env.text("PLIMSOLL_ACCESS_LOG", "0")
-    try:
-        share = float(raw)
-    except ValueError:
-        share = -1.0
-    if not 0.0 <= share <= 1.0:
-        raise SettingsError(f"PLIMSOLL_ACCESS_LOG is {raw!r}, not a share of requests from 0 to 1")
-    return share
 
 
 def cpu_quota() -> int:

@@ -7,12 +7,15 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from plimsoll_serving.errors import RequestError
+from plimsoll_serving.grpc.proto.messages import message
 from plimsoll_serving.http.message import Response
 from plimsoll_serving.v2.binary import unpack
 from plimsoll_serving.v2.datatypes import DATATYPES, Datatype
+from plimsoll_serving.v2.protobuf import CONTENTS
 from plimsoll_serving.v2.values import NON_FINITE, flatten, to_array
 
 BINARY_HEADER = b"inference-header-content-length"
@@ -59,14 +62,25 @@ class _Document(msgspec.Struct):
     outputs: list[_Tensor]
 
 
+_UNFIT = (
+    RequestError,
+    msgspec.MsgspecError,
+    DecodeError,
+    RecursionError,
+    ValueError,
+    TypeError,
+    KeyError,
+    OverflowError,
+)
+_MESSAGE = message("inference.ModelInferResponse")
 _DOCUMENT = msgspec.json.Decoder(_Document)
 
 
 def read_answer(response: Response) -> Answer:
     """The outputs of an answer by name. Raises UnreadableError.
 
-    Known are the V2 protocol in JSON and with binary tensors (Open Inference Protocol V2, REST and the binary tensor
-    data extension), and JSON that has ``predictions`` or is itself the list of them.
+    Known are the V2 protocol in JSON, with binary tensors and as protocol buffers (Open Inference Protocol V2: REST,
+    the binary tensor data extension, gRPC), and JSON that has ``predictions`` or is itself the list of them.
     """
     content_type = response.content_type.partition(b";")[0].strip().lower()
     read = _READERS.get(content_type)
@@ -74,7 +88,7 @@ def read_answer(response: Response) -> Answer:
         raise UnreadableError(f"content-type {content_type.decode('latin-1')[:100]} is not read here")
     try:
         return read(response)
-    except (RequestError, msgspec.MsgspecError, RecursionError, ValueError, TypeError, OverflowError) as error:
+    except _UNFIT as error:
         raise UnreadableError(str(error)) from error
 
 
@@ -115,6 +129,29 @@ def _tensors(document: bytes, binary: bytes) -> Answer:
             raise ValueError(f"output {tensor.name} has {len(values)} values, but its shape is {tensor.shape}")
         answer[tensor.name] = Output(tensor.datatype, tensor.shape, values)
     return answer
+
+
+def _protobuf(response: Response) -> Answer:
+    read = _MESSAGE.FromString(response.body)
+    raw = read.raw_output_contents
+    if raw and len(raw) != len(read.outputs):
+        raise ValueError(f"{len(read.outputs)} outputs have {len(raw)} raw contents")
+    answer: Answer = {}
+    for index, tensor in enumerate(read.outputs):
+        datatype, shape = DATATYPES[tensor.datatype], list(tensor.shape)
+        values: list[Any] | NDArray[Any]
+        if raw:
+            values = _numbers(tensor.datatype, unpack(raw[index], 0, len(raw[index]), datatype, tensor.name))
+        else:
+            values = [_text(value) for value in getattr(tensor.contents, CONTENTS[tensor.datatype])]
+        if len(values) != math.prod(shape):
+            raise ValueError(f"output {tensor.name} has {len(values)} values, but its shape is {shape}")
+        answer[tensor.name] = Output(tensor.datatype, shape, values)
+    return answer
+
+
+def _text(value: Any) -> Any:
+    return str(value, "utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _numbers(datatype: str, flat: NDArray[Any]) -> NDArray[Any]:
@@ -166,4 +203,5 @@ _PLAIN: dict[str, set[type]] = {"bool": {bool}, "int": {int}, "float": {float}, 
 _READERS: dict[bytes, Callable[[Response], Answer]] = {
     b"application/json": _json,
     b"application/octet-stream": _binary,
+    b"application/x-protobuf": _protobuf,
 }

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plimsoll_serving.grpc.proto.messages import message
 from plimsoll_serving.http.message import Response
 from plimsoll_serving.shadow.answers import UnreadableError, read_answer
 from plimsoll_serving.shadow.compare import Tolerance, few, many
@@ -186,6 +187,31 @@ def test_texts_and_short_floats_are_read_from_binary_tensors() -> None:
     assert short.array().tolist() == [1.0, -2.0]
 
 
+def protobuf(*outputs: tuple[str, list[int], dict[str, list[Any]]], raw: tuple[bytes, ...] = ()) -> Response:
+    tensors = [
+        {"name": f"y{index}", "datatype": datatype, "shape": shape, "contents": contents}
+        for index, (datatype, shape, contents) in enumerate(outputs)
+    ]
+    written = message("inference.ModelInferResponse")(outputs=tensors, raw_output_contents=raw)
+    return Response(200, written.SerializeToString(), b"application/x-protobuf")
+
+
+def test_messages_are_read_raw_and_typed() -> None:
+    raw = read_answer(protobuf(("FP32", [2], {}), ("BYTES", [1], {}), raw=(struct.pack("<2f", 1, 2), b"\1\0\0\0a")))
+    assert [(output.datatype, output.array().tolist()) for output in raw.values()] == [
+        ("FP32", [1.0, 2.0]),
+        ("BYTES", ["a"]),
+    ]
+    typed = read_answer(protobuf(("INT64", [2], {"int64_contents": [3, 4]}), ("FP64", [1], {"fp64_contents": [0.5]})))
+    assert [(output.datatype, output.array().tolist()) for output in typed.values()] == [
+        ("INT64", [3, 4]),
+        ("FP64", [0.5]),
+    ]
+    assert judge(
+        protobuf(("INT64", [1], {"int64_contents": [3]})), protobuf(("INT64", [1], {}), raw=(b"\4" + b"\0" * 7,)), EXACT
+    ).outputs["y0"].gained == {"4": 1}
+
+
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
@@ -225,6 +251,10 @@ def test_the_answers_of_other_protocols_are_read(document: Any, expected: dict[s
         Response(200, b"1,2\n", b"text/csv"),
         Response(200, b"x", b"application/octet-stream"),
         Response(200, b"{}", b"application/json", [(b"inference-header-content-length", b"many")]),
+        Response(200, b"\xff", b"application/x-protobuf"),
+        protobuf(("FP99", [1], {})),
+        protobuf(("FP32", [2], {}), raw=(b"1234",)),
+        protobuf(("FP32", [1], {}), ("FP32", [1], {}), raw=(b"1234",)),
         binary("x", "FP32", [2], b"12345"),
         binary("x", "BYTES", [1], b"\xff\xff\xff\xff"),
     ],
