@@ -6,7 +6,7 @@ import signal
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ import pytest
 
 from tests.builders import onnx_models
 from tests.integration.serving.fake_arm import Asked, Behaviour, FakeArm, always, answer, fake_arm
+from tests.integration.serving.grpc_client import channel, infer, raw, typed
 from tests.integration.serving.harness import (
     COEFFICIENTS,
     INFER,
@@ -349,6 +350,18 @@ def test_binary_tensors_are_compared_as_what_they_mean(trio: tuple[Server, ...])
         more(stable, shadow, before, {outcome: 1})
         rows = stable.counts("plimsoll_shadow_rows_total", "candidate", "output", "outcome")
         assert rows[f"{shadow.revision} label equal"] + rows[f"{shadow.revision} label different"] > 0
+
+
+@pytest.mark.parametrize("form", [raw, typed])
+def test_calls_over_grpc_are_mirrored_and_compared_too(trio: tuple[Server, ...], form: Callable[..., Any]) -> None:
+    stable, alike, other = trio
+    with channel(stable) as opened:
+        for shadow, outcome in ((alike, "match"), (other, "mismatch")):
+            mirror(stable, shadow)
+            before, copies = pairs(stable, shadow), mirrored(shadow)
+            infer(opened)(form([[1, 2, 3, 4], [5, 6, 7, 8]]))
+            more(stable, shadow, before, {outcome: 1})
+            assert mirrored(shadow) == copies + 1
 
 
 def test_a_server_that_stops_with_copies_under_way_stops_cleanly(tmp_path: Path) -> None:

@@ -207,9 +207,14 @@ def test_messages_are_read_raw_and_typed() -> None:
         ("INT64", [3, 4]),
         ("FP64", [0.5]),
     ]
-    assert judge(
-        protobuf(("INT64", [1], {"int64_contents": [3]})), protobuf(("INT64", [1], {}), raw=(b"\4" + b"\0" * 7,)), EXACT
-    ).outputs["y0"].gained == {"4": 1}
+    words = read_answer(protobuf(("BYTES", [1], {"bytes_contents": [b"setosa"]})))
+    assert words["y0"].array().tolist() == ["setosa"]
+
+
+def test_a_raw_and_a_typed_message_are_compared_by_what_they_say() -> None:
+    stable = protobuf(("INT64", [1], {"int64_contents": [3]}))
+    candidate = protobuf(("INT64", [1], {}), raw=(struct.pack("<q", 4),))
+    assert judge(stable, candidate, EXACT).outputs["y0"].gained == {"4": 1}
 
 
 @pytest.mark.parametrize(
