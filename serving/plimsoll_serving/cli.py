@@ -39,6 +39,8 @@ optional environment (default):
   PLIMSOLL_MAX_HEADER_BYTES (32768)              PLIMSOLL_MAX_CONNECTIONS (4096) for each port
   PLIMSOLL_READ_TIMEOUT_SECONDS (30)             PLIMSOLL_IDLE_TIMEOUT_SECONDS (60)
   PLIMSOLL_CONNECTION_SECONDS (60) ±20 %         PLIMSOLL_DRAIN_SECONDS (10)
+  PLIMSOLL_MIRROR_QUEUE (256) copies for shadow arms that wait, PLIMSOLL_MIRROR_CONCURRENCY (32) under way,
+  PLIMSOLL_MIRROR_BYTES (one body) held by all of them
   PLIMSOLL_LOG_LEVEL (info)                      PLIMSOLL_ACCESS_LOG (0) share of requests that are logged
   PLIMSOLL_COUNTED_FEATURES (50)                 PLIMSOLL_COUNTED_ROWS_PER_SECOND (10000) whose bins are counted
   PLIMSOLL_FEEDBACK_KEY_FILE (a random key)      PLIMSOLL_FEEDBACK_MAX_AGE_SECONDS (2592000) of a prediction id

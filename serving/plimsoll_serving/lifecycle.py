@@ -8,6 +8,7 @@ from plimsoll_serving.delegate import Delegate
 from plimsoll_serving.endpoints import Endpoints
 from plimsoll_serving.engine import load
 from plimsoll_serving.evidence import Evidence
+from plimsoll_serving.forwarding import Forwarding
 from plimsoll_serving.grpc.listener import GrpcListener
 from plimsoll_serving.grpc.methods import methods
 from plimsoll_serving.http.limits import Budget, Limits
@@ -20,6 +21,7 @@ from plimsoll_serving.readiness import Readiness
 from plimsoll_serving.route import Route
 from plimsoll_serving.routing import Role, Routing
 from plimsoll_serving.settings import Settings
+from plimsoll_serving.shadow.mirror import Mirror
 from plimsoll_serving.watcher import RouteWatcher
 
 # How long a public connection to a pod that only forwards lives.
@@ -41,10 +43,12 @@ class Server:
         self._readiness = Readiness()
         self._metrics = ServingMetrics(identity)
         self._delegate = Delegate(limits.body_bytes * RESPONSE_FACTOR)
+        self._mirror = Mirror(self._metrics.shadow, settings.mirror, random.random)
         self._routing = Routing(identity.revision, self._route_changed, random.random)
         self._evidence = Evidence(settings)
         self._metrics.others.append(self._evidence)
-        self._inference = Inference(settings, self._routing, self._delegate, self._metrics, self._readiness)
+        forwarding = Forwarding(self._routing, self._delegate, self._metrics)
+        self._inference = Inference(settings, self._routing, forwarding, self._mirror, self._metrics, self._readiness)
         operations = Operations(identity, self._metrics, self._readiness, self._routing, self._delegate)
         budget = Budget(limits.buffered_bytes)
         public, direct = self._endpoints(True).handle, self._endpoints(False).handle
@@ -66,6 +70,12 @@ class Server:
             self._metrics.add_arm(arm.revision)
         self._metrics.route_epoch = route.epoch
         self._delegate.follow(route.arms)
+        self._mirror.follow(
+            route.shadows if self._routing.role is Role.PRIMARY else (),
+            self._settings.identity.revision,
+            route.delegate_timeout,
+            route.tolerance,
+        )
         secondary = self._routing.role is Role.SECONDARY
         if secondary and not self._was_secondary:
             # kube-proxy leaves open connections where they are; only closing them moves these clients.
@@ -140,6 +150,7 @@ class Server:
             listener.stop()
         self._watcher.stop()
         self._ops.stop_accepting()
+        self._mirror.close()
         self._inference.close()
         await asyncio.to_thread(self._evidence.close)
 

@@ -10,6 +10,7 @@ from plimsoll_serving import memory
 from plimsoll_serving.errors import SettingsError
 from plimsoll_serving.http.limits import Bounds, Limits
 from plimsoll_serving.payload.options import PayloadOptions
+from plimsoll_serving.shadow.limits import MirrorLimits
 
 CGROUP_V2_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_V1_QUOTA = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
@@ -97,6 +98,7 @@ class Settings:
     grpc_port: int
     grpc_direct_port: int
     limits: Limits
+    mirror: MirrorLimits
     connection_seconds: float
     intra_op_threads: int
     workers: int
@@ -116,6 +118,7 @@ class Settings:
         """Read the settings. Raises SettingsError naming the first variable at fault."""
         env = Environment(values)
         profiled = env.text("PLIMSOLL_PROFILE_SHA256")
+        limits = _limits(env)
         threads = env.integer("PLIMSOLL_INTRA_OP_THREADS", cpu_quota(), 1, 1024)
         key_file = env.text("PLIMSOLL_FEEDBACK_KEY_FILE")
         workers = env.integer("PLIMSOLL_WORKERS", max(2, threads), 1, 256)
@@ -129,9 +132,10 @@ class Settings:
             public_port=env.port("PLIMSOLL_PUBLIC_PORT", 8080),
             direct_port=env.port("PLIMSOLL_DIRECT_PORT", 8083),
             metrics_port=env.port("PLIMSOLL_METRICS_PORT", 8082),
+            limits=limits,
+            mirror=_mirror(env, limits.body_bytes),
             grpc_port=env.port("PLIMSOLL_GRPC_PORT", 8081),
             grpc_direct_port=env.port("PLIMSOLL_GRPC_DIRECT_PORT", 8084),
-            limits=_limits(env),
             connection_seconds=env.seconds("PLIMSOLL_CONNECTION_SECONDS", 60.0, 0.1),
             intra_op_threads=threads,
             workers=workers,
@@ -184,6 +188,14 @@ def _limits(env: Environment) -> Limits:
         connections=env.integer("PLIMSOLL_MAX_CONNECTIONS", 4096, 1),
         read_seconds=env.seconds("PLIMSOLL_READ_TIMEOUT_SECONDS", 30.0, 0.1),
         idle_seconds=env.seconds("PLIMSOLL_IDLE_TIMEOUT_SECONDS", 60.0, 0.1),
+    )
+
+
+def _mirror(env: Environment, body_bytes: int) -> MirrorLimits:
+    return MirrorLimits(
+        queue=env.integer("PLIMSOLL_MIRROR_QUEUE", 256, 0),
+        buffered_bytes=env.integer("PLIMSOLL_MIRROR_BYTES", body_bytes, 0),
+        concurrency=env.integer("PLIMSOLL_MIRROR_CONCURRENCY", 32, 1, 1024),
     )
 
 
