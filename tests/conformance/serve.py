@@ -24,7 +24,7 @@ def main() -> None:
     models = {
         "classifier": RIGHT,
         "types": echo_models.of_every_type(PLAIN_TYPES),
-        # "small": echo_models.of_every_type([SMALL_FLOAT]),
+        "small": echo_models.of_every_type([SMALL_FLOAT]),
     }
     with tempfile.TemporaryDirectory() as folder:
         servers = {name: Server(Path(folder) / name, data, f"{name}-aaaa") for name, data in models.items()}
