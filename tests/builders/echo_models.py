@@ -1,7 +1,7 @@
 """ONNX models that answer what they were given, so that a test knows each value of an answer without computing it.
 
-Every answer is independent of what else is in the batch, bit for bit, except in `column_shares`, which is made to
-depend on it: a server that runs requests together must see that it cannot. Importable without pytest.
+Every answer is independent of what else is in the batch, bit for bit, except in `column_shares` and `column_counts`,
+which are made to depend on it: a server that runs requests together must see that it cannot. Importable without pytest.
 """
 
 from __future__ import annotations
@@ -87,19 +87,27 @@ def of_several_widths() -> bytes:
 
 
 def column_shares() -> bytes:
-    """``input`` FP32 [rows, 3] → ``shares`` [rows, 3], each value less the largest of its column, and ``largest`` [1, 3].
+    """``input`` FP32 [rows, 3] → ``shares`` [rows, 3], each value less the largest of its column, ``largest`` [1, 3].
 
     Rows of other requests in the same run change both.
     """
+    return _against_largest(TensorProto.FLOAT, "shares", largest=True)
+
+
+def column_counts() -> bytes:
+    """``input`` INT64 [rows, 3] → ``counts`` [rows, 3], as `column_shares` does, without the output that tells it."""
+    return _against_largest(TensorProto.INT64, "counts", largest=False)
+
+
+def _against_largest(element: int, output: str, largest: bool) -> bytes:
     nodes = [
         helper.make_node("ReduceMax", ["input"], ["largest"], axes=[0], keepdims=1),
-        helper.make_node("Sub", ["input", "largest"], ["shares"]),
+        helper.make_node("Sub", ["input", "largest"], [output]),
     ]
-    inputs = [helper.make_tensor_value_info("input", TensorProto.FLOAT, [ROWS, 3])]
-    outputs = [
-        helper.make_tensor_value_info("shares", TensorProto.FLOAT, [ROWS, 3]),
-        helper.make_tensor_value_info("largest", TensorProto.FLOAT, [1, 3]),
-    ]
+    inputs = [helper.make_tensor_value_info("input", element, [ROWS, 3])]
+    outputs = [helper.make_tensor_value_info(output, element, [ROWS, 3])]
+    if largest:
+        outputs.append(helper.make_tensor_value_info("largest", element, [1, 3]))
     return model_bytes(nodes, inputs, outputs)
 
 

@@ -20,7 +20,9 @@ def places() -> Iterator[Places]:
     command = [ROOT / ".venv" / "bin" / "python", "-m", "tests.conformance.serve"]
     paths = [ROOT, ROOT / "serving"]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "ORT_DISABLE_TELEMETRY": "1"}
-    with subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as serve:
+    with subprocess.Popen(
+        command, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as serve:
         assert serve.stdin is not None
         assert serve.stdout is not None
         told = serve.stdout.readline()
