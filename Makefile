@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 CONTEXT ?=
+FUZZ_SECONDS ?= 600
 PYTEST := $(BIN)/pytest $(PYTEST_ARGS)
 UV_VERSION := 0.13.9
 UV := build/uv-$(UV_VERSION)/bin/uv
@@ -54,6 +55,10 @@ test-integration: venv cluster ## Against a real API server, a real S3 server an
 .PHONY: test-e2e
 test-e2e: venv cluster ## Against real pods
 	$(PYTEST) tests/e2e
+
+.PHONY: fuzz
+fuzz: venv ## Damaged requests to a real server for FUZZ_SECONDS (600); what harms it goes to build/fuzz
+	PYTHONPATH=serving $(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
 
 ##@ Cluster
 
