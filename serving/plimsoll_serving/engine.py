@@ -73,8 +73,8 @@ class Engine:
         lengths = {array.shape[0] for array in arrays.values()} if self.batches else set()
         if len(lengths) != 1 or lengths == {0}:
             return Job(request, codec, infer, done, None, max(lengths, default=1) or 1, size)
-        key = ([array.shape[1:] for array in arrays.values()], infer.outputs)
-        return Job(request, codec, infer, done, key, lengths.pop(), size)
+        shapes = [array.shape[1:] for array in arrays.values()]
+        return Job(request, codec, infer, done, (shapes, infer.outputs), lengths.pop(), size)
 
     def execute(self, batch: list[Job]) -> list[Result]:
         """Answers to a batch of one key. What fails together is tried alone: a bad row harms its own request only."""

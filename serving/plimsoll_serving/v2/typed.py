@@ -24,9 +24,9 @@ _ELEMENTS: dict[Kind, type] = {"float": float, "int": int, "bool": bool, "bytes"
 _INPUT_KEYS = {"name", "datatype", "shape", "data"}
 # Of the struct module, in standard sizes.
 _CODES = {
-    **{"BOOL": "?", "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q", "FP16": "e", "FP32": "f", "FP64": "d"},
-    **{"UINT8": "B", "UINT16": "H", "UINT32": "I", "UINT64": "Q"},
-}
+    "BOOL": "?", "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q", "UINT8": "B", "UINT16": "H", "UINT32": "I",
+    "UINT64": "Q", "FP16": "e", "FP32": "f", "FP64": "d",
+}  # fmt: skip
 _parsers = threading.local()
 
 
