@@ -15,11 +15,9 @@ PLAIN_TYPES = (
 )
 #: Has no JSON form and no typed contents.
 SMALL_FLOAT = "BF16"
-#: JSON carries them by all clients; they refuse to write FP16 so.
-JSON_TYPES = tuple(name for name in PLAIN_TYPES if name != "FP16")
-#: protobuf's contents have no field for them.
-TYPED_TYPES = JSON_TYPES
-NOT_UTF8_FREE = ["", "plain", "Zürich", "\N{SNOWMAN}", 'quote " and \\', "line\nbreak"]
+#: protobuf's typed contents have no field for FP16.
+TYPED_TYPES = tuple(name for name in PLAIN_TYPES if name != "FP16")
+TEXTS = ["", "plain", "Zürich", "\N{SNOWMAN}", 'quote " and \\', "line\nbreak"]
 
 _FLOATS = [0.1, -0.0, 1e-40, 3.5, 65504.0, 1 / 3]
 
@@ -27,7 +25,7 @@ _FLOATS = [0.1, -0.0, 1e-40, 3.5, 65504.0, 1 / 3]
 def values(datatype: str) -> NDArray[Any]:
     """Three rows of two values of a datatype, the extreme ones among them."""
     if datatype == "BYTES":
-        return np.array([text.encode() for text in NOT_UTF8_FREE], dtype=object).reshape(3, 2)
+        return np.array([text.encode() for text in TEXTS], dtype=object).reshape(3, 2)
     if datatype == "BOOL":
         return np.array([True, False, False, True, True, False]).reshape(3, 2)
     if datatype.startswith("FP"):

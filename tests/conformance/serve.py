@@ -15,7 +15,7 @@ from pathlib import Path
 import plimsoll_serving  # noqa: F401 - before ONNX Runtime is loaded: it turns its telemetry off
 
 from tests.builders import echo_models
-from tests.conformance.models import PLAIN_TYPES, SMALL_FLOAT
+from tests.conformance.models import PLAIN_TYPES, SMALL_FLOAT, TYPED_TYPES
 from tests.integration.serving.harness import HOST, RIGHT, Server, running
 
 
@@ -24,6 +24,7 @@ def main() -> None:
     models = {
         "classifier": RIGHT,
         "types": echo_models.of_every_type(PLAIN_TYPES),
+        "typed": echo_models.of_every_type(TYPED_TYPES),
         "small": echo_models.of_every_type([SMALL_FLOAT]),
     }
     with tempfile.TemporaryDirectory() as folder:

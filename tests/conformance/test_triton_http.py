@@ -134,10 +134,9 @@ def test_a_version_asked_for_by_name_answers(classifier: InferenceServerClient) 
     assert classifier.infer(MODEL, [row()], model_version=VERSION).get_response()["model_version"] == VERSION
 
 
-@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
-def test_compressed_both_ways(classifier: InferenceServerClient, algorithm: str) -> None:
+def test_compressed_both_ways(classifier: InferenceServerClient) -> None:
     result = classifier.infer(
-        MODEL, [row(64)], request_compression_algorithm=algorithm, response_compression_algorithm=algorithm
+        MODEL, [row(64)], request_compression_algorithm="gzip", response_compression_algorithm="gzip"
     )
     assert result.as_numpy("label").shape == (64,)
 
