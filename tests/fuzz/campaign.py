@@ -12,7 +12,9 @@ from pathlib import Path
 import httpx
 
 from tests.fuzz import corpus
-from tests.fuzz.targets import TARGETS, Finding
+from tests.fuzz.exchange import Finding
+from tests.fuzz.grpc_targets import sound_call
+from tests.fuzz.targets import TARGETS
 from tests.integration.serving.harness import ROOT, Server
 
 FINDINGS = ROOT / "build" / "fuzz"
@@ -107,6 +109,9 @@ class Campaign:
             told = self._canary()
         except httpx.HTTPError as error:
             raise Finding(f"a sound request is not answered: {error!r}") from None
+        status = sound_call(self._server.ports["grpc"]).get("grpc-status")
+        if status != "0":
+            raise Finding(f"a sound call over gRPC ends with {status}")
         if told != self._expected:
             raise Finding(f"a sound request is answered {told}, not {self._expected}")
 

@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 import random
 import re
-import socket
 from collections.abc import Callable
 
 from tests.fuzz import corpus
+from tests.fuzz.exchange import Finding, exchange
+from tests.fuzz.grpc_targets import grpc_message, http2_frames, over_http2
 from tests.fuzz.mutate import altered, damaged
-from tests.integration.serving.harness import HOST, post
+from tests.integration.serving.harness import post
 
-ANSWER_SECONDS = 15.0
 _FAILURE = re.compile(rb"HTTP/1\.1 5\d\d [^\r\n]*")
-
-
-class Finding(AssertionError):
-    """The server did what it must not do."""
 
 
 def http_bytes(chance: random.Random) -> bytes:
@@ -51,25 +47,10 @@ def binary_header(chance: random.Random) -> bytes:
 
 def over_http(port: int, data: bytes) -> None:
     """Send, half-close, read to the end. Raises Finding for a 5xx and for a server that does not come to an end."""
-    received = _exchange(port, data)
+    received = exchange(port, data)
     failure = _FAILURE.search(received)
     if failure is not None:
         raise Finding(f"answered {failure.group().decode('latin-1')}: {received[-300:]!r}")
-
-
-def _exchange(port: int, data: bytes) -> bytes:
-    received = b""
-    with socket.create_connection((HOST, port), timeout=ANSWER_SECONDS) as connection:
-        try:
-            connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
-            while chunk := connection.recv(1 << 16):
-                received += chunk
-        except (ConnectionResetError, BrokenPipeError):
-            return received  # it need not read on what it has refused
-        except TimeoutError:
-            raise Finding(f"no end within {ANSWER_SECONDS:g} s; so far {received[-300:]!r}") from None
-    return received
 
 
 Make = Callable[[random.Random], bytes]
@@ -79,4 +60,6 @@ TARGETS: dict[str, tuple[Make, str, Send]] = {
     "http-bytes": (http_bytes, "public", over_http),
     "json-body": (json_body, "public", over_http),
     "binary-header": (binary_header, "public", over_http),
+    "grpc-message": (grpc_message, "grpc", over_http2),
+    "http2-frames": (http2_frames, "grpc", over_http2),
 }
