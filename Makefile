@@ -45,8 +45,7 @@ test-unit: venv ## Pure logic and laws; needs no cluster
 
 .PHONY: test-conformance
 test-conformance: venv $(CONFORMANCE)/.complete ## The server against clients that nobody here wrote; needs no cluster
-	@# One process for each client: their protobuf files declare the same names.
-	set -e; for client in tests/conformance/test_*.py; do $(CONFORMANCE)/bin/pytest $(PYTEST_ARGS) $$client; done
+	PYTHONPATH=serving $(PY) -m tests.conformance.serve $(CONFORMANCE)/bin/pytest $(PYTEST_ARGS)
 
 .PHONY: test-integration
 test-integration: venv cluster ## Against a real API server, a real S3 server and real server processes

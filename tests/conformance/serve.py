@@ -1,13 +1,16 @@
-"""Servers for clients of another environment: tells where they listen, and ends them when its standard input ends.
+"""Servers for clients of another environment.
 
-    python -m tests.conformance.serve
+    python -m tests.conformance.serve                   tells where they listen, ends them when its input ends
+    python -m tests.conformance.serve PYTEST [option …]  runs PYTEST on each file of tests, a process each
 
-The line it prints is ``{name: {"http": "host:port", "grpc": "host:port"}}``.
+Where they listen is ``{name: {"http": "host:port", "grpc": "host:port"}}``, printed or in PLIMSOLL_CONFORMANCE.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,11 +19,11 @@ import plimsoll_serving  # noqa: F401 - before ONNX Runtime is loaded: it turns 
 
 from tests.builders import echo_models
 from tests.conformance.models import PLAIN_TYPES, SMALL_FLOAT, TYPED_TYPES
-from tests.integration.serving.harness import HOST, RIGHT, Server, running
+from tests.integration.serving.harness import HOST, RIGHT, ROOT, Server, running
 
 
-def main() -> None:
-    """One server for each model."""
+def main(pytest: list[str]) -> int:
+    """One server for each model, for as long as they are wanted."""
     models = {
         "classifier": RIGHT,
         "types": echo_models.of_every_type(PLAIN_TYPES),
@@ -30,9 +33,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         servers = {name: Server(Path(folder) / name, data, f"{name}-aaaa") for name, data in models.items()}
         with running(*servers.values()):
-            places = {name: _places(server) for name, server in servers.items()}
-            print(json.dumps(places), flush=True)
+            places = json.dumps({name: _places(server) for name, server in servers.items()})
+            if pytest:
+                return _run(pytest, places)
+            print(places, flush=True)
             sys.stdin.read()
+    return 0
+
+
+def _run(pytest: list[str], places: str) -> int:
+    """Each client in a process of its own: their protobuf files declare the same names."""
+    environment = {**os.environ, "PLIMSOLL_CONFORMANCE": places, "PYTHONPATH": ""}
+    codes = [
+        subprocess.run([*pytest, path], env=environment, cwd=ROOT, check=False).returncode
+        for path in sorted(Path(__file__).parent.glob("test_*.py"))
+    ]
+    return max(codes)
 
 
 def _places(server: Server) -> dict[str, str]:
@@ -41,4 +57,4 @@ def _places(server: Server) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main(sys.argv[1:]))
