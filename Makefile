@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 CONTEXT ?=
 FUZZ_SECONDS ?= 600
+SOAK_SECONDS ?= 1800
 PYTEST := $(BIN)/pytest $(PYTEST_ARGS)
 UV_VERSION := 0.13.9
 UV := build/uv-$(UV_VERSION)/bin/uv
@@ -58,6 +59,10 @@ test-e2e: venv cluster ## Against real pods
 .PHONY: fuzz
 fuzz: venv ## Damaged requests to a real server for FUZZ_SECONDS (600); what harms it goes to build/fuzz
 	PYTHONPATH=serving $(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
+
+.PHONY: soak
+soak: venv cluster ## Releases of every outcome and lost pods under mixed load for SOAK_SECONDS (1800), on the cluster
+	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTEST) tests/e2e/test_soak.py -s
 
 ##@ Cluster
 
