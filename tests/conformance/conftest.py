@@ -17,7 +17,7 @@ Places = dict[str, dict[str, str]]
 @pytest.fixture(scope="session")
 def places() -> Iterator[Places]:
     """Where each model is served, over HTTP and over gRPC."""
-    served = os.environ.get("PLIMSOLL_CONFORMANCE")
+    served = os.environ.get("CONFORMANCE_PLACES")
     if served:
         yield json.loads(served)
         return

@@ -3,7 +3,7 @@
     python -m tests.conformance.serve                   tells where they listen, ends them when its input ends
     python -m tests.conformance.serve PYTEST [option …]  runs PYTEST on each file of tests, a process each
 
-Where they listen is ``{name: {"http": "host:port", "grpc": "host:port"}}``, printed or in PLIMSOLL_CONFORMANCE.
+Where they listen is ``{name: {"http": "host:port", "grpc": "host:port"}}``, printed or in CONFORMANCE_PLACES.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main(pytest: list[str]) -> int:
 
 def _run(pytest: list[str], places: str) -> int:
     """Each client in a process of its own: their protobuf files declare the same names."""
-    environment = {**os.environ, "PLIMSOLL_CONFORMANCE": places, "PYTHONPATH": ""}
+    environment = {**os.environ, "CONFORMANCE_PLACES": places, "PYTHONPATH": ""}
     codes = [
         subprocess.run([*pytest, path], env=environment, cwd=ROOT, check=False).returncode
         for path in sorted(Path(__file__).parent.glob("test_*.py"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 
 from tests.builders import echo_models
 from tests.builders.echo_models import ELEMENTS
-from tests.integration.serving.harness import Server, running
-from tests.integration.serving.wire import Arrays, Ask, Line, Told, ask_together, datatype_of, numpy_type
+from tests.integration.serving import grpc_client
+from tests.integration.serving.harness import MODEL, Server, running
+from tests.integration.serving.wire import Arrays, Ask, Line, Told, ask_together, datatype_of, numpy_type, pack, unpack
 
 PLAIN = [name for name in ELEMENTS if name != "BF16"]
 MODELS: dict[str, Callable[[], bytes]] = {
@@ -28,8 +30,8 @@ MODELS: dict[str, Callable[[], bytes]] = {
     "shares": echo_models.column_shares,
     "counts": echo_models.column_counts,
 }
-#: More by hand: `PLIMSOLL_EXAMPLES=2000`.
-EXAMPLES = int(os.environ.get("PLIMSOLL_EXAMPLES", "40"))
+#: More by hand: `EQUALITY_EXAMPLES=2000`.
+EXAMPLES = int(os.environ.get("EQUALITY_EXAMPLES", "40"))
 TYPES = {"tensor(float)": "FP32", "tensor(double)": "FP64", "tensor(float16)": "FP16", "tensor(string)": "BYTES"}
 
 
@@ -175,6 +177,42 @@ def _signed(number: int, random: np.random.Generator) -> Ask:
     binary = [name for name in arrays if random.random() < 0.5]
     outputs = {name: bool(random.random() < 0.5) for name in ("keyed", "doubled", "echo_text", "echo_cube")}
     return Ask(arrays, f"request {number}", frozenset(binary), outputs)
+
+
+def test_no_row_ever_reaches_another_requester_over_grpc_and_rest_together(served: dict[str, Served]) -> None:
+    one = served["widths"]
+    random = np.random.default_rng(5)
+    with grpc_client.channel(one.server) as opened:
+        call = grpc_client.infer(opened)
+        for turn in range(ROUNDS):
+            asked = [_signed(turn * LINES + number, random) for number in range(LINES)]
+            pending = [(ask, call.future(grpc_request(ask), timeout=30)) for ask in asked[::2]]
+            for ask, told in zip(asked[1::2], ask_together(one.server, asked[1::2]), strict=True):
+                one.check(ask, told)
+            for ask, future in pending:
+                one.check(
+                    replace(ask, outputs=dict.fromkeys(ask.outputs or one.outputs, True)), grpc_answer(future.result())
+                )
+
+
+def grpc_request(ask: Ask) -> Any:
+    """The same request with raw contents."""
+    request = grpc_client.InferRequest(model_name=MODEL, id=ask.id)
+    for name, array in ask.arrays.items():
+        request.inputs.add(name=name, datatype=datatype_of(array), shape=array.shape)
+        request.raw_input_contents.append(pack(array))
+    for name in ask.outputs or ():
+        request.outputs.add(name=name)
+    return request
+
+
+def grpc_answer(answer: Any) -> Told:
+    """An answer with raw contents, as one over REST."""
+    arrays = {
+        output.name: unpack(raw, output.datatype).reshape(list(output.shape))
+        for output, raw in zip(answer.outputs, answer.raw_output_contents, strict=True)
+    }
+    return Told(200, {"id": answer.id}, arrays, frozenset(arrays))
 
 
 EXTREMES: dict[str, list[Any]] = {
