@@ -13,7 +13,7 @@ POD = "traffic"
 RATE = 80
 
 
-def start(kubernetes: Kubernetes, namespace: str, service: str, image: str) -> None:
+def start(kubernetes: Kubernetes, namespace: str, service: str, image: str, *options: str) -> None:
     """A pod of its own that sends real rows to `service`; one that runs already is replaced."""
     stop(kubernetes, namespace)
     rows = [[int(value) for value in row] for row in load_digits().data]
@@ -25,7 +25,7 @@ def start(kubernetes: Kubernetes, namespace: str, service: str, image: str) -> N
     kubernetes.kubectl(
         "-n", namespace, "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(config)
     )
-    kubernetes.kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(_pod(namespace, service, image)))
+    kubernetes.kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(_pod(namespace, service, image, options)))
     kubernetes.kubectl("-n", namespace, "wait", "--for=condition=Ready", f"pod/{POD}", "--timeout=60s")
 
 
@@ -42,7 +42,7 @@ def report(kubernetes: Kubernetes, namespace: str) -> dict[str, Any]:
     return counted
 
 
-def _pod(namespace: str, service: str, image: str) -> dict[str, Any]:
+def _pod(namespace: str, service: str, image: str, options: tuple[str, ...]) -> dict[str, Any]:
     url = f"http://{service}.{namespace}.svc/v2/models/{service}/infer"
     security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
     container = {
@@ -58,6 +58,7 @@ def _pod(namespace: str, service: str, image: str) -> dict[str, Any]:
             "/traffic/rows.json",
             "--rate",
             str(RATE),
+            *options,
         ],
         "ports": [{"containerPort": 9000}],
         "readinessProbe": {"tcpSocket": {"port": 9000}, "periodSeconds": 1},

@@ -18,6 +18,7 @@ from plimsoll_serving.http.message import Header, Request
 from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.model import Model, sample_inputs, synthetic_inputs
 from plimsoll_serving.settings import Settings
+from plimsoll_serving.v2.datatypes import Kind
 from plimsoll_serving.v2.decode import decode
 from plimsoll_serving.v2.rest import RestCodec
 from plimsoll_serving.v2.rows import JsonRows
@@ -174,17 +175,13 @@ class Engine:
         self.cost = Cost(few, max(0.0, more - few) / (TRIED_ROWS - 1))
 
     def _trial_rows(self, inputs: Arrays) -> Arrays | None:
-        """Rows that differ where the sample or floats allow it; None where rows had better not share a run."""
+        """Rows that differ; None where rows had better not share a run."""
         if self._model.loops or not self._may_share_rows() or any(len(array) == 0 for array in inputs.values()):
             return None
-        rows = {}
-        for name, array in inputs.items():
-            repeated = np.resize(array, (TRIED_ROWS, *array.shape[1:]))
-            if array.dtype.kind == "f":
-                steps = np.arange(TRIED_ROWS, dtype=array.dtype).reshape(-1, *[1] * (array.ndim - 1))
-                repeated = repeated + steps / 8
-            rows[name] = repeated
-        return rows
+        return {
+            name: _varied(np.resize(array, (TRIED_ROWS, *array.shape[1:])), self.signature.inputs[name].datatype.kind)
+            for name, array in inputs.items()
+        }
 
     def _rows_are_independent(self, rows: Arrays, names: list[str]) -> bool:
         """Whether each row is answered the same alone and among others."""
@@ -211,6 +208,24 @@ class Engine:
             self._model.run(inputs, names)
             best = min(best, time.perf_counter() - start)
         return best
+
+
+def _varied(rows: NDArray[Any], kind: Kind) -> NDArray[Any]:
+    """Rows that differ from one another: equal ones would hide that they have a part in each other's answers.
+
+    Whole numbers and text that differ already are left as they are: they may be the categories that a model knows.
+    """
+    steps = np.arange(len(rows)).reshape(-1, *[1] * (rows.ndim - 1))
+    if kind == "float":
+        return np.asarray(rows + (steps / 8).astype(rows.dtype))
+    if kind == "raw":
+        floats = (rows.astype(np.uint32) << 16).view(np.float32) + (steps / 8).astype(np.float32)
+        return np.asarray(floats.view(np.uint32) >> 16, rows.dtype)
+    if not (rows == rows[:1]).all():
+        return rows
+    if kind == "bytes":
+        return np.asarray(rows + np.vectorize(str, otypes=[object])(steps))
+    return np.asarray(rows ^ (steps % 2 == 1) if kind == "bool" else rows + steps.astype(rows.dtype))
 
 
 def _same_row(alone: NDArray[Any], together: NDArray[Any], index: int) -> bool:

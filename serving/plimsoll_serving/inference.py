@@ -205,8 +205,8 @@ class Inference:
 
     def _limit(self, request: Request, timeout: Any) -> str | None:
         """Set the deadline that the parameter ``timeout`` asks for; the error when it is none."""
-        if type(timeout) is not int or timeout < 0:
-            return f"parameters.timeout is {timeout!r}, not a number of microseconds"
+        if type(timeout) is not int or not 0 <= timeout < 2**63:
+            return f"parameters.timeout is {str(timeout)[:50]}, not a number of microseconds"
         if timeout:
             until = self._loop.time() + timeout / 1e6
             request.deadline = until if request.deadline is None else min(request.deadline, until)

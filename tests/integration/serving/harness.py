@@ -84,7 +84,7 @@ class Server:
         return self
 
     def wait_ready(self) -> "Server":
-        eventually(lambda: self._alive() and self._ready(), f"{self.revision} ready")
+        eventually(lambda: self._alive() and self._ready(), f"{self.revision} ready", 60)
         return self
 
     def _alive(self) -> bool:
