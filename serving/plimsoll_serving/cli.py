@@ -7,16 +7,17 @@ from pathlib import Path
 
 from plimsoll_serving import __version__, logs
 from plimsoll_serving.errors import ArtifactError, FetchError, SettingsError
-from plimsoll_serving.standalone import DEFAULT_HOST, DEFAULT_PORT, Options
 
 DONE = 0
 FAILED = 1
 REFUSED = 2
 VERBS = ("serve", "fetch")
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8080
 
 DESCRIPTION = (
-    "Serves an ONNX model over the Open Inference Protocol V2 (and KServe V1, SageMaker's and MLflow's forms): a file on "
-    "this machine, or in a pod what the environment says, following a route document for canary traffic."
+    "Serves an ONNX model over the Open Inference Protocol V2, and in the forms of KServe V1, SageMaker and MLflow: "
+    "a file on this machine, or in a pod what the environment says, following a route document for canary traffic."
 )
 EPILOG = """\
 examples:
@@ -62,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     if len(files) > 1:
         parser.error(f"one model: {len(files)} files were given; start one server for each, with its own --port")
     if files:
-        return _serve_file(_options(given, Path(files[0])))
+        return _serve_file(given, Path(files[0]))
     if any(getattr(given, option) is not None for option in ("name", "profile", "port", "host", "model_version")):
         parser.error("the options belong to a file; without one the environment says everything")
     return _run(verb)
@@ -85,24 +86,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _options(given: argparse.Namespace, path: Path) -> Options:
-    return Options(
-        path,
-        given.name,
-        given.model_version or "1",
-        given.profile,
-        given.host or DEFAULT_HOST,
-        DEFAULT_PORT if given.port is None else given.port,
-    )
-
-
-def _serve_file(options: Options) -> int:
+def _serve_file(given: argparse.Namespace, path: Path) -> int:
     """Serve a file for a person: what is wrong is one sentence."""
-    from plimsoll_serving.standalone import serve
+    from plimsoll_serving.standalone import Options, serve
 
-    human = sys.stderr.isatty()
+    version, host = given.model_version or "1", given.host or DEFAULT_HOST
+    port = DEFAULT_PORT if given.port is None else given.port
     try:
-        serve(options, os.environ, human)
+        serve(Options(path, given.name, version, given.profile, host, port), os.environ, sys.stderr.isatty())
     except (SettingsError, ArtifactError) as error:
         print(f"plimsoll-serve: {error}", file=sys.stderr)  # noqa: T201
         return REFUSED
@@ -127,15 +118,14 @@ def _run(verb: str) -> int:
 
 
 def _serve() -> None:
+    # The model's library takes its time: a mistake in the settings is told before.
     from plimsoll_serving.settings import Settings
 
     settings = Settings.from_environment(os.environ)
     logs.configure(settings.log_level, settings.identity)
-    run_server(settings)
+    from plimsoll_serving.lifecycle import run
 
-
-def run_server(settings: "Settings") -> None:
-    """Until SIGTERM or SIGINT."""
+    run(settings)
 
 
 def _fetch() -> None:

@@ -3,12 +3,19 @@
 import asyncio
 import random
 import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import uvloop
 
 from plimsoll_serving.delegate import Delegate
 from plimsoll_serving.endpoints import Endpoints
-from plimsoll_serving.engine import load
+from plimsoll_serving.engine import Engine, load
+from plimsoll_serving.http.coding import ContentCoding
+from plimsoll_serving.http.cors import Cors
 from plimsoll_serving.http.limits import Budget, Limits
 from plimsoll_serving.http.listener import Listener
+from plimsoll_serving.http.message import Handler
 from plimsoll_serving.inference import Inference
 from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.metrics import ServingMetrics
@@ -17,6 +24,7 @@ from plimsoll_serving.readiness import Readiness
 from plimsoll_serving.route import Route
 from plimsoll_serving.routing import Role, Routing
 from plimsoll_serving.settings import Settings
+from plimsoll_serving.startup import process_seconds
 from plimsoll_serving.watcher import RouteWatcher
 
 # How long a public connection to a pod that only forwards lives.
@@ -28,11 +36,26 @@ RESPONSE_FACTOR = 4
 OPS_LIMITS = Limits(body_bytes=4096, buffered_bytes=1 << 20, connections=256)
 
 
-class Server:
-    """The three ports of one pod and what stands behind them. Made inside a running event loop."""
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The model that is served from now on, and where."""
 
-    def __init__(self, settings: Settings) -> None:
+    engine: Engine
+    public_port: int
+    metrics_port: int
+
+
+class Server:
+    """The three ports of one pod and what stands behind them. Made inside a running event loop.
+
+    Args:
+        on_ready: told once the model takes inferences.
+    """
+
+    def __init__(self, settings: Settings, on_ready: Callable[[Ready], None] = lambda _: None) -> None:
+        self._imported = process_seconds()
         self._settings = settings
+        self._on_ready = on_ready
         identity, limits = settings.identity, settings.limits
         self._stopping = asyncio.Event()
         self._readiness = Readiness()
@@ -42,14 +65,19 @@ class Server:
         self._inference = Inference(settings, self._routing, self._delegate, self._metrics, self._readiness)
         operations = Operations(identity, self._metrics, self._readiness, self._routing, self._delegate)
         budget = Budget(limits.buffered_bytes)
-        self._public = Listener(self._endpoints(True).handle, limits, budget, settings.connection_seconds)
-        self._direct = Listener(self._endpoints(False).handle, limits, budget)
+        self._public = Listener(self._handler(True, budget), limits, budget, settings.connection_seconds)
+        self._direct = Listener(self._handler(False, budget), limits, budget)
         self._ops = Listener(operations.handle, OPS_LIMITS, Budget(OPS_LIMITS.buffered_bytes))
         self._watcher = RouteWatcher(settings.route_path, self._routing.apply)
         self._was_secondary = False
 
-    def _endpoints(self, delegates: bool) -> Endpoints:
-        return Endpoints(self._settings.identity, self._inference, self._readiness, delegates)
+    def _handler(self, delegates: bool, budget: Budget) -> Handler:
+        settings = self._settings
+        endpoints = Endpoints(
+            settings.identity, self._inference, self._readiness, delegates, control=settings.model_control
+        )
+        handler = ContentCoding(endpoints.handle, settings.limits, budget).handle
+        return Cors(handler, settings.cors_origins).handle if settings.cors_origins else handler
 
     def _route_changed(self, route: Route) -> None:
         for arm in route.arms:
@@ -82,9 +110,12 @@ class Server:
 
     async def _listen(self) -> None:
         settings = self._settings
-        await self._ops.start(settings.host, settings.metrics_port)
-        await self._public.start(settings.host, settings.public_port)
-        await self._direct.start(settings.host, settings.direct_port)
+        for listener, port in (
+            (self._ops, settings.metrics_port),
+            (self._public, settings.public_port),
+            (self._direct, settings.direct_port),
+        ):
+            await listener.start(settings.host, port)
         LOGGER.info(
             "listening",
             extra={"fields": {"public": self._public.port, "direct": self._direct.port, "metrics": self._ops.port}},
@@ -104,9 +135,11 @@ class Server:
                     "batches": engine.batches,
                     "inputs": [tensor.describe() for tensor in engine.signature.inputs.values()],
                     "outputs": [tensor.describe() for tensor in engine.signature.outputs.values()],
+                    "seconds": {"imports": self._imported, **engine.seconds, "total": process_seconds()},
                 }
             },
         )
+        self._on_ready(Ready(engine, self._public.port, self._ops.port))
 
     async def _drain(self) -> None:
         """Serve on: endpoints take the drain time to forget this pod. Then finish and go."""
@@ -137,3 +170,12 @@ class Server:
             self._direct.close_idle()
             await asyncio.sleep(0.05)
         LOGGER.info("stopped: every request was answered")
+
+
+def run(settings: Settings, on_ready: Callable[[Ready], None] = lambda _: None) -> None:
+    """Run a server until SIGTERM or SIGINT. Raises as `Server.run` does."""
+
+    async def serve() -> None:
+        await Server(settings, on_ready).run()
+
+    uvloop.run(serve())

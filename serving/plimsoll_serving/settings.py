@@ -2,17 +2,20 @@
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from plimsoll_serving import memory
+from plimsoll_serving.artifact import MODEL_FILE, PROFILE_FILE
 from plimsoll_serving.errors import SettingsError
 from plimsoll_serving.http.limits import Bounds, Limits
 
 CGROUP_V2_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_V1_QUOTA = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
 CGROUP_V1_PERIOD = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -77,6 +80,8 @@ class Settings:
     sha256: str
     profile_sha256: str | None
     model_dir: Path
+    model_file: str
+    profile_file: str
     route_path: Path
     host: str
     public_port: int
@@ -91,6 +96,8 @@ class Settings:
     drain_seconds: float
     log_level: str
     access_log: float
+    cors_origins: tuple[str, ...]
+    model_control: bool
 
     @classmethod
     def from_environment(cls, values: Mapping[str, str]) -> "Settings":
@@ -104,6 +111,8 @@ class Settings:
             sha256=env.digest("PLIMSOLL_ARTIFACT_SHA256"),
             profile_sha256=env.digest("PLIMSOLL_PROFILE_SHA256") if profiled else None,
             model_dir=Path(env.text("PLIMSOLL_MODEL_DIR", "/plimsoll/model")),
+            model_file=env.text("PLIMSOLL_MODEL_FILE", MODEL_FILE),
+            profile_file=env.text("PLIMSOLL_PROFILE_FILE", PROFILE_FILE),
             route_path=Path(env.text("PLIMSOLL_ROUTE_PATH", "/plimsoll/route/route.json")),
             host=env.text("PLIMSOLL_HOST", "0.0.0.0"),  # noqa: S104 - a pod listens on its own address
             public_port=env.port("PLIMSOLL_PUBLIC_PORT", 8080),
@@ -118,6 +127,8 @@ class Settings:
             drain_seconds=env.seconds("PLIMSOLL_DRAIN_SECONDS", 10.0),
             log_level=_log_level(env),
             access_log=_access_log(env),
+            cors_origins=_cors_origins(env),
+            model_control=_model_control(env),
         )
 
 
@@ -176,6 +187,21 @@ def _access_log(env: Environment) -> float:
     if not 0.0 <= share <= 1.0:
         raise SettingsError(f"PLIMSOLL_ACCESS_LOG is {raw!r}, not a share of requests from 0 to 1")
     return share
+
+
+def _cors_origins(env: Environment) -> tuple[str, ...]:
+    origins = [origin.strip().rstrip("/") for origin in env.text("PLIMSOLL_CORS_ORIGINS").split(",")]
+    for origin in origins:
+        if origin not in ("", "*") and not ORIGIN.fullmatch(origin):
+            raise SettingsError(f"PLIMSOLL_CORS_ORIGINS has {origin!r}, not * or an origin such as https://app.example")
+    return tuple(origin for origin in origins if origin)
+
+
+def _model_control(env: Environment) -> bool:
+    mode = env.text("PLIMSOLL_MODEL_CONTROL", "none")
+    if mode not in ("none", "explicit"):
+        raise SettingsError(f"PLIMSOLL_MODEL_CONTROL is {mode!r}, not none or explicit")
+    return mode == "explicit"
 
 
 def cpu_quota() -> int:

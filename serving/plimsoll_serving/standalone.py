@@ -6,15 +6,17 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from plimsoll_serving import logs
 from plimsoll_serving.artifact import file_digest
-from plimsoll_serving.errors import SettingsError
+from plimsoll_serving.description.example import describe
+from plimsoll_serving.description.screen import first_screen
+from plimsoll_serving.errors import ArtifactError, SettingsError
+from plimsoll_serving.lifecycle import Ready, run
 from plimsoll_serving.settings import Settings
 
 # Nothing can lie below this path: without a cluster there is no route.
 NO_ROUTE = "/dev/null/route.json"
 OTHERS = re.compile(r"[^A-Za-z0-9._-]+")
-DEFAULT_HOST = "127.0.0.1"
-DEFAULT_PORT = 8080
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,11 +29,11 @@ class Options:
     """
 
     path: Path
-    name: str | None = None
-    version: str = "1"
-    profile: Path | None = None
-    host: str = DEFAULT_HOST
-    port: int = DEFAULT_PORT
+    name: str | None
+    version: str
+    profile: Path | None
+    host: str
+    port: int
 
 
 def name_of(path: Path) -> str:
@@ -75,3 +77,25 @@ def _digest(path: Path) -> str:
         raise SettingsError(f"{path} does not exist") from None
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def serve(options: Options, environment: Mapping[str, str], human: bool) -> None:
+    """Serve until Ctrl-C. Raises SettingsError and ArtifactError in a sentence for the terminal.
+
+    Args:
+        human: whether a person reads the log.
+    """
+    settings = settings_of(options, environment)
+    logs.configure(settings.log_level, settings.identity, human)
+
+    def ready(started: Ready) -> None:
+        engine = started.engine
+        model = describe(engine.name, engine.version, engine.signature, engine.columns, engine.sample)
+        shown = "127.0.0.1" if options.host in ("0.0.0.0", "::", "") else options.host  # noqa: S104
+        base, metrics = (f"http://{shown}:{port}" for port in (started.public_port, started.metrics_port))
+        print(first_screen([model], base, metrics + "/metrics"), flush=True)  # noqa: T201
+
+    try:
+        run(settings, ready)
+    except ArtifactError as error:
+        raise ArtifactError(f"{options.path}: {error}") from None

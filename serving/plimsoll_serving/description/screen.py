@@ -24,5 +24,11 @@ def first_screen(models: Sequence[Described], base: str, metrics: str) -> str:
                 lines.append(f"  {label:<8} {tensor.name:<{width}}  {tensor.datatype.name} {list(tensor.shape)}")
         row = "a row of its profile" if model.real else "zeros; --profile gives a real row"
         lines += ["", f"Ask it ({row}):", "", f"  {curl(model, base)}", ""]
-    lines += [f"  docs     {base}/docs", f"  API      {base}/openapi.json", f"  metrics  {metrics}", "", "Ctrl-C stops it."]
+    lines += [
+        f"  docs     {base}/docs",
+        f"  API      {base}/openapi.json",
+        f"  metrics  {metrics}",
+        "",
+        "Ctrl-C stops it.",
+    ]
     return "\n".join(lines) + "\n"

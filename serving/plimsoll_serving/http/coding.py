@@ -6,6 +6,7 @@ its limit. What is large is done in worker threads.
 
 import asyncio
 import gzip
+import logging
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,6 +16,7 @@ from plimsoll_serving.http.limits import Budget, Limits
 from plimsoll_serving.http.media import accepts_coding
 from plimsoll_serving.http.message import Handler, Request, Respond, Response, error_response
 
+LOGGER = logging.getLogger("plimsoll_serving.http")
 # Window bits of zlib: a gzip header, a zlib header.
 FORMATS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 INLINE_BODY = 16 * 1024
@@ -122,7 +124,11 @@ class ContentCoding:
         except RequestError as error:
             self._refuse(error, pieces, respond)
             return
-        self._hand_over(pieces, request, respond)
+        try:
+            self._hand_over(pieces, request, respond)
+        except Exception:
+            LOGGER.exception("a handler failed on %s %s", request.method, request.path[:200])
+            respond(error_response(500, "the server failed on this request; its log has the trace"))
 
     def _hand_over(self, pieces: "_Pieces", request: Request, respond: Respond) -> None:
         # The connection gives back what the body is at the end.
