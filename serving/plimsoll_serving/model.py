@@ -123,7 +123,7 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
 def _explain_refusal(message: str) -> str:
     if NO_FOLDER in message:
         return "the model keeps weights in other files (ONNX external data); save it as one file"
-    if "INVALID_PROTOBUF" in message:
+    if "INVALID_PROTOBUF" in message or "No graph was found" in message:
         return "the file is not an ONNX model"
     if "is not a registered function/op" in message:
         return f"the model uses operators that ONNX Runtime does not know: {_first_line(message)}"
