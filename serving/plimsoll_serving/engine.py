@@ -41,6 +41,7 @@ class Engine:
     Attributes:
         batches: whether several requests may share a run, found out by `warm_up`.
         cost: what a run takes, found out by `warm_up`.
+        steady: whether that holds whatever the values.
         columns: names of the model's columns in order, as the profile has them.
         sample: rows of the profile.
         seconds: what each part of loading took.
@@ -57,6 +58,7 @@ class Engine:
         self.codec = RestCodec(model.signature)
         self.batches = False
         self.cost = Cost()
+        self.steady = model.steady
         self.columns: list[str] = []
         self.sample: list[Any] = []
         self.seconds: dict[str, float] = {}
@@ -171,8 +173,8 @@ class Engine:
         self.cost = Cost(few, max(0.0, more - few) / (TRIED_ROWS - 1))
 
     def _trial_rows(self, inputs: Arrays) -> Arrays | None:
-        """Rows that differ where the sample or floats allow it; None where the tensors have no rows in common."""
-        if not self._may_share_rows() or any(len(array) == 0 for array in inputs.values()):
+        """Rows that differ where the sample or floats allow it; None where rows had better not share a run."""
+        if self._model.loops or not self._may_share_rows() or any(len(array) == 0 for array in inputs.values()):
             return None
         rows = {}
         for name, array in inputs.items():

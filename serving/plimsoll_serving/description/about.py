@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from urllib.parse import unquote
 
 from plimsoll_serving.description.example import Described, v2_request
-from plimsoll_serving.description.openapi import document
-from plimsoll_serving.description.page import page
 from plimsoll_serving.http.message import Request, Response, error_response, json_response
 
 PATHS = ("/docs", "/openapi.json")
@@ -33,12 +31,16 @@ class Description:
 
     def answer(self, request: Request) -> Response:
         """The answer to a GET or HEAD of one of the paths."""
+        # Loaded for who asks: no pod starts later for a page that nobody reads.
+        from plimsoll_serving.description.openapi import document
+        from plimsoll_serving.description.page import page
+
         models = self._models()
         if not models:
             return error_response(503, "the model is being loaded")
         path = request.path.rstrip("/")
         if path == "/docs":
-            return page(models, _endpoints(models, self._sagemaker), base_of(request))
+            return page(models, document(models, self._sagemaker), base_of(request))
         if path == "/openapi.json":
             return json_response(200, document(models, self._sagemaker))
         name = unquote(path.removeprefix(EXAMPLES).removesuffix(".json"))
@@ -54,12 +56,3 @@ def base_of(request: Request) -> str:
     name = host.decode() if HOST.fullmatch(host) else DEFAULT_HOST
     scheme = "https" if request.header(b"x-forwarded-proto") == b"https" else "http"
     return f"{scheme}://{name}"
-
-
-def _endpoints(models: Sequence[Described], sagemaker: bool) -> list[tuple[str, str, str]]:
-    """Method, path and summary of everything, as the OpenAPI document has it."""
-    found = []
-    for path, item in document(models, sagemaker)["paths"].items():
-        for method, operation in item.items():
-            found.append((method.upper(), unquote(path), operation["summary"]))
-    return found

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import resources
 from string import Template
+from typing import Any
+from urllib.parse import unquote
 
 from plimsoll_serving import __version__
 from plimsoll_serving.description.example import Described, curl, python, v2_request
@@ -18,17 +20,19 @@ HTML = b"text/html; charset=utf-8"
 SHOWN_COLUMNS = 40
 
 
-def page(models: Sequence[Described], endpoints: Sequence[tuple[str, str, str]], base: str) -> Response:
+def page(models: Sequence[Described], api: dict[str, Any], base: str) -> Response:
     """The page.
 
     Args:
-        endpoints: method, path and what it does.
+        api: the OpenAPI document, whose paths are listed.
         base: address of this server as the reader sees it.
     """
     style, script = _asset("page.css"), _asset("page.js")
     rows = "\n".join(
-        f"<tr><td>{escape(method)}</td><td><code>{escape(path)}</code></td><td>{escape(what)}</td></tr>"
-        for method, path, what in endpoints
+        f"<tr><td>{method.upper()}</td><td><code>{escape(unquote(path))}</code></td>"
+        f"<td>{escape(operation['summary'])}</td></tr>"
+        for path, item in api["paths"].items()
+        for method, operation in item.items()
     )
     text = Template(_asset("page.html")).substitute(
         title=escape(", ".join(model.name for model in models[:3]) or "Plimsoll"),
@@ -97,4 +101,5 @@ def _table(tensors: Iterable[Tensor]) -> str:
         f"<tr><td><code>{escape(tensor.name)}</code></td><td>{tensor.datatype.name}</td><td>{list(tensor.shape)}</td></tr>"
         for tensor in tensors
     )
-    return f"<table><thead><tr><th>name</th><th>type</th><th>shape</th></tr></thead><tbody>{rows}</tbody></table>"
+    head = "<thead><tr><th>name</th><th>type</th><th>shape</th></tr></thead>"
+    return f'<table class="tensors">{head}<tbody>{rows}</tbody></table>'
