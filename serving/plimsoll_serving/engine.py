@@ -68,13 +68,18 @@ class Engine:
 
     def job(self, request: Request, infer: InferRequest, codec: Any, done: Callable[[Result], None]) -> Job:
         """A decoded request as the batcher takes it."""
-        arrays = infer.inputs.values()
-        first = next(iter(arrays), None)
-        rows = first.shape[0] if self.batches and first is not None else 1
-        key: object = None
-        if self.batches and rows and all(array.shape[0] == rows for array in arrays):
-            key = (*[array.shape[1:] for array in arrays], *infer.outputs)
-        return Job(request, codec, infer, done, key, max(rows, 1), sum(array.nbytes for array in arrays))
+        arrays = infer.inputs
+        if self.batches and len(arrays) == 1:
+            (array,) = arrays.values()
+            rows = array.shape[0]
+            key = (array.shape[1:], infer.outputs) if rows else None
+            return Job(request, codec, infer, done, key, rows or 1, array.nbytes)
+        size = sum(array.nbytes for array in arrays.values())
+        lengths = {array.shape[0] for array in arrays.values()} if self.batches else set()
+        if len(lengths) != 1 or lengths == {0}:
+            return Job(request, codec, infer, done, None, max(lengths, default=1) or 1, size)
+        shapes = [array.shape[1:] for array in arrays.values()]
+        return Job(request, codec, infer, done, (shapes, infer.outputs), lengths.pop(), size)
 
     def execute(self, batch: list[Job]) -> list[Result]:
         """Answers to a batch of one key. What fails together is tried alone: a bad row harms its own request only."""
