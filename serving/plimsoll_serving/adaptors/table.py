@@ -60,7 +60,7 @@ class Table:
         if type(items[0]) is dict:
             names = list(items[0])
             return self.of_columns(dict(zip(names, _turned(items, names, field), strict=True)), field)
-        if len(self._inputs) > 1:
+        if len(self._inputs) != 1:
             return self.of_frame(self.columns, items, field)
         return {self._inputs[0].name: _tensor(self._inputs[0], items, field)}
 
@@ -88,6 +88,8 @@ class Table:
         """Columns in the model's order, as its inputs."""
         if names is not None:
             columns = self._ordered(names, columns, field)
+        if not columns:
+            raise RequestError(f"{field} has no columns{self._told()}")
         rows = {len(column) for column in columns}
         if len(rows) != 1:
             raise RequestError(f"{field}: columns differ in rows: from {min(rows)} to {max(rows)}")

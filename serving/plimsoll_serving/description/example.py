@@ -99,9 +99,11 @@ def v2_request(model: Described) -> dict[str, Any]:
     return {"inputs": inputs}
 
 
-def instances_request(model: Described) -> dict[str, Any]:
-    """``POST /v1/models/{model}:predict``, ``POST /invocations``"""
-    rows = {name: values[0] if isinstance(values, list) else values for name, values in model.example.items()}
+def instances_request(model: Described) -> dict[str, Any] | None:
+    """``POST /v1/models/{model}:predict``, ``POST /invocations``; None for a model whose inputs are no rows."""
+    if not model.example or not all(tensor.shape for tensor in model.signature.inputs.values()):
+        return None
+    rows = {name: values[0] for name, values in model.example.items()}
     if len(rows) > 1:
         return {"instances": [{name: _bare(row) for name, row in rows.items()}]}
     (row,) = rows.values()
@@ -112,7 +114,10 @@ def instances_request(model: Described) -> dict[str, Any]:
 
 def frame_request(model: Described) -> dict[str, Any] | None:
     """``POST /invocations`` as MLflow's clients write it; None when a cell would be more than one value."""
-    (instance,) = instances_request(model)["instances"]
+    rows = instances_request(model)
+    if rows is None:
+        return None
+    (instance,) = rows["instances"]
     if isinstance(instance, dict) and not any(isinstance(cell, list) for cell in instance.values()):
         return {"dataframe_split": {"columns": list(instance), "data": [list(instance.values())]}}
     lone = next(iter(model.signature.inputs.values()))

@@ -109,7 +109,8 @@ def _model_paths(model: Described) -> Json:
     request["properties"]["outputs"] = {"type": "array", "items": {"type": "object", "required": ["name"]}}
     response = _tensors("outputs", list(signature.outputs.values()))
     response["properties"] |= {"model_name": {"const": model.name}, "model_version": {"type": "string"}}
-    instances = _json(_instances(model), {"row": instances_request(model)})
+    row = instances_request(model)
+    instances = _json(_instances(model), {"row": row} if row else None)
     return {
         f"/v2/models/{name}": _get("Inputs and outputs of the model", None, {"503": ERROR}),
         f"/v2/models/{name}/ready": _get("Whether the model takes inferences", _flag("ready"), {"503": ERROR}),
