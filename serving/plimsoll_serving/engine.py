@@ -47,6 +47,7 @@ class Engine:
         seconds: what each part of loading took.
         observers: see every batch of users' requests.
         annotate: headers for each answer, besides version and revision.
+        profile: of the version, verified; None without one.
     """
 
     def __init__(self, model: Model, name: str, version: str) -> None:
@@ -65,6 +66,7 @@ class Engine:
         self.headers: list[Header] = []
         self.observers: list[Observer] = []
         self.annotate: list[Callable[[Answer], list[Header]]] = []
+        self.profile: bytes | None = None
 
     def job(self, request: Request, infer: InferRequest, codec: Any, done: Callable[[Result], None]) -> Job:
         """A decoded request as the batcher takes it."""
@@ -275,9 +277,9 @@ def load(settings: Settings) -> Engine:
         (b"plimsoll-revision", settings.identity.revision.encode()),
     ]
     if settings.profile_sha256 is not None:
-        profile = read_verified(settings.model_dir / settings.profile_file, settings.profile_sha256)
-        engine.sample = sample_inputs(profile)
-        engine.columns = feature_names(profile)
+        engine.profile = read_verified(settings.model_dir / settings.profile_file, settings.profile_sha256)
+        engine.sample = sample_inputs(engine.profile)
+        engine.columns = feature_names(engine.profile)
     engine.warm_up(engine.sample)
     laps.lap("warmUp")
     engine.seconds = laps.seconds

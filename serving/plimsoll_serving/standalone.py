@@ -53,6 +53,8 @@ def settings_of(options: Options, environment: Mapping[str, str]) -> Settings:
         "PLIMSOLL_CONNECTION_SECONDS": "86400",
         "PLIMSOLL_METRICS_PORT": "0",
         "PLIMSOLL_DIRECT_PORT": "0",
+        "PLIMSOLL_GRPC_PORT": "0",
+        "PLIMSOLL_GRPC_DIRECT_PORT": "0",
         **environment,
         "PLIMSOLL_MODEL_NAME": options.name or name_of(options.path),
         "PLIMSOLL_MODEL_VERSION": options.version,
@@ -93,7 +95,8 @@ def serve(options: Options, environment: Mapping[str, str], human: bool) -> None
         model = describe(engine.name, engine.version, engine.signature, engine.columns, engine.sample)
         shown = "127.0.0.1" if options.host in ("0.0.0.0", "::", "") else options.host  # noqa: S104
         base, metrics = (f"http://{shown}:{port}" for port in (started.public_port, started.metrics_port))
-        print(first_screen([model], base, metrics + "/metrics"), flush=True)  # noqa: T201
+        grpc = f"{shown}:{started.grpc_port}"
+        print(first_screen([model], base, grpc, metrics + "/metrics"), flush=True)  # noqa: T201
 
     try:
         run(settings, ready)

@@ -6,11 +6,12 @@ from plimsoll_serving import __version__
 from plimsoll_serving.description.example import Described, curl
 
 
-def first_screen(models: Sequence[Described], base: str, metrics: str) -> str:
+def first_screen(models: Sequence[Described], base: str, grpc: str, metrics: str) -> str:
     """The text.
 
     Args:
         base: address of the server, such as ``http://127.0.0.1:8080``.
+        grpc: host and port of gRPC.
         metrics: address of its metrics.
     """
     lines = [f"Plimsoll {__version__} serves at {base}", ""]

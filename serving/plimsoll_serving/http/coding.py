@@ -5,11 +5,11 @@ its limit. What is large is done in worker threads.
 """
 
 import asyncio
+import functools
 import gzip
 import logging
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 from plimsoll_serving.errors import RequestError
 from plimsoll_serving.http.limits import Budget, Limits
@@ -86,8 +86,8 @@ class ContentCoding:
                 accepted = value
         if accepted is not None:
             request.headers = [header for header in request.headers if header[0] != b"accept-encoding"]
-            if accepts_coding(accepted, "gzip"):
-                respond = partial(self._compress, respond)
+            if _accepts_gzip(accepted):
+                respond = functools.partial(self._compress, respond)
         if coding is None or coding == b"identity" or not request.body:
             self._handler(request, respond)
         elif coding in FORMATS:
@@ -168,6 +168,12 @@ class _Pieces:
             raise RequestError("the server holds too many request bytes at the moment; try again", 503)
         self.size += len(piece)
         self.kept.append(piece)
+
+
+@functools.lru_cache(maxsize=64)
+def _accepts_gzip(header: bytes) -> bool:
+    """Clients send the same few headers over and over."""
+    return accepts_coding(header, "gzip")
 
 
 def _worth(response: Response) -> bool:

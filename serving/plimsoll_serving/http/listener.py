@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import math
+from typing import Protocol
 
 from plimsoll_serving.errors import SettingsError
 from plimsoll_serving.http.connection import Connection
@@ -20,6 +21,14 @@ def _not_listening(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EACCES:
         return f"port {port} of {host} is not for this user; choose one above 1023"
     return f"{host} port {port} cannot be listened on: {error.strerror or error}"
+
+
+class Admitted(Protocol):
+    """A connection as its listener sees it."""
+
+    def check(self, now: float) -> None: ...
+
+    def close_if_idle(self) -> None: ...
 
 
 class Listener:
@@ -41,7 +50,7 @@ class Listener:
         self.closing = False
         self.retired_at = -math.inf
         self.port = 0
-        self._connections: set[Connection] = set()
+        self._connections: set[Admitted] = set()
         self._server: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -50,11 +59,15 @@ class Listener:
     async def start(self, host: str, port: int) -> None:
         """Listen; port 0 takes a free one, told by ``port``. Raises SettingsError when it is not to be had."""
         try:
-            self._server = await self._loop.create_server(lambda: Connection(self), host, port, backlog=BACKLOG)
+            self._server = await self._loop.create_server(self.connect, host, port, backlog=BACKLOG)
         except OSError as error:
             raise SettingsError(_not_listening(host, port, error)) from None
         self.port = self._server.sockets[0].getsockname()[1]
         self._sweep = self._loop.call_later(SWEEP_SECONDS, self._check)
+
+    def connect(self) -> asyncio.Protocol:
+        """The protocol of a new connection; it admits itself."""
+        return Connection(self)
 
     def _check(self) -> None:
         now = self.now()
@@ -62,14 +75,14 @@ class Listener:
             connection.check(now)
         self._sweep = self._loop.call_later(SWEEP_SECONDS, self._check)
 
-    def admit(self, connection: Connection) -> bool:
+    def admit(self, connection: Admitted) -> bool:
         """Take up a new connection; False when there are too many."""
         if len(self._connections) >= self.limits.connections:
             return False
         self._connections.add(connection)
         return True
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: Admitted) -> None:
         self._connections.discard(connection)
 
     def retire_connections(self) -> None:
