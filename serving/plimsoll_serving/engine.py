@@ -3,21 +3,21 @@
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from plimsoll_serving.artifact import MODEL_FILE, PROFILE_FILE, read_verified
+from plimsoll_serving.artifact import read_verified
 from plimsoll_serving.batcher import Cost, Job, Result
 from plimsoll_serving.codec import Answer, InferRequest, JsonSlice
 from plimsoll_serving.errors import ArtifactError, ModelError, RequestError
 from plimsoll_serving.http.message import Header, Request
 from plimsoll_serving.logs import LOGGER
-from plimsoll_serving.model import Model, sample_inputs, synthetic_inputs
+from plimsoll_serving.model import Model, feature_names, sample_inputs, synthetic_inputs
 from plimsoll_serving.settings import Settings
+from plimsoll_serving.startup import Laps
 from plimsoll_serving.v2.datatypes import Kind
 from plimsoll_serving.v2.decode import decode
 from plimsoll_serving.v2.rest import RestCodec
@@ -43,6 +43,9 @@ class Engine:
         batches: whether several requests may share a run, found out by `warm_up`.
         cost: what a run takes, found out by `warm_up`.
         steady: whether that holds whatever the values.
+        columns: names of the model's columns in order, as the profile has them.
+        sample: rows of the profile.
+        seconds: what each part of loading took.
         observers: see every batch of users' requests.
         annotate: headers for each answer, besides version and revision.
         profile: of the version, verified; None without one.
@@ -58,6 +61,9 @@ class Engine:
         self.batches = False
         self.cost = Cost()
         self.steady = model.steady
+        self.columns: list[str] = []
+        self.sample: list[Any] = []
+        self.seconds: dict[str, float] = {}
         self.headers: list[Header] = []
         self.observers: list[Observer] = []
         self.annotate: list[Callable[[Answer], list[Header]]] = []
@@ -274,18 +280,22 @@ def _cells(value: object) -> list[object]:
 
 def load(settings: Settings) -> Engine:
     """Verify, load and warm the model of the settings. Raises ArtifactError."""
-    folder: Path = settings.model_dir
-    model = Model(
-        read_verified(folder / MODEL_FILE, settings.sha256), settings.intra_op_threads, settings.execution_providers
-    )
+    laps = Laps()
+    data = read_verified(settings.model_dir / settings.model_file, settings.sha256)
+    laps.lap("verify")
+    model = Model(data, settings.intra_op_threads, settings.execution_providers)
+    del data
+    laps.lap("load")
     engine = Engine(model, settings.identity.model, settings.identity.version)
     engine.headers = [
         (b"plimsoll-model-version", settings.identity.version.encode()),
         (b"plimsoll-revision", settings.identity.revision.encode()),
     ]
-    sample: list[Any] = []
     if settings.profile_sha256 is not None:
-        engine.profile = read_verified(folder / PROFILE_FILE, settings.profile_sha256)
-        sample = sample_inputs(engine.profile)
-    engine.warm_up(sample)
+        engine.profile = read_verified(settings.model_dir / settings.profile_file, settings.profile_sha256)
+        engine.sample = sample_inputs(engine.profile)
+        engine.columns = feature_names(engine.profile)
+    engine.warm_up(engine.sample)
+    laps.lap("warmUp")
+    engine.seconds = laps.seconds
     return engine

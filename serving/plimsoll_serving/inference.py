@@ -167,10 +167,7 @@ class Inference:
                 self._errors.report("the model failed", detail=result.failure, **self._fields(request))
             done(result.response)
 
-        refusal = _compressed(request, codec)
-        if refusal is not None:
-            answered(Result(refusal, 0))
-        elif len(request.body) > LARGE_BODY:
+        if len(request.body) > LARGE_BODY:
             self._keep(self._infer_large(request, engine, codec, answered))
         else:
             self._submit(_decoded(request, engine, codec), request, codec, answered)
@@ -243,12 +240,3 @@ def _decoded(request: Request, engine: Engine, codec: Codec) -> InferRequest | R
     response = codec.refuse(status, message)
     response.headers += engine.headers
     return Result(response, 0)
-
-
-def _compressed(request: Request, codec: Codec) -> Response | None:
-    """The refusal of a compressed body."""
-    encoding = request.header(b"content-encoding") or b"identity"
-    if encoding.lower() != b"identity":
-        told = encoding.decode("latin-1")[:50]
-        return codec.refuse(415, f"content-encoding: {told} is not served; send the body as it is")
-    return None

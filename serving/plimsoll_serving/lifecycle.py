@@ -3,16 +3,23 @@
 import asyncio
 import random
 import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import uvloop
 
 from plimsoll_serving.delegate import Delegate
 from plimsoll_serving.endpoints import Endpoints
-from plimsoll_serving.engine import load
+from plimsoll_serving.engine import Engine, load
 from plimsoll_serving.evidence import Evidence
 from plimsoll_serving.forwarding import Forwarding
 from plimsoll_serving.grpc.listener import GrpcListener
 from plimsoll_serving.grpc.methods import methods
+from plimsoll_serving.http.coding import ContentCoding
+from plimsoll_serving.http.cors import Cors
 from plimsoll_serving.http.limits import Budget, Limits
 from plimsoll_serving.http.listener import Listener
+from plimsoll_serving.http.message import Handler
 from plimsoll_serving.inference import Inference
 from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.metrics import ServingMetrics
@@ -22,6 +29,7 @@ from plimsoll_serving.route import Route
 from plimsoll_serving.routing import Role, Routing
 from plimsoll_serving.settings import Settings
 from plimsoll_serving.shadow.mirror import Mirror
+from plimsoll_serving.startup import process_seconds
 from plimsoll_serving.watcher import RouteWatcher
 
 # How long a public connection to a pod that only forwards lives.
@@ -33,11 +41,27 @@ RESPONSE_FACTOR = 4
 OPS_LIMITS = Limits(body_bytes=4096, buffered_bytes=1 << 20, connections=256)
 
 
-class Server:
-    """The five ports of one pod and what stands behind them. Made inside a running event loop."""
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The model that is served from now on, and where."""
 
-    def __init__(self, settings: Settings) -> None:
+    engine: Engine
+    public_port: int
+    grpc_port: int
+    metrics_port: int
+
+
+class Server:
+    """The five ports of one pod and what stands behind them. Made inside a running event loop.
+
+    Args:
+        on_ready: told once the model takes inferences.
+    """
+
+    def __init__(self, settings: Settings, on_ready: Callable[[Ready], None] = lambda _: None) -> None:
+        self._imported = process_seconds()
         self._settings = settings
+        self._on_ready = on_ready
         identity, limits = settings.identity, settings.limits
         self._stopping = asyncio.Event()
         self._readiness = Readiness()
@@ -53,8 +77,8 @@ class Server:
         budget = Budget(limits.buffered_bytes)
         public, direct = self._endpoints(True).handle, self._endpoints(False).handle
         life, ready = settings.connection_seconds, self._readiness
-        self._public = Listener(public, limits, budget, life)
-        self._direct = Listener(direct, limits, budget)
+        self._public = Listener(self._edge(public, budget), limits, budget, life)
+        self._direct = Listener(self._edge(direct, budget), limits, budget)
         self._grpc = GrpcListener(methods(public, ready), limits, budget, life)
         self._grpc_direct = GrpcListener(methods(direct, ready), limits, budget)
         self._listeners = (self._public, self._grpc, self._direct, self._grpc_direct)
@@ -63,7 +87,21 @@ class Server:
         self._was_secondary = False
 
     def _endpoints(self, delegates: bool) -> Endpoints:
-        return Endpoints(self._settings.identity, self._inference, self._readiness, delegates, self._evidence.feedback)
+        settings = self._settings
+        return Endpoints(
+            settings.identity,
+            self._inference,
+            self._readiness,
+            delegates,
+            self._evidence.feedback,
+            control=settings.model_control,
+        )
+
+    def _edge(self, handler: Handler, budget: Budget) -> Handler:
+        """What HTTP itself asks for, before the endpoints."""
+        settings = self._settings
+        coded = ContentCoding(handler, settings.limits, budget).handle
+        return Cors(coded, settings.cors_origins).handle if settings.cors_origins else coded
 
     def _route_changed(self, route: Route) -> None:
         for arm in route.arms:
@@ -132,9 +170,11 @@ class Server:
                     "batches": engine.batches,
                     "inputs": [tensor.describe() for tensor in engine.signature.inputs.values()],
                     "outputs": [tensor.describe() for tensor in engine.signature.outputs.values()],
+                    "seconds": {"imports": self._imported, **engine.seconds, "total": process_seconds()},
                 }
             },
         )
+        self._on_ready(Ready(engine, self._public.port, self._grpc.port, self._ops.port))
 
     async def _drain(self) -> None:
         """Serve on: endpoints take the drain time to forget this pod. Then finish and go."""
@@ -167,3 +207,12 @@ class Server:
                 listener.close_idle()
             await asyncio.sleep(0.05)
         LOGGER.info("stopped: every request was answered")
+
+
+def run(settings: Settings, on_ready: Callable[[Ready], None] = lambda _: None) -> None:
+    """Run a server until SIGTERM or SIGINT. Raises as `Server.run` does."""
+
+    async def serve() -> None:
+        await Server(settings, on_ready).run()
+
+    uvloop.run(serve())

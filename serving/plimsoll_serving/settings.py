@@ -2,11 +2,13 @@
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from plimsoll_serving import memory
+from plimsoll_serving.artifact import MODEL_FILE, PROFILE_FILE
 from plimsoll_serving.errors import SettingsError
 from plimsoll_serving.http.limits import Bounds, Limits
 from plimsoll_serving.payload.options import PayloadOptions
@@ -15,6 +17,7 @@ from plimsoll_serving.shadow.limits import MirrorLimits
 CGROUP_V2_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_V1_QUOTA = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
 CGROUP_V1_PERIOD = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -90,6 +93,8 @@ class Settings:
     sha256: str
     profile_sha256: str | None
     model_dir: Path
+    model_file: str
+    profile_file: str
     route_path: Path
     host: str
     public_port: int
@@ -107,6 +112,8 @@ class Settings:
     drain_seconds: float
     log_level: str
     access_log: float
+    cors_origins: tuple[str, ...]
+    model_control: bool
     counted_features: int
     counted_rows_per_second: int
     feedback_key_file: Path | None
@@ -127,6 +134,8 @@ class Settings:
             sha256=env.digest("PLIMSOLL_ARTIFACT_SHA256"),
             profile_sha256=env.digest("PLIMSOLL_PROFILE_SHA256") if profiled else None,
             model_dir=Path(env.text("PLIMSOLL_MODEL_DIR", "/plimsoll/model")),
+            model_file=env.text("PLIMSOLL_MODEL_FILE", MODEL_FILE),
+            profile_file=env.text("PLIMSOLL_PROFILE_FILE", PROFILE_FILE),
             route_path=Path(env.text("PLIMSOLL_ROUTE_PATH", "/plimsoll/route/route.json")),
             host=env.text("PLIMSOLL_HOST", "0.0.0.0"),  # noqa: S104 - a pod listens on its own address
             public_port=env.port("PLIMSOLL_PUBLIC_PORT", 8080),
@@ -149,6 +158,8 @@ class Settings:
             feedback_key_file=Path(key_file) if key_file else None,
             feedback_max_age=env.integer("PLIMSOLL_FEEDBACK_MAX_AGE_SECONDS", 30 * 86400, 1, 3650 * 86400),
             payload_log=PayloadOptions.read(env),
+            cors_origins=_cors_origins(env),
+            model_control=_model_control(env),
         )
 
 
@@ -204,6 +215,21 @@ def _log_level(env: Environment) -> str:
     if level not in LOG_LEVELS:
         raise SettingsError(f"PLIMSOLL_LOG_LEVEL is {level!r}, not one of {', '.join(LOG_LEVELS)}")
     return level
+
+
+def _cors_origins(env: Environment) -> tuple[str, ...]:
+    origins = [origin.strip().rstrip("/") for origin in env.text("PLIMSOLL_CORS_ORIGINS").split(",")]
+    for origin in origins:
+        if origin not in ("", "*") and not ORIGIN.fullmatch(origin):
+            raise SettingsError(f"PLIMSOLL_CORS_ORIGINS has {origin!r}, not * or an origin such as https://app.example")
+    return tuple(origin for origin in origins if origin)
+
+
+def _model_control(env: Environment) -> bool:
+    mode = env.text("PLIMSOLL_MODEL_CONTROL", "none")
+    if mode not in ("none", "explicit"):
+        raise SettingsError(f"PLIMSOLL_MODEL_CONTROL is {mode!r}, not none or explicit")
+    return mode == "explicit"
 
 
 def cpu_quota() -> int:

@@ -87,6 +87,13 @@ def method_not_allowed(method: str, path: str, allowed: str) -> Response:
     return response
 
 
+def only_get(request: Request) -> Response | None:
+    """The refusal of a method other than GET and HEAD."""
+    if request.method in ("GET", "HEAD"):
+        return None
+    return method_not_allowed(request.method, request.path, "GET, HEAD")
+
+
 def render(response: Response, close: bool, request: Request | None) -> bytes:
     """The bytes of a response. ``request`` is what it answers, None when that could not be read."""
     status = response.status

@@ -88,7 +88,7 @@ def test_operators_from_elsewhere_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
-    assert refused(Server(tmp_path, b"junk" * 30, "digits-aaaa")).startswith("ONNX Runtime refuses the model: ")
+    assert refused(Server(tmp_path, b"junk" * 30, "digits-aaaa")).startswith("the file is not an ONNX model")
 
 
 def test_an_output_that_is_no_tensor_is_refused_by_name(tmp_path: Path) -> None:
