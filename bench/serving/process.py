@@ -1,0 +1,163 @@
+"""A server under test: a process tree pinned to one core, and what it costs as the kernel counts it."""
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+TICKS = os.sysconf("SC_CLK_TCK")
+START_SECONDS = 60.0
+
+
+class NotServing(Exception):
+    """The server ended or was not ready in time; says where its log is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How a server is started: ``ready`` is the URL that answers 200 once it serves."""
+
+    command: list[str]
+    env: dict[str, str]
+    folder: Path
+    base: str
+    ready: str
+    grpc: str | None = None
+
+
+@dataclass(slots=True)
+class Running:
+    """A started server. ``ready_seconds``: from the start of the process to its first 200 on the ready URL."""
+
+    launch: Launch
+    process: subprocess.Popen[bytes]
+    started: float
+    ready_seconds: float = 0.0
+    known: set[int] = field(default_factory=set)
+
+    def tree(self) -> list[int]:
+        """This process and all that descend from it."""
+        found, waiting = [], [self.process.pid]
+        while waiting:
+            pid = waiting.pop()
+            found.append(pid)
+            with suppress(FileNotFoundError, ProcessLookupError):
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    waiting += [int(child) for child in (task / "children").read_text().split()]
+        self.known.update(found)
+        return found
+
+    def cpu_seconds(self) -> float:
+        """User and system time of the tree so far."""
+        return sum(_cpu_ticks(pid) for pid in self.tree()) / TICKS
+
+    def rss_mb(self) -> float:
+        """Resident memory of the tree, in 10^6 bytes; pages that processes share are counted once for each."""
+        return sum(_resident_kib(pid) for pid in self.tree()) * 1024 / 1e6
+
+
+def _cpu_ticks(pid: int) -> int:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        # The name stands in parentheses and may hold blanks: fields are counted after it.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+    return 0
+
+
+def _resident_kib(pid: int) -> int:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1])
+    return 0
+
+
+def free_port() -> int:
+    """A loopback port that nothing listens on, below those that the kernel gives to clients."""
+    while True:
+        port = random.choice(range(12_000, 29_000))
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def start(launch: Launch, core: int) -> Running:
+    """Start the server on one core; what it says goes to ``log`` in its folder."""
+    launch.folder.mkdir(parents=True, exist_ok=True)
+    taskset = shutil.which("taskset") or "taskset"
+    with (launch.folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [taskset, "-c", str(core), *launch.command],
+            env=launch.env,
+            cwd=launch.folder,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    return Running(launch, process, time.monotonic())
+
+
+def wait_ready(running: Running) -> None:
+    """Until the ready URL answers 200. Raises NotServing."""
+    deadline = running.started + START_SECONDS
+    with httpx.Client(timeout=2) as client:
+        while not _answers(client, running.launch.ready):
+            if running.process.poll() is not None or time.monotonic() > deadline:
+                tail = (running.launch.folder / "log").read_text(errors="replace")[-2000:]
+                raise NotServing(f"{running.launch.command[:4]} does not serve; its log ends so:\n{tail}")
+            time.sleep(0.01)
+    running.ready_seconds = time.monotonic() - running.started
+
+
+def _answers(client: httpx.Client, url: str) -> bool:
+    try:
+        return client.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def stop(running: Running) -> None:
+    """SIGTERM, and SIGKILL for what of the tree is left after ten seconds."""
+    running.tree()
+    if running.process.poll() is None:
+        running.process.send_signal(signal.SIGTERM)
+    _ended(lambda: running.process.poll() is not None, 10)
+    for pid in running.known:
+        if _is_ours(pid, running):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    running.process.wait(10)
+
+
+def _is_ours(pid: int, running: Running) -> bool:
+    """Whether the process still is the one that was seen: its working folder is the server's."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cwd").resolve() == running.launch.folder.resolve()
+    return False
+
+
+def _ended(fact: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not fact():
+        time.sleep(0.05)
+
+
+@contextmanager
+def serving(launch: Launch, core: int) -> Iterator[Running]:
+    """A server that is ready; stopped at the end."""
+    running = start(launch, core)
+    try:
+        wait_ready(running)
+        yield running
+    finally:
+        stop(running)
