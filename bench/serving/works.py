@@ -36,6 +36,7 @@ WORKS = (
     Work(Protocol.GRPC, 1, 16),
     Work(Protocol.JSON, 1, 16, "mlp"),
     Work(Protocol.JSON, 1, 16, "forest"),
+    Work(Protocol.JSON, 32, 16, "forest"),
     Work(Protocol.JSON, 1, 16, "embedding"),
     Work(Protocol.BINARY, 1, 16, "embedding"),
 )
