@@ -48,6 +48,12 @@ test-integration: venv cluster ## Against a real API server, a real S3 server an
 test-e2e: venv cluster ## Against real pods
 	$(PYTEST) tests/e2e
 
+##@ Benchmarks
+
+.PHONY: bench-serving
+bench-serving: venv build/uv/bin/uv ## This server against its peers on one core each; writes docs/benchmarks.md
+	$(PY) -m bench.serving $(BENCH_ARGS)
+
 ##@ Cluster
 
 .PHONY: cluster
@@ -84,11 +90,18 @@ format: venv ## Format the code
 	$(BIN)/ruff check --fix .
 
 .PHONY: lock
-lock: ## New exact versions: requirements/*.txt from pyproject.toml
-	$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv==$(UV_VERSION)
+lock: build/uv/bin/uv ## New exact versions: requirements/*.txt from pyproject.toml
 	build/uv/bin/uv pip compile -q pyproject.toml --all-extras $(LOCK) -o requirements/dev.txt
 	for extra in operator serving training; do \
 	  build/uv/bin/uv pip compile -q pyproject.toml --extra $$extra -c requirements/dev.txt $(LOCK) -o requirements/$$extra.txt; done
+
+.PHONY: lock-bench
+lock-bench: build/uv/bin/uv ## New exact versions of the benchmark's peers, from bench/serving/requirements/*.in
+	for peer in bench/serving/requirements/*.in; do \
+	  build/uv/bin/uv pip compile -q $$peer $(LOCK) -o $${peer%.in}.txt; done
+
+build/uv/bin/uv: Makefile
+	$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv==$(UV_VERSION) && touch $@
 
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate $(LOCK_ARGS)
 

@@ -104,9 +104,7 @@ def _profile(estimator: Any, inputs: NDArray[np.float32]) -> dict[str, Any]:
     """What training writes beside a model, so that this server counts bins as it does in production."""
     from plimsoll_training.profile import bins_of, sample_of, value_counts
 
-    features = [
-        {"name": f"x{index}", "index": index, **bins_of(inputs[:, index])} for index in range(inputs.shape[1])
-    ]
+    features = [{"name": f"x{index}", "index": index, **bins_of(inputs[:, index])} for index in range(inputs.shape[1])]
     outputs = [
         {"name": "label", **value_counts(estimator.predict(inputs))},
         {"name": "probabilities", **bins_of(estimator.predict_proba(inputs).max(axis=1))},

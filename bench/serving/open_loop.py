@@ -1,4 +1,4 @@
-"""Load at a fixed rate, whatever the server does: requests are due at times drawn beforehand, as independent users send.
+"""Load at a fixed rate whatever the server does: requests are due at times drawn beforehand.
 
 Latency counts from when a request was due, so that a server that stalls cannot hide it by being asked less. One
 process that spins on its own core: timers are too coarse for gaps of 40 µs.

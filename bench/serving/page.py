@@ -40,9 +40,9 @@ def page(document: Row) -> str:
 
 def _opening(document: Row) -> str:
     return (
-        "Written by `make bench-serving`, from `bench/results/serving.json`: one run on one machine, every server on the "
-        "same core, the client on another,\nthe same model files, the same bytes. Compare figures within a run, never "
-        "between machines: that is what the ratios are for."
+        "Written by `make bench-serving` from `bench/results/serving.json`: one run on one machine, every server on "
+        "the same core, the\nclient on another, the same model files, the same bytes. Compare figures within a run, never "
+        "between machines: that is\nwhat the ratios are for."
     )
 
 
@@ -65,14 +65,20 @@ def _half_load(rows: list[Row]) -> list[str]:
     if not rows:
         return []
     cells = [
-        [row["server"], *(f"{row[key]:,.0f}" for key in ("offered_per_second", "sent_per_second"))]
-        + [f"{row['p50_ms']:.2f}", f"{row['p99_ms']:.2f}", str(row["errors"])]
+        [
+            row["server"],
+            f"{row['offered_per_second']:,.0f}",
+            f"{row['sent_per_second']:,.0f}",
+            f"{row['p50_ms']:.2f}",
+            f"{row['p99_ms']:.2f}",
+            f"{row['errors']:,}",
+        ]
         for row in rows
     ]
     return [
         "## Half load",
-        "`v2-json-1row-c16` at half of each server's own maximum. Requests come at random (Poisson) whatever the server "
-        "does, and\nlatency counts from when a request was due.",
+        "`v2-json-1row-c16` at half of each server's own maximum. Requests come at random (Poisson) whatever the "
+        "server does, and latency\ncounts from when a request was due.",
         table(["server", "offered/s", "sent/s", "p50 ms", "p99 ms", "errors"], cells),
     ]
 
@@ -81,15 +87,23 @@ def _overload(rows: list[Row]) -> list[str]:
     if not rows:
         return []
     cells = [
-        [row["server"], *(f"{row[key]:,.0f}" for key in ("capacity", "sent_per_second", "accepted_per_second"))]
-        + [f"{row['refused']:,}", f"{row['p50_ms']:,.1f}", f"{row['p99_ms']:,.1f}", f"{row['errors']:,}"]
+        [
+            row["server"],
+            f"{row['capacity']:,.0f}",
+            f"{row['sent_per_second']:,.0f}",
+            f"{row['accepted_per_second']:,.0f}",
+            f"{row['refused']:,}",
+            f"{row['p50_ms']:,.1f}",
+            f"{row['p99_ms']:,.1f}",
+            f"{row['errors']:,}",
+        ]
         for row in rows
     ]
     return [
         "## Overload",
-        "`v2-json-32rows-c16-forest`, three times the capacity offered, from at most 2000 connections. *Refused*: 429 or "
-        "503 at once.\n*p99* is of the accepted ones, from when they were due. *Errors*: no answer within two seconds, or "
-        "another status.",
+        "`v2-json-32rows-c16-forest`, three times the capacity offered, from at most 2000 connections. *Refused*: 429 "
+        "or 503.\n*p99* is of the accepted ones, from when they were due. *Errors*: no answer within two seconds of "
+        "the end, or another\nstatus.",
         table(
             ["server", "capacity/s", "sent/s", "accepted/s", "refused", "p50 ms", "p99 ms", "errors"],
             cells,
@@ -101,8 +115,13 @@ def _delegation(row: Row | None) -> list[str]:
     if row is None:
         return []
     cells = [
-        [name, f"{row[f'{name}_requests_per_second']:,.0f}", f"{row[f'{name}_cpu_us_per_request']:.0f}"]
-        + [f"{row[f'{name}_p99_ms']:.2f}", str(row[f"{name}_errors"])]
+        [
+            name,
+            f"{row[f'{name}_requests_per_second']:,.0f}",
+            f"{row[f'{name}_cpu_us_per_request']:.0f}",
+            f"{row[f'{name}_p99_ms']:.2f}",
+            str(row[f"{name}_errors"]),
+        ]
         for name in ("direct", "delegated")
     ]
     return [
@@ -134,7 +153,8 @@ def _start_up(rows: list[Row]) -> list[str]:
     parts = [f"{name} {seconds:.2f}" for row in rows for name, seconds in row.get("parts", {}).items()]
     return [
         "## Start-up",
-        "Seconds from the start of the process until its readiness answers, on the server's core; median of the starts.",
+        "Seconds from the start of the process until its readiness answers, on the server's core: median of the "
+        "starts.",
         table(["server", "seconds", "starts"], cells),
         f"Of this server, by part (seconds): {', '.join(parts)}." if parts else "",
     ]
@@ -148,8 +168,8 @@ def _method(document: Row) -> str:
         "each server's answer is compared with\nonnxruntime's own (1e-6). REST is sent by wrk, gRPC by h2load (nghttp2), "
         "both in C and with requests encoded beforehand; the JSON file\nhas the share of its core that the client used "
         f"(`client_core_share`, at most {_busiest(document)}): below 1, it was not the limit. `{report.LIMIT}` is\n"
-        "the library called in process on the same rows: what no server can beat without batching. Works without a model "
-        "in their name use `linear`:\n\n" + models
+        "the library called in process on the same rows: what no server can beat without batching. Works without "
+        "a model in their name use `linear`:\n\n" + models
     )
 
 

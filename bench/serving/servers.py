@@ -145,3 +145,57 @@ def fastapi(model: ModelFile, build: Path, folder: Path) -> Launch:
     python, env = _peer("fastapi", model, build, port)
     base = f"http://{HOST}:{port}"
     return Launch([python, str(PEERS / "fastapi_app.py")], env, folder, base, f"{base}/ready")
+
+
+def _ours() -> Server:
+    from plimsoll_serving import __version__
+
+    settings = "as in production: metrics and bins counted, log level info, one thread; no setting changed for speed"
+    return Server("plimsoll", __version__, frozenset(Protocol), settings, plimsoll)
+
+
+def servers() -> list[Server]:
+    """All that are measured, ours first."""
+    pinned = environments.pinned
+    onnxruntime = f"onnxruntime {pinned('fastapi', 'onnxruntime')}"
+    return [
+        _ours(),
+        Server(
+            "mlserver",
+            pinned("mlserver", "mlserver"),
+            frozenset({Protocol.JSON, Protocol.GRPC}),
+            f"custom runtime ({onnxruntime}; MLServer has none for ONNX), `parallel_workers: 0` (one core), "
+            "`debug: false`, gzip off, no adaptive batching (it was slower here), uvloop",
+            mlserver,
+        ),
+        Server(
+            "kserve",
+            pinned("kserve", "kserve"),
+            frozenset(Protocol),
+            f"custom `kserve.Model` ({onnxruntime}), one worker, uvloop, latency and access logs off, orjson",
+            kserve,
+        ),
+        Server(
+            "bentoml",
+            pinned("bentoml", "bentoml"),
+            JSON_ONLY,
+            f"async API on the V2 path ({onnxruntime}), `workers=1`, access log off, uvloop and httptools",
+            bentoml,
+        ),
+        Server(
+            "litserve",
+            pinned("litserve", "litserve"),
+            JSON_ONLY,
+            f"`LitAPI` on the V2 path ({onnxruntime}), one worker, one API server, `fast_queue`, `max_batch_size=16`, "
+            "uvloop and httptools",
+            litserve,
+        ),
+        Server(
+            "fastapi",
+            pinned("fastapi", "fastapi"),
+            JSON_ONLY,
+            f"raw body and orjson {pinned('fastapi', 'orjson')} ({onnxruntime}), uvicorn "
+            f"{pinned('fastapi', 'uvicorn')} with uvloop and httptools, access log off, inference on the event loop",
+            fastapi,
+        ),
+    ]

@@ -4,9 +4,7 @@ import bentoml
 import onnx_session
 
 
-@bentoml.service(
-    workers=1, logging={"access": {"enabled": False}}, traffic={"timeout": 60}, http={"host": "127.0.0.1"}
-)
+@bentoml.service(workers=1, logging={"access": {"enabled": False}}, traffic={"timeout": 60}, http={"host": "127.0.0.1"})
 class Bench:
     def __init__(self) -> None:
         self.session = onnx_session.load()

@@ -15,7 +15,6 @@ class Onnx(MLModel):
         rows = NumpyCodec.decode_input(payload.inputs[0])
         answers = self.session.run(None, {"input": rows})
         outputs = [
-            NumpyCodec.encode_output(name, values)
-            for name, values in zip(onnx_session.OUTPUTS, answers, strict=True)
+            NumpyCodec.encode_output(name, values) for name, values in zip(onnx_session.OUTPUTS, answers, strict=True)
         ]
         return InferenceResponse(model_name=self.name, outputs=outputs)
