@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,8 +123,6 @@ def _document(told: argparse.Namespace, plan: Plan, selection: Selection) -> rep
 def _write(document: report.Row, path: Path, plan: Plan) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
-    import subprocess
-
     python = environments.python_of("tools", plan.build)
     script = Path(__file__).with_name("plot.py")
     subprocess.run([python, script, path, path.with_suffix(".svg")], check=True)

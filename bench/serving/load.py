@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def _with_percentiles(timed: Timed, log: str) -> Timed:
     return Timed(timed.requests, timed.seconds, float(p50), float(p99), timed.errors, timed.client_share)
 
 
-def _measured(command: list[str], core: int, env: dict[str, str] | None, read) -> Timed:  # type: ignore[no-untyped-def]
+def _measured(command: list[str], core: int, env: dict[str, str] | None, read: Callable[[str], Timed]) -> Timed:
     """Run a client on its core; also the share of the core that it used, which tells whether it was the limit."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     done = subprocess.run(

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from bench.serving import environments, limit, load, payloads
+from bench.serving.messages import METHOD
 from bench.serving.models import ModelFile
 from bench.serving.process import Running
 from bench.serving.servers import LIMIT, Server
@@ -75,7 +76,7 @@ def _grpc_answer(plan: Plan, running: Running, request: payloads.Payload) -> byt
     sent, received = running.launch.folder / "request", running.launch.folder / "answer"
     sent.write_bytes(request.body)
     script = Path(__file__).with_name("grpc_call.py")
-    command = [python, script, running.launch.grpc, load.METHOD, sent, received]
+    command = [str(part) for part in (python, script, running.launch.grpc, METHOD, sent, received)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     if done.returncode != 0:
         raise payloads.WrongAnswer(done.stderr.strip()[-200:])

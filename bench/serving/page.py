@@ -1,6 +1,7 @@
 """`docs/benchmarks.md` from the JSON file. Whoever edits the page edits this module."""
 
 import re
+import textwrap
 from typing import Any
 
 from bench.serving import report
@@ -8,6 +9,7 @@ from bench.serving.models import MODELS
 from bench.serving.report import SILENT, Row, table
 
 PLOT = "../bench/results/serving.svg"
+WIDTH = 120
 
 
 def page(document: Row) -> str:
@@ -39,10 +41,10 @@ def page(document: Row) -> str:
 
 
 def _opening(document: Row) -> str:
-    return (
-        "Written by `make bench-serving` from `bench/results/serving.json`: one run on one machine, every server on "
-        "the same core, the\nclient on another, the same model files, the same bytes. Compare figures within a run, never "
-        "between machines: that is\nwhat the ratios are for."
+    return _paragraph(
+        """Written by `make bench-serving` from `bench/results/serving.json`: one run on one machine, every server on
+        the same core, the client on another, the same model files, the same bytes. Compare figures within a run, never
+        between machines: that is what the ratios are for."""
     )
 
 
@@ -77,8 +79,10 @@ def _half_load(rows: list[Row]) -> list[str]:
     ]
     return [
         "## Half load",
-        "`v2-json-1row-c16` at half of each server's own maximum. Requests come at random (Poisson) whatever the "
-        "server does, and latency\ncounts from when a request was due.",
+        _paragraph(
+            """`v2-json-1row-c16` at half of each server's own maximum. Requests come at random (Poisson) whatever the
+            server does, and latency counts from when a request was due."""
+        ),
         table(["server", "offered/s", "sent/s", "p50 ms", "p99 ms", "errors"], cells),
     ]
 
@@ -101,9 +105,11 @@ def _overload(rows: list[Row]) -> list[str]:
     ]
     return [
         "## Overload",
-        "`v2-json-32rows-c16-forest`, three times the capacity offered, from at most 2000 connections. *Refused*: 429 "
-        "or 503.\n*p99* is of the accepted ones, from when they were due. *Errors*: no answer within two seconds of "
-        "the end, or another\nstatus.",
+        _paragraph(
+            """`v2-json-32rows-c16-forest`, three times the capacity offered, from at most 2000 connections. *Refused*:
+            429 or 503. *p99* is of the accepted ones, from when they were due. *Errors*: no answer within two seconds
+            of the end, or another status."""
+        ),
         table(
             ["server", "capacity/s", "sent/s", "accepted/s", "refused", "p50 ms", "p99 ms", "errors"],
             cells,
@@ -126,10 +132,11 @@ def _delegation(row: Row | None) -> list[str]:
     ]
     return [
         "## Delegation",
-        "Two processes of this server on one core: the first answers all, then passes all on to the second. CPU is of "
-        "both. A delegated\n"
-        f"request costs {row['cpu_ratio']:.2f} times the CPU of a direct one ({row['throughput_ratio']:.2f} times as "
-        "many direct ones are answered a second).",
+        _paragraph(
+            f"""Two processes of this server on one core: the first answers all, then passes all on to the second. CPU
+            is of both. A delegated request costs {row["cpu_ratio"]:.2f} times the CPU of a direct one, and
+            {row["throughput_ratio"]:.2f} times as many direct ones are answered a second."""
+        ),
         table(["", "requests/s", "CPU µs", "p99 ms", "errors"], cells),
     ]
 
@@ -139,10 +146,11 @@ def _swap(row: Row | None) -> list[str]:
         return []
     return [
         "## Swap under load",
-        f"{row['offered_per_second']:,.0f} requests a second, while the route was flipped {row['flips']} times between "
-        "the two processes: "
-        f"{row['errors']} errors,\np99 {row['swapping_p99_ms']:.2f} ms; without flips {row['direct_p99_ms']:.2f} ms "
-        f"direct and {row['delegated_p99_ms']:.2f} ms delegated.",
+        _paragraph(
+            f"""{row["offered_per_second"]:,.0f} requests a second, while the route was flipped {row["flips"]} times
+            between the two processes: {row["errors"]} errors, p99 {row["swapping_p99_ms"]:.2f} ms; without flips
+            {row["direct_p99_ms"]:.2f} ms direct and {row["delegated_p99_ms"]:.2f} ms delegated."""
+        ),
     ]
 
 
@@ -153,8 +161,10 @@ def _start_up(rows: list[Row]) -> list[str]:
     parts = [f"{name} {seconds:.2f}" for row in rows for name, seconds in row.get("parts", {}).items()]
     return [
         "## Start-up",
-        "Seconds from the start of the process until its readiness answers, on the server's core: median of the "
-        "starts.",
+        _paragraph(
+            """Seconds from the start of the process until its readiness answers, on the server's core: median of the
+            starts."""
+        ),
         table(["server", "seconds", "starts"], cells),
         f"Of this server, by part (seconds): {', '.join(parts)}." if parts else "",
     ]
@@ -163,14 +173,15 @@ def _start_up(rows: list[Row]) -> list[str]:
 def _method(document: Row) -> str:
     run = document["run"]
     models = "\n".join(f"* `{name}`: {text}" for name, (text, _, _) in MODELS.items())
-    return (
-        f"Each figure is the median of {run['repeats']} runs of {run['seconds']} s after a warm-up. Before the timing "
-        "each server's answer is compared with\nonnxruntime's own (1e-6). REST is sent by wrk, gRPC by h2load (nghttp2), "
-        "both in C and with requests encoded beforehand; the JSON file\nhas the share of its core that the client used "
-        f"(`client_core_share`, at most {_busiest(document)}): below 1, it was not the limit. `{report.LIMIT}` is\n"
-        "the library called in process on the same rows: what no server can beat without batching. Works without "
-        "a model in their name use `linear`:\n\n" + models
+    said = _paragraph(
+        f"""Each figure is the median of {run["repeats"]} runs of {run["seconds"]} s after a warm-up. Before the timing
+        each server's answer is compared with onnxruntime's own (1e-6). REST is sent by wrk, gRPC by h2load (nghttp2),
+        both in C and with requests encoded beforehand; the JSON file has the share of its core that the client used
+        (`client_core_share`, at most {_busiest(document)}): below 1, it was not the limit. `{report.LIMIT}` is the
+        library called in process on the same rows: what no server can beat without batching. Works without a model in
+        their name use `linear`:"""
     )
+    return f"{said}\n\n{models}"
 
 
 def _busiest(document: Row) -> str:
@@ -187,6 +198,10 @@ def _settings(document: Row) -> str:
 def _machine(document: Row) -> str:
     facts = "\n".join(f"* {name}: {_plain(value)}" for name, value in document["machine"].items())
     return f"{facts}\n* command: `{document['run']['command']}`\n* date: {document['run']['date']}"
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(_plain(text), WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _plain(value: Any) -> str:

@@ -112,6 +112,9 @@ def _alone(one: Run, server: Server, running: Running, model: ModelFile) -> None
         capacity = one.results.rate(work.name, server.name)
         if capacity is None:
             capacity = float(measure.timed_row(one.plan, server, running, model, work)["requests_per_second"])
+        if not capacity:
+            one.results.leave_out(work, server, f"no answer at all, so no {name}")
+            continue
         scenario = scenarios.half_load if half else scenarios.overload
         row = scenario(one.plan, running, model, server.name, capacity)
         (one.results.half_load if half else one.results.overload).append(row)

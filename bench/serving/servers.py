@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +58,6 @@ def plimsoll(model: ModelFile, build: Path, folder: Path) -> Launch:
 
 def plimsoll_process(model: ModelFile, folder: Path, revision: str, extra: dict[str, str]) -> Launch:
     """One process of this server; ``extra`` are further settings."""
-    import sys
-
     public, direct, metrics, grpc, grpc_direct = (free_port() for _ in range(5))
     root = Path(__file__).parents[2]
     env = environment_of(sys.executable, root / "serving") | {
@@ -186,7 +185,7 @@ def servers() -> list[Server]:
             "litserve",
             pinned("litserve", "litserve"),
             JSON_ONLY,
-            f"`LitAPI` on the V2 path ({onnxruntime}), one worker, one API server, `fast_queue`, `max_batch_size=16`, "
+            f"a LitAPI on the V2 path ({onnxruntime}), one worker, one API server, `fast_queue`, `max_batch_size=16`, "
             "uvloop and httptools",
             litserve,
         ),
