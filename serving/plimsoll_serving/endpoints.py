@@ -50,7 +50,9 @@ class Endpoints:
 
     def _server(self, path: str) -> Response:
         if path == "/v2":
-            return json_response(200, {"name": "plimsoll", "version": __version__, "extensions": []})
+            return json_response(
+                200, {"name": "plimsoll", "version": __version__, "extensions": ["binary_tensor_data"]}
+            )
         if path == "/v2/models":
             return json_response(200, {"models": [self._identity.model]})
         if path == "/v2/health/live":
@@ -122,9 +124,10 @@ class Endpoints:
                 "platform": PLATFORM,
                 "inputs": [tensor.describe() for tensor in signature.inputs.values()],
                 "outputs": [tensor.describe() for tensor in signature.outputs.values()],
+                "parameters": {"execution_providers": ",".join(engine.providers)},
             },
         )
-        response.headers = self._inference.headers
+        response.headers = [*engine.headers]
         return response
 
 

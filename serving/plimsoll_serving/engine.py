@@ -1,90 +1,216 @@
-"""From the bytes of an inference request to the bytes of its answer, wholly in one worker thread."""
+"""A model under a name and a version: what its requests share, run together and answered one by one."""
 
-import threading
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from plimsoll_serving.artifact import MODEL_FILE, PROFILE_FILE, read_verified
+from plimsoll_serving.batcher import Cost, Job, Result
+from plimsoll_serving.codec import Answer, InferRequest, JsonSlice
 from plimsoll_serving.errors import ArtifactError, ModelError, RequestError
+from plimsoll_serving.http.message import Header, Request
 from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.model import Model, sample_inputs, synthetic_inputs
 from plimsoll_serving.settings import Settings
-from plimsoll_serving.v2.decode import InferRequest, decode
-from plimsoll_serving.v2.encode import encode
+from plimsoll_serving.v2.decode import decode
+from plimsoll_serving.v2.rest import RestCodec
+from plimsoll_serving.v2.rows import JsonRows
 
 WARM_UP_RUNS = 3
-LARGE_BODY = 1 << 20
+# Rows of the runs that show whether rows can share a run, and what one more row takes.
+TRIED_ROWS = 8
+
+Arrays = dict[str, NDArray[Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Status, JSON body and the rows that went through the model (0 when it did not answer)."""
+class Observer(Protocol):
+    """Sees every batch that was answered to users, whole. May be called in a worker thread; must not raise."""
 
-    status: int
-    body: bytes
-    rows: int
-    failure: str | None = None
+    def observe(self, inputs: Arrays, outputs: Arrays, rows: int) -> None: ...
 
 
 class Engine:
-    """A model under a name and a version."""
+    """Computes batches. Safe from several threads.
+
+    Attributes:
+        batches: whether several requests may share a run, found out by `warm_up`.
+        cost: what a run takes, found out by `warm_up`.
+        observers: see every batch of users' requests.
+        annotate: headers for each answer, besides version and revision.
+    """
 
     def __init__(self, model: Model, name: str, version: str) -> None:
         self._model = model
-        self._name = name
-        self._version = version
-        # Reading JSON takes many times its bytes, and no two threads can do it at once anyway.
-        self._one_large = threading.Lock()
+        self.name = name
+        self.version = version
         self.signature = model.signature
+        self.providers = model.providers
+        self.codec = RestCodec(model.signature)
+        self.batches = False
+        self.cost = Cost()
+        self.headers: list[Header] = []
+        self.observers: list[Observer] = []
+        self.annotate: list[Callable[[Answer], list[Header]]] = []
 
-    def answer(self, body: bytes) -> Answer:
-        """Decode, run, encode. Errors become answers: 4xx names the field, 5xx tells what the model said."""
+    def job(self, request: Request, infer: InferRequest, codec: Any, done: Callable[[Result], None]) -> Job:
+        """A decoded request as the batcher takes it."""
+        arrays = infer.inputs.values()
+        first = next(iter(arrays), None)
+        rows = first.shape[0] if self.batches and first is not None else 1
+        key: object = None
+        if self.batches and rows and all(array.shape[0] == rows for array in arrays):
+            key = (*[array.shape[1:] for array in arrays], *infer.outputs)
+        return Job(request, codec, infer, done, key, max(rows, 1), sum(array.nbytes for array in arrays))
+
+    def execute(self, batch: list[Job]) -> list[Result]:
+        """Answers to a batch of one key. What fails together is tried alone: a bad row harms its own request only."""
         try:
-            request = self._decoded(body)
-            arrays = self._model.run(request.inputs, request.outputs)
-            outputs = [
-                (self.signature.outputs[name], array) for name, array in zip(request.outputs, arrays, strict=True)
-            ]
-            encoded = encode(self._name, self._version, request.id, outputs)
+            outputs = self._run(batch)
+        except (ModelError, RequestError) as error:
+            if len(batch) > 1:
+                return [result for job in batch for result in self.execute([job])]
+            return [self._failed(batch[0], error)]
+        except Exception as error:  # nothing that a request brings may take its neighbours along
+            LOGGER.exception("a batch could not be computed")
+            return [self._failed(job, ModelError(f"the server failed: {type(error).__name__}")) for job in batch]
+        return self._answers(batch, outputs)
+
+    def _run(self, batch: list[Job]) -> Arrays:
+        if len(batch) == 1:
+            inputs = batch[0].infer.inputs
+        else:
+            inputs = {name: np.concatenate([job.infer.inputs[name] for job in batch]) for name in batch[0].infer.inputs}
+        names = batch[0].infer.outputs
+        outputs = dict(zip(names, self._model.run(inputs, names), strict=True))
+        if len(batch) > 1:
+            rows = sum(job.rows for job in batch)
+            odd = [name for name, array in outputs.items() if not array.ndim or array.shape[0] != rows]
+            if odd:
+                self.batches = False  # the warm-up was misled
+                raise ModelError(f"output {odd[0]!r} does not have a row for each row of the input")
+        for observer in self.observers:
+            observer.observe(inputs, outputs, sum(job.rows for job in batch))
+        return outputs
+
+    def _answers(self, batch: list[Job], outputs: Arrays) -> list[Result]:
+        texts = JsonRows(outputs, len(batch) > 1 or self.batches)
+        results: list[Result] = []
+        start = 0
+        for job in batch:
+            stop = start + job.rows
+            own = outputs if len(batch) == 1 else {name: array[start:stop] for name, array in outputs.items()}
+            results.append(self._result(job, own, JsonSlice(texts, start, stop)))
+            start = stop
+        return results
+
+    def _result(self, job: Job, outputs: Arrays, rows: JsonSlice) -> Result:
+        answer = Answer(job.infer, outputs, rows, self)
+        try:
+            response = job.codec.encode(answer)
         except RequestError as error:
-            return Answer(error.status, _error(error.message), 0)
-        except ModelError as error:
-            return self._failed(str(error))
+            return self._failed(job, error)
         except UnicodeError as error:
-            return self._failed(f"its strings are not UTF-8: {error}")
-        first = next(iter(request.inputs.values()), None)
-        return Answer(200, encoded, first.shape[0] if first is not None and first.ndim else 1)
+            return self._failed(job, ModelError(f"its strings are not UTF-8: {error}"))
+        response.headers += self.headers
+        for annotate in self.annotate:
+            response.headers += annotate(answer)
+        return Result(response, job.rows)
 
-    def _decoded(self, body: bytes) -> InferRequest:
-        if len(body) <= LARGE_BODY:
-            return decode(body, self.signature)
-        with self._one_large:
-            return decode(body, self.signature)
+    def _failed(self, job: Job, error: ModelError | RequestError) -> Result:
+        if isinstance(error, RequestError):
+            return Result(self._marked(job, error.status, error.message), 0)
+        message = f"model {self.name!r} version {self.version!r} failed on this input: {error}"
+        return Result(self._marked(job, 500, message), 0, failure=str(error))
 
-    def _failed(self, detail: str) -> Answer:
-        message = f"model {self._name!r} version {self._version!r} failed on this input: {detail}"
-        return Answer(500, _error(message), 0, failure=detail)
+    def _marked(self, job: Job, status: int, message: str) -> Any:
+        response = job.codec.refuse(status, message)
+        response.headers += self.headers
+        return response
+
+    # Warm-up
 
     def warm_up(self, sample: list[Any]) -> None:
-        """Run the model on the profile's sample, or on zeros without one.
+        """Run the model on the profile's sample, or on zeros without one; find out whether rows can share a run.
 
         Raises ArtifactError when the model fails on rows of its own training data. Zeros prove less: a model may
         rightly refuse them (an unknown category), so that is only logged.
         """
         body = sample_request(sample, self)
-        for _ in range(WARM_UP_RUNS):
+        try:
+            inputs = synthetic_inputs(self.signature) if body is None else decode(body, self.signature).inputs
+            for _ in range(WARM_UP_RUNS):
+                self._model.run(inputs, list(self.signature.outputs))
+        except (ModelError, RequestError) as error:
             if body is not None:
-                answer = self.answer(body)
-                if answer.status != 200:
-                    raise ArtifactError(f"the model does not answer its profile's sample: {answer.body.decode()}")
-                continue
-            try:
-                self._model.run(synthetic_inputs(self.signature), list(self.signature.outputs))
-            except ModelError as error:
-                LOGGER.warning("the model does not answer zeros, and no profile gives a sample: %s", error)
+                raise ArtifactError(f"the model does not answer its profile's sample: {error}") from None
+            LOGGER.warning("the model does not answer zeros, and no profile gives a sample: %s", error)
+            return
+        self._measure(inputs)
+
+    def _measure(self, inputs: Arrays) -> None:
+        names = list(self.signature.outputs)
+        rows = self._trial_rows(inputs)
+        self.batches = rows is not None and self._rows_are_independent(rows, names)
+        if rows is None or not self.batches:
+            self.cost = Cost(fixed=self._seconds(inputs, names))
+            return
+        few = self._seconds({name: array[:1] for name, array in rows.items()}, names)
+        more = self._seconds(rows, names)
+        self.cost = Cost(few, max(0.0, more - few) / (TRIED_ROWS - 1))
+
+    def _trial_rows(self, inputs: Arrays) -> Arrays | None:
+        """Rows that differ where the sample or floats allow it; None where the tensors have no rows in common."""
+        if not self._may_share_rows() or any(len(array) == 0 for array in inputs.values()):
+            return None
+        rows = {}
+        for name, array in inputs.items():
+            repeated = np.resize(array, (TRIED_ROWS, *array.shape[1:]))
+            if array.dtype.kind == "f":
+                steps = np.arange(TRIED_ROWS, dtype=array.dtype).reshape(-1, *[1] * (array.ndim - 1))
+                repeated = repeated + steps / 8
+            rows[name] = repeated
+        return rows
+
+    def _rows_are_independent(self, rows: Arrays, names: list[str]) -> bool:
+        """Whether each row is answered the same alone and among others."""
+        try:
+            together = self._model.run(rows, names)
+            for index in range(TRIED_ROWS):
+                alone = self._model.run({name: array[index : index + 1] for name, array in rows.items()}, names)
+                if not all(_same_row(one, many, index) for one, many in zip(alone, together, strict=True)):
+                    return False
+        except (ModelError, RequestError):
+            return False
+        return True
+
+    def _may_share_rows(self) -> bool:
+        """Whether the first size of every tensor is free."""
+        tensors = [*self.signature.inputs.values(), *self.signature.outputs.values()]
+        return bool(self.signature.inputs) and all(tensor.shape and tensor.shape[0] == -1 for tensor in tensors)
+
+    def _seconds(self, inputs: Arrays, names: list[str]) -> float:
+        """The quickest of a few runs."""
+        best = math.inf
+        for _ in range(WARM_UP_RUNS):
+            start = time.perf_counter()
+            self._model.run(inputs, names)
+            best = min(best, time.perf_counter() - start)
+        return best
+
+
+def _same_row(alone: NDArray[Any], together: NDArray[Any], index: int) -> bool:
+    """Floats nearly: ONNX Runtime may sum in another order for another number of rows."""
+    if alone.ndim == 0 or len(alone) != 1 or len(together) != TRIED_ROWS or alone.shape[1:] != together.shape[1:]:
+        return False
+    if alone.dtype.kind == "f":
+        return bool(np.allclose(alone[0], together[index], rtol=1e-2, atol=1e-4, equal_nan=True))
+    return bool(np.array_equal(alone[0], together[index]))
 
 
 def sample_request(sample: list[Any], engine: Engine) -> bytes | None:
@@ -125,14 +251,16 @@ def _cells(value: object) -> list[object]:
 def load(settings: Settings) -> Engine:
     """Verify, load and warm the model of the settings. Raises ArtifactError."""
     folder: Path = settings.model_dir
-    model = Model(read_verified(folder / MODEL_FILE, settings.sha256), settings.intra_op_threads)
+    model = Model(
+        read_verified(folder / MODEL_FILE, settings.sha256), settings.intra_op_threads, settings.execution_providers
+    )
     engine = Engine(model, settings.identity.model, settings.identity.version)
+    engine.headers = [
+        (b"plimsoll-model-version", settings.identity.version.encode()),
+        (b"plimsoll-revision", settings.identity.revision.encode()),
+    ]
     sample: list[Any] = []
     if settings.profile_sha256 is not None:
         sample = sample_inputs(read_verified(folder / PROFILE_FILE, settings.profile_sha256))
     engine.warm_up(sample)
     return engine
-
-
-def _error(message: str) -> bytes:
-    return msgspec.json.encode({"error": message})

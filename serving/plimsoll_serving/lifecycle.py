@@ -92,7 +92,7 @@ class Server:
 
     async def _load(self) -> None:
         engine = await asyncio.to_thread(load, self._settings)
-        self._inference.engine = engine
+        self._inference.serve(engine)
         self._readiness.loaded = True
         LOGGER.info(
             "ready",
@@ -100,6 +100,8 @@ class Server:
                 "fields": {
                     "sha256": self._settings.sha256,
                     "threads": self._settings.intra_op_threads,
+                    "executionProviders": engine.providers,
+                    "batches": engine.batches,
                     "inputs": [tensor.describe() for tensor in engine.signature.inputs.values()],
                     "outputs": [tensor.describe() for tensor in engine.signature.outputs.values()],
                 }

@@ -1,6 +1,9 @@
 """One ONNX model: verified, loaded, described and run. Nothing here knows of HTTP or of the event loop."""
 
+import ctypes
 import json
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +12,14 @@ from numpy.typing import NDArray
 
 from plimsoll_serving.artifact import PROFILE_FILE
 from plimsoll_serving.errors import ArtifactError, ModelError, RequestError
-from plimsoll_serving.v2.datatypes import of_onnx
+from plimsoll_serving.v2.datatypes import DATATYPES, of_onnx
 from plimsoll_serving.v2.signature import Signature, Tensor
 
+CPU = "CPUExecutionProvider"
 ORT_FATAL = 4
+ONNX_BFLOAT16 = 16
+# What scikit-learn's ZipMap answers.
+_MAPS = frozenset({"seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))"})
 # Nothing can lie below this path: a graph that keeps weights in other files is refused, wherever the process runs.
 NO_FOLDER = "/dev/null"
 
@@ -23,20 +30,30 @@ class Model:
     Args:
         data: the ONNX file, with every weight inside and only operators that ONNX Runtime knows.
         threads: threads of one inference.
+        providers: ONNX Runtime's execution providers, in the order of preference.
 
     Raises:
         ArtifactError: ONNX Runtime refuses the graph, or an input or output is not a tensor the protocol can carry.
     """
 
-    def __init__(self, data: bytes, threads: int = 1) -> None:
+    def __init__(self, data: bytes, threads: int = 1, providers: Sequence[str] = (CPU,)) -> None:
+        missing = sorted(set(providers) - set(onnxruntime.get_available_providers()))
+        if missing:
+            raise ArtifactError(
+                f"this image has no {', '.join(missing)}; it has {', '.join(onnxruntime.get_available_providers())}"
+            )
         try:
-            self._session = onnxruntime.InferenceSession(data, _options(threads), providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(data, _options(threads), providers=list(providers))
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise ArtifactError(_explain_refusal(str(error))) from None
+        self.providers: list[str] = self._session.get_providers()
         self.signature = Signature(
             inputs={node.name: _tensor(node, "input") for node in self._session.get_inputs()},
             outputs={node.name: _tensor(node, "output") for node in self._session.get_outputs()},
         )
+        tensors = [*self.signature.inputs.values(), *self.signature.outputs.values()]
+        self._raw = any(tensor.datatype.kind == "raw" for tensor in tensors)
+        self._maps = [node.name for node in self._session.get_outputs() if node.type in _MAPS]
 
     def run(self, inputs: dict[str, NDArray[Any]], outputs: list[str]) -> list[NDArray[Any]]:
         """Compute the named outputs. Safe from several threads; the interpreter lock is released meanwhile.
@@ -46,13 +63,50 @@ class Model:
             ModelError: the graph raised.
         """
         try:
-            return list(self._session.run(outputs, inputs))
+            if self._raw:
+                return self._run_raw(inputs, outputs)
+            answers = self._session.run(outputs, inputs)
+            if self._maps:
+                return [
+                    _table(answer) if name in self._maps else answer
+                    for name, answer in zip(outputs, answers, strict=True)
+                ]
+            return list(answers)
         except Exception as error:
             rows = {name: array.shape[0] for name, array in inputs.items() if array.ndim}
             if len(set(rows.values())) > 1:
                 told = ", ".join(f"{name!r} has {count}" for name, count in rows.items())
                 raise RequestError(f"inputs differ in rows (first size of shape): {told}") from None
             raise ModelError(_first_line(str(error))) from None
+
+    def _run_raw(self, inputs: dict[str, NDArray[Any]], outputs: list[str]) -> list[NDArray[Any]]:
+        """For tensors of a type that numpy does not have: their 16 bits pass as UINT16."""
+        values = {}
+        for name, array in inputs.items():
+            if self.signature.inputs[name].datatype.kind == "raw":
+                values[name] = onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(
+                    np.ascontiguousarray(array), ONNX_BFLOAT16
+                )
+            else:
+                values[name] = onnxruntime.OrtValue.ortvalue_from_numpy(array)
+        answers = self._session.run_with_ort_values(outputs, values)
+        return [
+            _bits(answer) if self.signature.outputs[name].datatype.kind == "raw" else answer.numpy()
+            for name, answer in zip(outputs, answers, strict=True)
+        ]
+
+
+def _bits(value: Any) -> NDArray[Any]:
+    """A copy of the 16-bit elements of an OrtValue."""
+    shape = value.shape()
+    size = math.prod(shape) * 2
+    data = ctypes.string_at(value.data_ptr(), size) if size else b""
+    return np.frombuffer(data, np.uint16).reshape(shape)
+
+
+def _table(rows: list[dict[Any, float]]) -> NDArray[Any]:
+    """The matrix that scikit-learn's ZipMap made a list of dictionaries of: a column a class, in their order."""
+    return np.array([list(row.values()) for row in rows], dtype=np.float32).reshape(len(rows), -1)
 
 
 def _options(threads: int) -> onnxruntime.SessionOptions:
@@ -81,10 +135,11 @@ def _first_line(message: str) -> str:
 
 def _tensor(node: Any, what: str) -> Tensor:
     datatype = of_onnx(node.type)
+    if what == "output" and node.type in _MAPS:
+        return Tensor(node.name, DATATYPES["FP32"], (-1, -1), (None, None))
     if datatype is None:
         raise ArtifactError(
-            f"{what} {node.name!r} of the model is {node.type}, not a tensor that the protocol can carry; "
-            "for scikit-learn classifiers convert with zipmap=False"
+            f"{what} {node.name!r} of the model is {node.type}, not a tensor that the protocol can carry"
         )
     return Tensor(
         name=node.name,

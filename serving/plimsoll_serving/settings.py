@@ -8,7 +8,7 @@ from pathlib import Path
 
 from plimsoll_serving import memory
 from plimsoll_serving.errors import SettingsError
-from plimsoll_serving.http.limits import Limits
+from plimsoll_serving.http.limits import Bounds, Limits
 
 CGROUP_V2_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_V1_QUOTA = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
@@ -86,6 +86,8 @@ class Settings:
     connection_seconds: float
     intra_op_threads: int
     workers: int
+    execution_providers: tuple[str, ...]
+    bounds: Bounds
     drain_seconds: float
     log_level: str
     access_log: float
@@ -96,6 +98,7 @@ class Settings:
         env = Environment(values)
         profiled = env.text("PLIMSOLL_PROFILE_SHA256")
         threads = env.integer("PLIMSOLL_INTRA_OP_THREADS", cpu_quota(), 1, 1024)
+        workers = env.integer("PLIMSOLL_WORKERS", max(2, threads), 1, 256)
         return cls(
             identity=_identity(env),
             sha256=env.digest("PLIMSOLL_ARTIFACT_SHA256"),
@@ -109,7 +112,9 @@ class Settings:
             limits=_limits(env),
             connection_seconds=env.seconds("PLIMSOLL_CONNECTION_SECONDS", 60.0, 0.1),
             intra_op_threads=threads,
-            workers=env.integer("PLIMSOLL_WORKERS", max(2, threads), 1, 256),
+            workers=workers,
+            execution_providers=_providers(env),
+            bounds=_bounds(env, workers),
             drain_seconds=env.seconds("PLIMSOLL_DRAIN_SECONDS", 10.0),
             log_level=_log_level(env),
             access_log=_access_log(env),
@@ -125,6 +130,21 @@ def _identity(env: Environment) -> Identity:
         service=env.text("PLIMSOLL_SERVICE", model),
         namespace=env.text("PLIMSOLL_NAMESPACE", "default"),
         pod=env.text("PLIMSOLL_POD", os.uname().nodename),
+    )
+
+
+def _providers(env: Environment) -> tuple[str, ...]:
+    names = [name.strip() for name in env.text("PLIMSOLL_EXECUTION_PROVIDERS", "CPUExecutionProvider").split(",")]
+    return tuple(name for name in names if name)
+
+
+def _bounds(env: Environment, workers: int) -> Bounds:
+    return Bounds(
+        rows=env.integer("PLIMSOLL_MAX_BATCH_ROWS", 1024, 1),
+        window=env.seconds("PLIMSOLL_BATCH_WINDOW_SECONDS", 0.0),
+        queue=env.integer("PLIMSOLL_MAX_QUEUE", 1024, 1),
+        queue_seconds=env.seconds("PLIMSOLL_MAX_QUEUE_SECONDS", 1.0),
+        workers=workers,
     )
 
 

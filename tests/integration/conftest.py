@@ -95,7 +95,12 @@ def custom_resources(api: ApiClient) -> None:
     """Our CRDs, served."""
     for plural in PLURALS:
         manifest = yaml.safe_load((ROOT / "crds" / f"{plural}.yaml").read_text())
-        _patch(api, f"{CRDS}/{manifest['metadata']['name']}?fieldManager={MANAGER}&force=true", "apply-patch+yaml", manifest)
+        _patch(
+            api,
+            f"{CRDS}/{manifest['metadata']['name']}?fieldManager={MANAGER}&force=true",
+            "apply-patch+yaml",
+            manifest,
+        )
     for plural in PLURALS:
         _await_served(api, plural)
         _disown(api, f"{CRDS}/{plural}.plimsoll.dev")

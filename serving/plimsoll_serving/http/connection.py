@@ -24,7 +24,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, listener: "Listener") -> None:
         self._listener = listener
-        self._reader = RequestReader(listener.limits, listener.budget, self._expect)
+        self._reader = RequestReader(listener.limits, listener.budget, self._expect, listener.heads)
         self._transport: asyncio.Transport | None = None
         self._current: Request | None = None
         self._pumping = False
@@ -53,6 +53,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._listener.forget(self)
+        if self._current is not None:
+            self._current.cancelled = True
         self._reader.broken = True
         self._reader.release()
         for item in self._reader.ready:

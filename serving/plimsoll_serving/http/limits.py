@@ -28,6 +28,25 @@ class Limits:
     idle_seconds: float = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Of one model's queue.
+
+    Attributes:
+        rows: most rows in one run; a request with more runs alone.
+        window: seconds that a run waits for more rows; 0 takes what the turn of the loop brought.
+        queue: most requests waiting.
+        queue_seconds: most seconds of work waiting.
+        workers: runs at a time in worker threads.
+    """
+
+    rows: int = 1024
+    window: float = 0.0
+    queue: int = 1024
+    queue_seconds: float = 1.0
+    workers: int = 2
+
+
 class Budget:
     """Bytes that all connections together may buffer. A quarter of them is kept for small bodies."""
 

@@ -4,6 +4,7 @@ import asyncio
 import math
 
 from plimsoll_serving.http.connection import Connection
+from plimsoll_serving.http.heads import KnownHeads
 from plimsoll_serving.http.limits import Budget, Limits
 from plimsoll_serving.http.message import Handler
 
@@ -26,6 +27,7 @@ class Listener:
         self.limits = limits
         self.budget = budget
         self.life = life
+        self.heads = KnownHeads()
         self.closing = False
         self.retired_at = -math.inf
         self.port = 0

@@ -29,7 +29,12 @@ Header = tuple[bytes, bytes]
 
 @dataclass(slots=True)
 class Request:
-    """One request, complete. Header names are lower case; ``path`` is raw, without the query."""
+    """One request, complete. Header names are lower case; ``path`` is raw, without the query.
+
+    Attributes:
+        deadline: loop time in seconds after which nobody waits for the answer; None when the caller named none.
+        cancelled: nobody waits any more.
+    """
 
     method: str
     path: str
@@ -38,6 +43,8 @@ class Request:
     body: bytes
     keep_alive: bool
     http10: bool = False
+    deadline: float | None = None
+    cancelled: bool = False
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header named in lower case."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import httptools
 
+from plimsoll_serving.http.heads import END, KnownHeads
 from plimsoll_serving.http.limits import Budget, Limits
 from plimsoll_serving.http.message import Header, Request, Response, error_response
 
@@ -16,9 +17,12 @@ class RequestReader:
     more is read: the answers of the requests before it keep their order.
     """
 
-    def __init__(self, limits: Limits, budget: Budget, on_expect: Callable[[], None]) -> None:
+    def __init__(
+        self, limits: Limits, budget: Budget, on_expect: Callable[[], None], heads: KnownHeads | None = None
+    ) -> None:
         self._limits = limits
         self._budget = budget
+        self._heads = heads or KnownHeads()
         self._on_expect = on_expect
         self._parser = httptools.HttpRequestParser(self)
         self.ready: deque[Request | Response] = deque()
@@ -26,6 +30,7 @@ class RequestReader:
         self.messages = 0
         self.broken = False
         self._in_head = False
+        self._new_head: bytes | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -40,6 +45,11 @@ class RequestReader:
         if self.broken:
             return
         before, idle = self.messages, not self.in_message
+        if idle:
+            data = self._take_known(data)
+            if not data:
+                return
+        self._new_head = data if idle else None
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -54,6 +64,19 @@ class RequestReader:
             if begun == 0 or (begun == 1 and idle):
                 self._fed_bytes += len(data)
             self._check_head(self._fed_bytes)
+
+    def _take_known(self, data: bytes) -> bytes:
+        """Queue the complete requests at the start of ``data`` whose heads are known; what is left of it."""
+        while data:
+            end = data.find(END) + len(END)
+            head = self._heads.get(data[:end])
+            if head is None or len(data) < end + head.length or not self._budget.take(head.length):
+                break
+            stop = end + head.length
+            self.ready.append(head.request(data[end:stop]))
+            self.messages += 1
+            data = data[stop:]
+        return data
 
     def fail(self, status: int, message: str) -> None:
         """End the stream with an error answer."""
@@ -135,17 +158,19 @@ class RequestReader:
             return
         parser = self._parser
         path, query = split_target(self._url)
-        self.ready.append(
-            Request(
-                method=parser.get_method().decode(),
-                path=path,
-                query=query,
-                headers=self._headers,
-                body=b"".join(self._chunks),
-                keep_alive=parser.should_keep_alive(),
-                http10=parser.get_http_version() == "1.0",
-            )
+        request = Request(
+            method=parser.get_method().decode(),
+            path=path,
+            query=query,
+            headers=self._headers,
+            body=b"".join(self._chunks),
+            keep_alive=parser.should_keep_alive(),
+            http10=parser.get_http_version() == "1.0",
         )
+        self.ready.append(request)
+        if self._new_head is not None:
+            self._heads.learn(self._new_head, request)
+            self._new_head = None
         self.in_message = False
         self._reset()
 

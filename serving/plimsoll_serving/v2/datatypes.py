@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-Kind = Literal["bool", "int", "float", "bytes"]
+# `raw` is what numpy has no type for: it goes through as the bytes that came.
+Kind = Literal["bool", "int", "float", "bytes", "raw"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ DATATYPES = {
         _datatype("FP32", "float32", "float"),
         _datatype("FP64", "float64", "float"),
         _datatype("BYTES", "object", "bytes"),
+        _datatype("BF16", "uint16", "raw"),
     )
 }
 
@@ -54,6 +56,7 @@ _OF_ONNX = {
     "float": "FP32",
     "double": "FP64",
     "string": "BYTES",
+    "bfloat16": "BF16",
 }
 
 

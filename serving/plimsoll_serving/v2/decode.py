@@ -1,37 +1,68 @@
 """An inference request: bytes to named arrays, checked against the model's signature."""
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from numpy.typing import NDArray
 
+from plimsoll_serving.codec import InferRequest
 from plimsoll_serving.errors import RequestError
+from plimsoll_serving.v2.binary import unpack
 from plimsoll_serving.v2.datatypes import DATATYPES, Datatype
 from plimsoll_serving.v2.signature import Signature, Tensor
 from plimsoll_serving.v2.values import MAX_RANK, flatten, json_name, to_array
 
 
-@dataclass(frozen=True, slots=True)
-class InferRequest:
-    """A decoded request: arrays by input name, and the outputs asked for in their order."""
+def decode(body: bytes, signature: Signature, tail: bytes = b"") -> InferRequest:
+    """Read a V2 inference request. Raises RequestError naming the field at fault and what is expected.
 
-    id: str | None
-    inputs: dict[str, NDArray[Any]]
-    outputs: list[str]
-
-
-def decode(body: bytes, signature: Signature) -> InferRequest:
-    """Read a V2 inference request. Raises RequestError naming the field at fault and what is expected."""
+    Args:
+        body: the JSON.
+        tail: the binary tensors behind it, in the order of the inputs that have ``binary_data_size``.
+    """
     document = _parse(body)
     identifier = document.get("id")
     if identifier is not None and type(identifier) is not str:
         raise RequestError(f"id is {json_name(identifier)}, not a string")
     _check_parameters(document, "parameters")
-    inputs = _inputs(document, signature)
+    inputs = _inputs(document, signature, Tail(tail))
     _check_symbols(inputs, signature)
-    return InferRequest(identifier, inputs, _outputs(document, signature))
+    parameters = document.get("parameters", {})
+    outputs, binary = _outputs(document, signature, parameters)
+    return InferRequest(identifier, inputs, outputs, parameters, binary)
+
+
+class Tail:
+    """The binary tensors of a request, taken in order."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._taken = 0
+
+    def take(self, item: dict[str, Any], field: str, datatype: Datatype) -> NDArray[Any] | None:
+        """The next tensor; None when the input has its data in JSON."""
+        size = item.get("parameters", {}).get("binary_data_size")
+        if size is None:
+            return None
+        where = f"{field}.parameters.binary_data_size"
+        if type(size) is not int or size < 0:
+            raise RequestError(f"{where} is {size!r}, not a number of bytes")
+        if "data" in item:
+            raise RequestError(f"{field} has both data and parameters.binary_data_size; send one of them")
+        left = len(self._data) - self._taken
+        if size > left:
+            raise RequestError(f"{where} is {size}, but only {left} bytes are left behind the JSON")
+        array = unpack(self._data, self._taken, size, datatype, f"the binary data of {field}")
+        self._taken += size
+        return array
+
+    def check_empty(self) -> None:
+        left = len(self._data) - self._taken
+        if left:
+            raise RequestError(
+                f"{left} bytes behind the JSON belong to no input; binary inputs need parameters.binary_data_size"
+            )
 
 
 def _parse(body: bytes) -> dict[str, Any]:
@@ -63,7 +94,7 @@ def _list_of_objects(document: dict[str, Any], field: str) -> list[dict[str, Any
     return items
 
 
-def _inputs(document: dict[str, Any], signature: Signature) -> dict[str, NDArray[Any]]:
+def _inputs(document: dict[str, Any], signature: Signature, tail: Tail) -> dict[str, NDArray[Any]]:
     expected = ", ".join(signature.inputs)
     if "inputs" not in document:
         raise RequestError(f"inputs is missing; the model takes {expected}")
@@ -72,11 +103,12 @@ def _inputs(document: dict[str, Any], signature: Signature) -> dict[str, NDArray
         tensor = _named(item, f"inputs[{index}]", signature.inputs, "an input")
         if tensor.name in arrays:
             raise RequestError(f"inputs[{index}].name {tensor.name!r} is given twice")
-        arrays[tensor.name] = _tensor(item, f"inputs[{index}]", tensor)
+        arrays[tensor.name] = _tensor(item, f"inputs[{index}]", tensor, tail)
     missing = [name for name in signature.inputs if name not in arrays]
     if missing:
         raise RequestError(f"inputs lacks {', '.join(missing)}; the model takes {expected}")
-    return arrays
+    tail.check_empty()
+    return {name: arrays[name] for name in signature.inputs}
 
 
 def _named(item: dict[str, Any], field: str, known: dict[str, Tensor], what: str) -> Tensor:
@@ -95,16 +127,25 @@ def _required(item: dict[str, Any], key: str, field: str, kind: type, expected: 
     return value
 
 
-def _tensor(item: dict[str, Any], field: str, tensor: Tensor) -> NDArray[Any]:
+def _tensor(item: dict[str, Any], field: str, tensor: Tensor, tail: Tail) -> NDArray[Any]:
     datatype = _datatype(item, field, tensor)
     shape = _shape(item, field, tensor)
+    array = tail.take(item, field, datatype)
+    if array is None:
+        array = _listed(item, field, datatype, shape)
+    if array.size != math.prod(shape):
+        raise RequestError(f"{field}.data has {array.size} values, but {field}.shape {shape} needs {math.prod(shape)}")
+    return array.reshape(shape)
+
+
+def _listed(item: dict[str, Any], field: str, datatype: Datatype, shape: list[int]) -> NDArray[Any]:
+    """The values that stand in the JSON."""
+    if datatype.kind == "raw":
+        raise RequestError(f"{field}.datatype is {datatype.name}, which JSON cannot carry; send it as binary data")
     values, nested = flatten(_required(item, "data", field, list, "a list"), f"{field}.data")
-    size = math.prod(shape)
     if len(nested) > 1 and nested != shape:
         raise RequestError(f"{field}.data is nested as {nested}, but {field}.shape is {shape}")
-    if len(values) != size:
-        raise RequestError(f"{field}.data has {len(values)} values, but {field}.shape {shape} needs {size}")
-    return to_array(values, datatype, f"{field}.data").reshape(shape)
+    return to_array(values, datatype, f"{field}.data")
 
 
 def _datatype(item: dict[str, Any], field: str, tensor: Tensor) -> Datatype:
@@ -142,11 +183,29 @@ def _check_symbols(inputs: dict[str, NDArray[Any]], signature: Signature) -> Non
                 )
 
 
-def _outputs(document: dict[str, Any], signature: Signature) -> list[str]:
+def _outputs(
+    document: dict[str, Any], signature: Signature, parameters: dict[str, Any]
+) -> tuple[list[str], frozenset[str]]:
+    """The outputs asked for, and those of them that are to be binary."""
+    everywhere = _switch(parameters, "parameters", "binary_data_output", False)
+    names = list(signature.outputs)
     if "outputs" not in document:
-        return list(signature.outputs)
+        return names, frozenset(names if everywhere else ())
     items = _list_of_objects(document, "outputs")
-    names = [_named(item, f"outputs[{i}]", signature.outputs, "an output").name for i, item in enumerate(items)]
-    if len(set(names)) != len(names):
+    asked = [_named(item, f"outputs[{i}]", signature.outputs, "an output").name for i, item in enumerate(items)]
+    if len(set(asked)) != len(asked):
         raise RequestError("outputs names an output twice")
-    return names or list(signature.outputs)
+    if not asked:
+        return names, frozenset(names if everywhere else ())
+    binary = [
+        _switch(item.get("parameters", {}), f"outputs[{i}].parameters", "binary_data", everywhere)
+        for i, item in enumerate(items)
+    ]
+    return asked, frozenset(name for name, wanted in zip(asked, binary, strict=True) if wanted)
+
+
+def _switch(parameters: dict[str, Any], field: str, key: str, default: bool) -> bool:
+    value = parameters.get(key, default)
+    if type(value) is not bool:
+        raise RequestError(f"{field}.{key} is {json_name(value)}, not true or false")
+    return value

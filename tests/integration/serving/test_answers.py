@@ -148,3 +148,16 @@ def test_a_pipeline_of_raw_columns_and_string_labels_answers_as_scikit_learn_doe
     inputs[0]["data"] = ["nowhere"]
     unknown = server.infer({"inputs": inputs})
     assert unknown.status_code == 200, "the encoder ignores categories it has not seen"
+
+
+def test_probabilities_that_scikit_learn_mapped_to_classes_are_a_matrix_again(serve: Serve) -> None:
+    rows = np.random.default_rng(5).normal(size=(60, 4)).astype(np.float32)
+    fitted = LogisticRegression().fit(rows, np.array(["small", "middle", "big"])[np.arange(60) % 3])
+    model = to_onnx(fitted, initial_types=[("input", FloatTensorType([None, 4]))], target_opset=17)
+    server = serve(model.SerializeToString())
+    item = {"name": "input", "datatype": "FP32", "shape": [60, 4], "data": rows.reshape(-1).tolist()}
+    answer = outputs(server.infer({"inputs": [item]}))
+    assert answer["output_label"]["data"] == fitted.predict(rows).tolist()
+    table = answer["output_probability"]
+    assert (table["datatype"], table["shape"]) == ("FP32", [60, 3])
+    np.testing.assert_allclose(np.reshape(table["data"], (60, 3)), fitted.predict_proba(rows), atol=1e-5)

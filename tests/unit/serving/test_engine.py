@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 from onnx import TensorProto, helper
+from plimsoll_serving.batcher import Result
 from plimsoll_serving.engine import Engine, sample_request
 from plimsoll_serving.errors import ArtifactError
+from plimsoll_serving.http.message import Request
 from plimsoll_serving.model import Model, sample_inputs
 
 from tests.builders import onnx_models
@@ -16,6 +18,21 @@ COEFFICIENTS, INTERCEPTS = onnx_models.weights(features=4, classes=3)
 
 def engine(model: bytes) -> Engine:
     return Engine(Model(model), "digits", "7")
+
+
+def post(content: bytes) -> Request:
+    return Request("POST", "/", "", [], content, True)
+
+
+def batch(model: Engine, *bodies: bytes) -> list[Result]:
+    """Answers to requests that share a run if they may."""
+    decoded = [(post(content), model.codec.decode(post(content), model.signature)) for content in bodies]
+    return model.execute([model.job(request, infer, model.codec, lambda _: None) for request, infer in decoded])
+
+
+def answer(model: Engine, content: bytes) -> Result:
+    (result,) = batch(model, content)
+    return result
 
 
 @pytest.fixture
@@ -40,19 +57,19 @@ def body(row: list[float]) -> bytes:
 
 
 def test_a_graph_that_raises_is_a_failure_of_the_server_on_that_input_only(failing: Engine) -> None:
-    bad = failing.answer(body([1, 6, 1, 1]))
-    assert (bad.status, bad.rows) == (500, 0)
-    assert json.loads(bad.body)["error"].startswith("model 'digits' version '7' failed on this input: ")
+    bad = answer(failing, body([1, 6, 1, 1]))
+    assert (bad.response.status, bad.rows) == (500, 0)
+    assert json.loads(bad.response.body)["error"].startswith("model 'digits' version '7' failed on this input: ")
     assert "out of data bounds" in str(bad.failure)
-    good = failing.answer(body([1, 5, 1, 1]))
-    assert (good.status, good.rows, good.failure) == (200, 1, None)
+    good = answer(failing, body([1, 5, 1, 1]))
+    assert (good.response.status, good.rows, good.failure) == (200, 1, None)
 
 
 def test_the_builders_agree_where_all_answer(failing: Engine) -> None:
     right = engine(onnx_models.linear_classifier(COEFFICIENTS, INTERCEPTS))
     slow = engine(onnx_models.slow_classifier(COEFFICIENTS, INTERCEPTS, rounds=2))
     at_times = engine(onnx_models.slow_classifier(COEFFICIENTS, INTERCEPTS, rounds=2, feature=1))
-    answers = {model.answer(body([1, 2, 3, 4])).body for model in (right, failing, slow, at_times)}
+    answers = {answer(model, body([1, 2, 3, 4])).response.body for model in (right, failing, slow, at_times)}
     assert len(answers) == 1
 
 
@@ -76,16 +93,22 @@ def test_a_sample_is_sent_as_a_request(sample: list[Any]) -> None:
     model = columns()
     request = sample_request(sample, model)
     assert request is not None
-    answer = model.answer(request)
-    assert (answer.status, answer.rows) == (200, 2)
-    assert [output["data"] for output in json.loads(answer.body)["outputs"]] == [["north", "south"], [1.5, "NaN"]]
+    result = answer(model, request)
+    assert result.response.status == 200
+    assert [output["data"] for output in json.loads(result.response.body)["outputs"]] == [
+        ["north", "south"],
+        [1.5, "NaN"],
+    ]
 
 
 def test_rows_of_values_are_the_sample_of_a_model_of_one_tensor(failing: Engine) -> None:
     rows = [[1, 2, 3, 4], [5, 1, 7, 8]]
     request = sample_request(rows, failing)
     assert request is not None
-    assert failing.answer(request).rows == 2
+    assert [output["shape"] for output in json.loads(answer(failing, request).response.body)["outputs"]] == [
+        [2],
+        [2, 3],
+    ]
     assert sample_request([{"input": row} for row in rows], failing) == request
     failing.warm_up([[1, 2, 3, 4]])
 
@@ -104,3 +127,57 @@ def test_a_model_that_refuses_zeros_may_start_without_a_sample(caplog: pytest.Lo
 def test_a_profile_that_cannot_be_read_is_refused(profile: bytes) -> None:
     with pytest.raises(ArtifactError, match=r"profile\.json is not a profile"):
         sample_inputs(profile)
+
+
+def test_what_fails_in_a_batch_is_tried_alone(failing: Engine) -> None:
+    failing.warm_up([[1, 2, 3, 4]])
+    assert failing.batches
+    results = batch(failing, body([1, 2, 3, 4]), body([1, 6, 1, 1]), body([4, 3, 2, 1]))
+    assert [result.response.status for result in results] == [200, 500, 200]
+    assert results[2].response.body == answer(failing, body([4, 3, 2, 1])).response.body
+
+
+def test_rows_of_different_requests_share_a_run_and_come_back_in_place() -> None:
+    model = engine(onnx_models.linear_classifier(COEFFICIENTS, INTERCEPTS))
+    model.warm_up([])
+    rows = [[float(i), 1.0, 2.0, 3.0 - i] for i in range(20)]
+    seen: list[int] = []
+
+    class Counting:
+        def observe(self, inputs: Any, outputs: Any, rows: int) -> None:
+            seen.append(rows)
+
+    model.observers.append(Counting())
+    together = batch(model, *map(body, rows))
+    assert seen == [20]
+    for row, result in zip(rows, together, strict=True):
+        alone, shared = (json.loads(one.response.body)["outputs"] for one in (answer(model, body(row)), result))
+        assert shared[0] == alone[0]
+        assert shared[1]["data"] == pytest.approx(alone[1]["data"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("operator", "shape", "shares"),
+    [
+        ("Identity", [None, 2], True),
+        ("Identity", [4, 2], False),
+        ("Identity", [], False),
+        ("CumSum", [None, 2], False),
+    ],
+)
+def test_models_whose_rows_depend_on_one_another_do_not_share_runs(
+    operator: str, shape: list[int | None], shares: bool
+) -> None:
+    axis = helper.make_tensor("axis", TensorProto.INT64, [], [0])
+    inputs = ["x", "axis"] if operator == "CumSum" else ["x"]
+    graph = helper.make_graph(
+        [helper.make_node(operator, inputs, ["y"])],
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [axis] if operator == "CumSum" else [],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = engine(made.SerializeToString())
+    model.warm_up([])
+    assert model.batches is shares

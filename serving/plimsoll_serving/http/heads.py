@@ -1,0 +1,53 @@
+"""Heads that were parsed before: clients send the same one with each request, and its bytes mean the same again."""
+
+from dataclasses import dataclass
+
+from plimsoll_serving.http.message import Header, Request
+
+KEPT = 512
+LONGEST = 2048
+END = b"\r\n\r\n"
+# Whoever uses these is read by the parser itself each time.
+_OWN_WAY = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"trailer"})
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the parser made of a head, and the length of the body it announces."""
+
+    method: str
+    path: str
+    query: str
+    headers: list[Header]
+    length: int
+
+    def request(self, body: bytes) -> Request:
+        return Request(self.method, self.path, self.query, self.headers, body, True)
+
+
+class KnownHeads:
+    """Heads by their bytes. Bounded: 512 of at most 2 KiB."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Head] = {}
+        self.get = self._known.get
+
+    def learn(self, data: bytes, request: Request) -> None:
+        """Remember the head at the start of ``data``, which the parser has read as ``request``.
+
+        Only of plain HTTP/1.1 requests that keep the connection; a head whose lines do not count up to what the parser
+        saw is left alone.
+        """
+        end = data.find(END)
+        if not 0 < end <= LONGEST or not request.keep_alive or request.http10:
+            return
+        head = data[: end + len(END)]
+        names = {name for name, _ in request.headers}
+        if (request.header(b"connection") or b"keep-alive").lower() != b"keep-alive" or names & _OWN_WAY:
+            return
+        if head.count(b"\n") != len(request.headers) + 2 or len(names) != len(request.headers):
+            return
+        if len(self._known) >= KEPT:
+            self._known.clear()
+        length = int(dict(request.headers).get(b"content-length", 0))
+        self._known[head] = Head(request.method, request.path, request.query, request.headers, length)

@@ -1,0 +1,127 @@
+"""The quick way to read JSON requests of the usual form; whatever it does not understand is left to ``decode``.
+
+It must never answer what the careful way refuses, nor read a value otherwise: unknown fields, nested data, values of
+another type and sizes that do not fit are all left to it.
+"""
+
+import math
+import threading
+from typing import Any
+
+import msgspec
+import numpy as np
+import simdjson
+from numpy.typing import NDArray
+
+from plimsoll_serving.codec import InferRequest
+from plimsoll_serving.v2.datatypes import Datatype, Kind
+from plimsoll_serving.v2.signature import Signature, Tensor
+
+# From here on simdjson, which reads numbers straight into an array, is quicker than lists of Python floats.
+LONG_BODY = 1024
+_ELEMENTS: dict[Kind, type] = {"float": float, "int": int, "bool": bool, "bytes": str}
+_INPUT_KEYS = {"name", "datatype", "shape", "data"}
+_parsers = threading.local()
+
+
+class TypedReader:
+    """Reads requests for one signature."""
+
+    def __init__(self, signature: Signature) -> None:
+        self._inputs = signature.inputs
+        self._outputs = list(signature.outputs)
+        kinds = {tensor.datatype.kind for tensor in signature.inputs.values()}
+        self._floats = kinds == {"float"}
+        known = kinds <= set(_ELEMENTS) and len(kinds) == 1
+        self._decoder = msgspec.json.Decoder(_request_type(_ELEMENTS[kinds.pop()])) if known else None
+        self._symbols = sum(symbol is not None for tensor in signature.inputs.values() for symbol in tensor.symbols)
+
+    def read(self, body: bytes) -> InferRequest | None:
+        """The request; None when it is not of the usual form."""
+        if self._decoder is None:
+            return None
+        try:
+            if self._floats and len(body) > LONG_BODY:
+                identifier, inputs = self._long(body)
+            else:
+                identifier, inputs = self._short(body)
+        except (ValueError, TypeError, KeyError, OverflowError, RuntimeError):
+            return None  # RuntimeError: simdjson's, of integers beyond 64 bits
+        if len(inputs) != len(self._inputs) or (self._symbols > 1 and len(inputs) > 1):
+            return None
+        return InferRequest(identifier, inputs, self._outputs)
+
+    def _short(self, body: bytes) -> tuple[str | None, dict[str, NDArray[Any]]]:
+        document = self._decoder.decode(body)  # type: ignore[union-attr]
+        inputs = {}
+        for item in document.inputs:
+            tensor = self._inputs[item.name]
+            inputs[item.name] = _array(item.data, item.datatype, item.shape, tensor)
+        if len(inputs) != len(document.inputs):
+            raise ValueError("an input is given twice")
+        return document.id, inputs
+
+    def _long(self, body: bytes) -> tuple[str | None, dict[str, NDArray[Any]]]:
+        parser = getattr(_parsers, "parser", None)
+        if parser is None:
+            parser = _parsers.parser = simdjson.Parser()
+        document: Any = parser.parse(body)
+        try:
+            if not set(document.keys()) <= {"inputs", "id"}:
+                raise ValueError("more than inputs")
+            identifier = document.get("id", None)
+            if not isinstance(identifier, str | None):
+                raise TypeError("id")
+            # as_buffer() flattens nested lists, ragged ones too: there may be no list but those of the usual form.
+            items = document["inputs"]
+            if body.count(b"[") != 1 + 2 * len(items):
+                raise ValueError("nested data")
+            inputs = dict(self._long_input(item) for item in items)
+            if len(inputs) != len(items):
+                raise ValueError("an input is given twice")
+            return identifier, inputs
+        finally:
+            # The parser is not used again while anything of its document is held.
+            items = document = None
+
+    def _long_input(self, item: Any) -> tuple[str, NDArray[Any]]:
+        if set(item.keys()) != _INPUT_KEYS:
+            raise ValueError("more than the usual fields")
+        name, data = item["name"], item["data"]
+        values = np.frombuffer(data.as_buffer(of_type="d"), dtype=np.float64)
+        return name, _array(values, item["datatype"], item["shape"].as_list(), self._inputs[name])
+
+
+def _request_type(element: type) -> Any:
+    item: Any = msgspec.defstruct(
+        "Item",
+        [("name", str), ("datatype", str), ("shape", list[int]), ("data", list[element])],  # type: ignore[valid-type]
+        forbid_unknown_fields=True,
+        gc=False,
+    )
+    return msgspec.defstruct(
+        "Document", [("inputs", list[item]), ("id", str | None, None)], forbid_unknown_fields=True, gc=False
+    )
+
+
+def _array(values: Any, datatype: str, shape: list[int], tensor: Tensor) -> NDArray[Any]:
+    """Raises ValueError when anything does not fit, and what numpy raises."""
+    wanted = tensor.shape
+    if datatype != tensor.datatype.name or len(shape) != len(wanted) or math.prod(shape) != len(values):
+        raise ValueError("datatype or size")
+    for size, want in zip(shape, wanted, strict=True):
+        if size != want and (want != -1 or type(size) is not int or size < 0):
+            raise ValueError("shape")
+    return _converted(values, tensor.datatype).reshape(shape)
+
+
+def _converted(values: Any, datatype: Datatype) -> NDArray[Any]:
+    if datatype.kind != "float":
+        return np.array(values, dtype=datatype.dtype)
+    with np.errstate(over="ignore"):
+        array = np.asarray(values, dtype=datatype.dtype)
+        # The square of a large number may be infinite too: then each number is looked at.
+        square = array.dot(array)
+    if not math.isfinite(square) and not np.isfinite(array).all():
+        raise ValueError("beyond the largest number")
+    return array
