@@ -1,13 +1,13 @@
 """LitServe with a V2 path: the settings are said in `bench/serving/servers.py`."""
 
-import os
-
 import litserve
 import numpy as np
 import onnx_session
 
 
 class Onnx(litserve.LitAPI):
+    """Requests that wait together go in one call; rows are given back to their requests."""
+
     def setup(self, device):
         self.session = onnx_session.load()
 
@@ -20,10 +20,6 @@ class Onnx(litserve.LitAPI):
     def encode_response(self, output):
         return onnx_session.document_of(output)
 
-
-class BatchedOnnx(Onnx):
-    """Requests that wait together go in one call; rows are given back to their requests."""
-
     def batch(self, inputs):
         self.sizes = [len(rows) for rows in inputs]
         return np.concatenate(inputs)
@@ -35,13 +31,12 @@ class BatchedOnnx(Onnx):
 
 if __name__ == "__main__":
     path = f"/v2/models/{onnx_session.NAME}/infer"
-    size = int(os.environ["BENCH_BATCH"])
-    api = Onnx(api_path=path) if size == 1 else BatchedOnnx(api_path=path, max_batch_size=size, batch_timeout=0.001)
+    api = Onnx(api_path=path, max_batch_size=64, batch_timeout=0.005)
     server = litserve.LitServer(
         api,
         accelerator="cpu",
         workers_per_device=1,
-        fast_queue=os.environ["BENCH_FAST_QUEUE"] == "1",
+        fast_queue=True,
         healthcheck_path="/ready",
     )
     server.run(
