@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--only", metavar="NAMES", default="", help="works and scenarios, separated by commas")
     parser.add_argument("--servers", metavar="NAMES", default="", help=f"servers, separated by commas, also {LIMIT}")
-    parser.add_argument("--seconds", type=_positive, default=3, help="of each timed run, a whole number (3)")
+    parser.add_argument("--seconds", type=_positive, default=2, help="of each timed run, a whole number (2)")
     parser.add_argument("--repeats", type=_positive, default=3, help="of each timed run; medians are reported (3)")
     parser.add_argument("--page", action="store_true", help="measure nothing, write the page from the results")
     return parser

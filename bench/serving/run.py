@@ -9,7 +9,7 @@ from bench.serving.measure import Plan, Results, Row
 from bench.serving.models import MODELS, ModelFile, made
 from bench.serving.payloads import WrongAnswer
 from bench.serving.process import NotServing, Running, serving
-from bench.serving.servers import LIMIT, Server
+from bench.serving.servers import LIMIT, OURS, Server
 from bench.serving.works import Work
 
 
@@ -36,7 +36,7 @@ class Run:
 def run(plan: Plan, selection: Selection) -> Row:
     """Everything that was found, as the JSON file has it."""
     print("environments and models (made once)", flush=True)
-    for name in [server.name for server in selection.servers if server.name != "plimsoll"] + ["tools"]:
+    for name in [server.name for server in selection.servers if server.name != OURS] + ["tools"]:
         environments.python_of(name, plan.build)
     models = {name: made(name, plan.build) for name in MODELS}
     one = Run(plan, selection)
@@ -124,7 +124,7 @@ def _alone(one: Run, server: Server, running: Running, model: ModelFile) -> None
 def _pairs(one: Run, model: ModelFile) -> None:
     """Scenarios with two processes of this server."""
     wanted = one.selection.scenarios & {"delegation", "hot-swap"}
-    if not wanted or all(server.name != "plimsoll" for server in one.selection.servers):
+    if not wanted or all(server.name != OURS for server in one.selection.servers):
         return
     print("two processes: delegation, swap", flush=True)
     found = scenarios.delegation(one.plan, model)

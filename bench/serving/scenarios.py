@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 import httpx
 
 from bench.serving import load, payloads
+from bench.serving.launches import plimsoll_process
 from bench.serving.measure import WARM_SECONDS, Plan, Row, checked
 from bench.serving.models import ModelFile
 from bench.serving.open_loop import OpenLoop, Paced
 from bench.serving.process import Launch, Running, serving
-from bench.serving.servers import plimsoll_process
 from bench.serving.works import Protocol, Work
 
 HALF = Work(Protocol.JSON, 1, 16)
