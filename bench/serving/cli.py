@@ -18,6 +18,7 @@ from bench.serving.works import WORKS
 RESULTS = Path("bench/results/serving.json")
 PARTIAL = Path("build/bench/serving.json")
 PAGE = Path("docs/benchmarks.md")
+IDLE_SECONDS = 3.0
 SCENARIOS = ("half-load", "overload", "delegation", "hot-swap")
 EPILOG = f"""\
 works:     {", ".join(work.name for work in WORKS)}
@@ -106,6 +107,9 @@ def _plan(told: argparse.Namespace) -> Plan:
 def _document(told: argparse.Namespace, plan: Plan, selection: Selection) -> report.Row:
     count = os.cpu_count() or 0
     facts = machine.facts(plan.server_core, plan.client_core, count)
+    busy = machine.busy_share((plan.server_core, plan.client_core), IDLE_SECONDS)
+    if busy > page.QUIET:
+        print(f"bench: the machine is busy ({busy:.0%} of both cores): the figures will be worth little", flush=True)
     flags = [f"--seconds {plan.seconds}", f"--repeats {plan.repeats}"]
     flags += [f"--{name} {value}" for name, value in (("only", told.only), ("servers", told.servers)) if value]
     return {
@@ -114,6 +118,7 @@ def _document(told: argparse.Namespace, plan: Plan, selection: Selection) -> rep
             "date": datetime.now(UTC).date().isoformat(),
             "seconds": plan.seconds,
             "repeats": plan.repeats,
+            "busy_share": busy,
         },
         "machine": facts,
         **run(plan, selection),

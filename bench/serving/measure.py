@@ -107,7 +107,7 @@ def timed_row(plan: Plan, server: Server, running: Running, model: ModelFile, wo
 
 def row_of(work: Work, server: Server, taken: list[load.Timed], cpu: list[float], rss_mb: float) -> Row:
     """Medians over the repeats; errors are summed."""
-    median = statistics.median
+    median, shares = statistics.median, list(zip(cpu, taken, strict=True))
     return {
         "work": work.name,
         "server": server.name,
@@ -118,6 +118,7 @@ def row_of(work: Work, server: Server, taken: list[load.Timed], cpu: list[float]
         "cpu_us_per_request": round(median(cpu), 1),
         "rss_mb": round(rss_mb, 1),
         "errors": sum(one.errors for one in taken),
+        "server_core_share": round(median(cost * one.requests / one.seconds / 1e6 for cost, one in shares), 2),
         "client_core_share": round(median(one.client_share for one in taken), 2),
         "repeats": [round(one.rate, 1) for one in taken],
     }

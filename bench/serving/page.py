@@ -10,6 +10,7 @@ from bench.serving.report import SILENT, Row, table
 
 PLOT = "../bench/results/serving.svg"
 WIDTH = 120
+QUIET = 0.1
 
 
 def page(document: Row) -> str:
@@ -17,6 +18,7 @@ def page(document: Row) -> str:
     parts = [
         "# Benchmarks",
         _opening(document),
+        _warning(document),
         "## Throughput",
         "Requests a second, and in parentheses how many times as many this server answers.",
         report.rates(document),
@@ -45,6 +47,17 @@ def _opening(document: Row) -> str:
         """Written by `make bench-serving` from `bench/results/serving.json`: one run on one machine, every server on
         the same core, the client on another, the same model files, the same bytes. Compare figures within a run, never
         between machines: that is what the ratios are for."""
+    )
+
+
+def _warning(document: Row) -> str:
+    """Figures of a busy machine are not passed off as good ones."""
+    busy = document["run"]["busy_share"]
+    if busy <= QUIET:
+        return ""
+    return _paragraph(
+        f"""**These figures are worth little**: other work used {busy:.0%} of both cores when the run began. Run
+        `make bench-serving` again on a quiet machine."""
     )
 
 
@@ -157,16 +170,17 @@ def _swap(row: Row | None) -> list[str]:
 def _start_up(rows: list[Row]) -> list[str]:
     if not rows:
         return []
-    cells = [[row["server"], f"{row['ready_seconds']:.2f}", str(row["starts"])] for row in rows]
-    parts = [f"{name} {seconds:.2f}" for row in rows for name, seconds in row.get("parts", {}).items()]
+    cells = [
+        [row["server"], f"{row['listening_seconds']:.2f}", f"{row['ready_seconds']:.2f}", str(row["starts"])]
+        for row in rows
+    ]
     return [
         "## Start-up",
         _paragraph(
-            """Seconds from the start of the process until its readiness answers, on the server's core: median of the
-            starts."""
+            """Seconds from the start of the process until it answers at all, and until it says that it is ready, on
+            the server's core: medians of the starts."""
         ),
-        table(["server", "seconds", "starts"], cells),
-        f"Of this server, by part (seconds): {', '.join(parts)}." if parts else "",
+        table(["server", "listening", "ready", "starts"], cells),
     ]
 
 

@@ -36,11 +36,16 @@ class Launch:
 
 @dataclass(slots=True)
 class Running:
-    """A started server. ``ready_seconds``: from the start of the process to its first 200 on the ready URL."""
+    """A started server.
+
+    ``listening_seconds`` and ``ready_seconds``: from the start of the process to the first answer at all and to the
+    first 200 on the ready URL.
+    """
 
     launch: Launch
     process: subprocess.Popen[bytes]
     started: float
+    listening_seconds: float = 0.0
     ready_seconds: float = 0.0
     known: set[int] = field(default_factory=set)
 
@@ -111,19 +116,23 @@ def wait_ready(running: Running) -> None:
     """Until the ready URL answers 200. Raises NotServing."""
     deadline = running.started + START_SECONDS
     with httpx.Client(timeout=2) as client:
-        while not _answers(client, running.launch.ready):
+        while (status := _status(client, running.launch.ready)) != 200:
+            if status and not running.listening_seconds:
+                running.listening_seconds = time.monotonic() - running.started
             if running.process.poll() is not None or time.monotonic() > deadline:
                 tail = (running.launch.folder / "log").read_text(errors="replace")[-2000:]
                 raise NotServing(f"{running.launch.command[:4]} does not serve; its log ends so:\n{tail}")
             time.sleep(0.01)
     running.ready_seconds = time.monotonic() - running.started
+    running.listening_seconds = running.listening_seconds or running.ready_seconds
 
 
-def _answers(client: httpx.Client, url: str) -> bool:
+def _status(client: httpx.Client, url: str) -> int:
+    """The status of its answer, 0 when nothing listens yet."""
     try:
-        return client.get(url).status_code == 200
+        return client.get(url).status_code
     except httpx.TransportError:
-        return False
+        return 0
 
 
 def stop(running: Running) -> None:

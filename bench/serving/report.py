@@ -89,7 +89,10 @@ def column(document: Row, key: str, digits: int) -> str:
 
 def failures(document: Row) -> list[str]:
     """Sentences about what is not in the tables, and about errors in what is."""
-    said = [f"{row['server']}, `{row['work']}`: {row['reason']}" for row in document["left_out"]]
+    works: dict[tuple[str, str], list[str]] = {}
+    for row in document["left_out"]:
+        works.setdefault((row["server"], row["reason"]), []).append(f"`{row['work']}`")
+    said = [f"{server}: {reason}: {', '.join(named)}" for (server, reason), named in works.items()]
     wrong = [row for row in document["rows"] if row.get("errors")]
     return said + [f"{row['server']}, `{row['work']}`: {row['errors']} answers were errors" for row in wrong]
 

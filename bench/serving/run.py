@@ -30,7 +30,7 @@ class Run:
     plan: Plan
     selection: Selection
     results: Results = field(default_factory=Results)
-    starts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    starts: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
 
 
 def run(plan: Plan, selection: Selection) -> Row:
@@ -65,7 +65,7 @@ def _model(one: Run, model: ModelFile) -> None:
         folder = (one.plan.build / "run" / server.name).absolute()
         try:
             with serving(server.launch(model, one.plan.build, folder), one.plan.server_core) as running:
-                one.starts[server.name].append(running.ready_seconds)
+                one.starts[server.name].append((running.listening_seconds, running.ready_seconds))
                 _works(one, server, running, model, works)
                 _alone(one, server, running, model)
         except NotServing as error:
@@ -138,7 +138,13 @@ def _pairs(one: Run, model: ModelFile) -> None:
 
 def _start_up(one: Run) -> list[Row]:
     """Median of the starts of this run: one for each model."""
+    median = statistics.median
     return [
-        {"server": name, "ready_seconds": round(statistics.median(seconds), 3), "starts": len(seconds)}
+        {
+            "server": name,
+            "listening_seconds": round(median(listening for listening, _ in seconds), 3),
+            "ready_seconds": round(median(ready for _, ready in seconds), 3),
+            "starts": len(seconds),
+        }
         for name, seconds in one.starts.items()
     ]

@@ -27,7 +27,13 @@ def row(server: str, rate: float, work: str = WORK, **more: Any) -> dict[str, An
 def document(*rows: dict[str, Any], **more: Any) -> dict[str, Any]:
     servers = list(dict.fromkeys(one["server"] for one in rows))
     return {
-        "run": {"command": "python -m bench.serving", "date": "2026-11-27", "seconds": 3, "repeats": 3},
+        "run": {
+            "command": "python -m bench.serving",
+            "date": "2026-11-27",
+            "seconds": 3,
+            "repeats": 3,
+            "busy_share": 0.02,
+        },
         "machine": {"CPU": "one"},
         "servers": [{"server": name, "version": "1", "settings": "none"} for name in servers],
         "rows": list(rows),

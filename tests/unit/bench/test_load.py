@@ -71,7 +71,7 @@ def test_a_row_has_medians_and_the_sum_of_errors() -> None:
     taken = [
         load.Timed(count, 1.0, 1.0, p99, errors) for count, p99, errors in ((10, 3.0, 0), (30, 1.0, 2), (20, 2.0, 0))
     ]
-    row = row_of(WORKS[0], SERVER, taken, [5.0, 9.0, 7.0], 70.04)
+    row = row_of(WORKS[0], SERVER, taken, [5000.0, 9000.0, 7000.0], 70.04)
     assert (row["requests_per_second"], row["p99_ms"], row["cpu_us_per_request"], row["rss_mb"]) == (
         20.0,
         2.0,
@@ -79,6 +79,8 @@ def test_a_row_has_medians_and_the_sum_of_errors() -> None:
         70.0,
     )
     assert row["errors"] == 2
+    # 50, 270 and 140 ms in a second.
+    assert row["server_core_share"] == 0.14
 
 
 def test_the_rows_that_are_sent_are_always_the_same(tmp_path) -> None:  # type: ignore[no-untyped-def]

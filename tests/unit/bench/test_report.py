@@ -57,7 +57,7 @@ def test_a_work_that_a_server_does_not_speak_is_a_dash_and_a_sentence() -> None:
     silent = {"work": "v2-grpc-1row-c16", "server": "fastapi", "reason": "does not speak it"}
     one = document(row("plimsoll", 10), row("fastapi", 5), left_out=[silent])
     assert "| `v2-grpc-1row-c16` | – | – |" in report.rates(one)
-    assert "* fastapi, `v2-grpc-1row-c16`: does not speak it" in page.page(one)
+    assert "* fastapi: does not speak it: `v2-grpc-1row-c16`" in page.page(one)
 
 
 def test_errors_in_a_timed_run_are_said() -> None:
@@ -69,3 +69,10 @@ def test_the_page_leaves_out_sections_without_figures() -> None:
     text = page.page(usual())
     assert "## Overload" not in text
     assert "## Delegation" not in text
+
+
+def test_figures_of_a_busy_machine_say_so() -> None:
+    quiet, busy = usual(), usual()
+    busy["run"]["busy_share"] = 0.6
+    assert "worth little" not in page.page(quiet)
+    assert "other work used 60% of both cores" in page.page(busy)
