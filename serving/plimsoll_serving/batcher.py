@@ -1,7 +1,8 @@
 """Requests of one turn of the event loop go through the model together.
 
-A quick model runs on the loop itself: handing over to a thread would cost more than the run. A slow one runs in worker
-threads, and what arrives meanwhile makes the next batch. What is quick is measured, not configured.
+A quick model runs on the loop itself: handing over to a thread would cost more than the run. A slow one, and one whose
+work depends on the values it is given, runs in worker threads, and what arrives meanwhile makes the next batch. What is
+quick is measured, not configured.
 """
 
 import asyncio
@@ -81,15 +82,22 @@ class Batcher:
     Args:
         execute: computes one batch, a result a job; called on the loop or in a worker thread. Never raises.
         workers: for slow runs.
+        inline: whether runs may be on the event loop.
     """
 
     def __init__(
-        self, execute: Callable[[list[Job]], list[Result]], workers: Executor, bounds: Bounds, cost: Cost
+        self,
+        execute: Callable[[list[Job]], list[Result]],
+        workers: Executor,
+        bounds: Bounds,
+        cost: Cost,
+        inline: bool = True,
     ) -> None:
         self._execute = execute
         self._workers = workers
         self._bounds = bounds
         self.cost = cost
+        self._inline = inline
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Job] = deque()
         self._waiting_rows = 0
@@ -130,13 +138,13 @@ class Batcher:
     def _flush(self) -> None:
         """Run what waits, in the order in which it came, until the threads have enough to do."""
         self._due = None
-        left = TURN_SECONDS
+        left = TURN_SECONDS if self._inline else 0.0
         while self._waiting and self._running < self._bounds.workers:
             batch = self._next_batch()
             if not batch:
                 continue
             cost = self.cost.of(1, sum(job.rows for job in batch))
-            if cost <= min(INLINE_SECONDS, left) and sum(job.size for job in batch) <= INLINE_BYTES:
+            if cost < min(INLINE_SECONDS, left) and sum(job.size for job in batch) <= INLINE_BYTES:
                 left -= cost
                 self._finish(*self._timed(batch))
             else:

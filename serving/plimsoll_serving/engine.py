@@ -41,6 +41,7 @@ class Engine:
     Attributes:
         batches: whether several requests may share a run, found out by `warm_up`.
         cost: what a run takes, found out by `warm_up`.
+        steady: whether that holds whatever the values.
         observers: see every batch of users' requests.
         annotate: headers for each answer, besides version and revision.
     """
@@ -54,19 +55,25 @@ class Engine:
         self.codec = RestCodec(model.signature)
         self.batches = False
         self.cost = Cost()
+        self.steady = model.steady
         self.headers: list[Header] = []
         self.observers: list[Observer] = []
         self.annotate: list[Callable[[Answer], list[Header]]] = []
 
     def job(self, request: Request, infer: InferRequest, codec: Any, done: Callable[[Result], None]) -> Job:
         """A decoded request as the batcher takes it."""
-        arrays = infer.inputs.values()
-        first = next(iter(arrays), None)
-        rows = first.shape[0] if self.batches and first is not None else 1
-        key: object = None
-        if self.batches and rows and all(array.shape[0] == rows for array in arrays):
-            key = (*[array.shape[1:] for array in arrays], *infer.outputs)
-        return Job(request, codec, infer, done, key, max(rows, 1), sum(array.nbytes for array in arrays))
+        arrays = infer.inputs
+        if self.batches and len(arrays) == 1:
+            (array,) = arrays.values()
+            rows = array.shape[0]
+            key = (array.shape[1:], infer.outputs) if rows else None
+            return Job(request, codec, infer, done, key, rows or 1, array.nbytes)
+        size = sum(array.nbytes for array in arrays.values())
+        lengths = {array.shape[0] for array in arrays.values()} if self.batches else set()
+        if len(lengths) != 1 or lengths == {0}:
+            return Job(request, codec, infer, done, None, max(lengths, default=1) or 1, size)
+        shapes = [array.shape[1:] for array in arrays.values()]
+        return Job(request, codec, infer, done, (shapes, infer.outputs), lengths.pop(), size)
 
     def execute(self, batch: list[Job]) -> list[Result]:
         """Answers to a batch of one key. What fails together is tried alone: a bad row harms its own request only."""
@@ -165,8 +172,8 @@ class Engine:
         self.cost = Cost(few, max(0.0, more - few) / (TRIED_ROWS - 1))
 
     def _trial_rows(self, inputs: Arrays) -> Arrays | None:
-        """Rows that differ where the sample or floats allow it; None where the tensors have no rows in common."""
-        if not self._may_share_rows() or any(len(array) == 0 for array in inputs.values()):
+        """Rows that differ where the sample or floats allow it; None where rows had better not share a run."""
+        if self._model.loops or not self._may_share_rows() or any(len(array) == 0 for array in inputs.values()):
             return None
         rows = {}
         for name, array in inputs.items():

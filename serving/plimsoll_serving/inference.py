@@ -53,7 +53,7 @@ class Inference:
     def serve(self, engine: Engine) -> None:
         """Answer with this model from now on."""
         self.engine = engine
-        self._batcher = Batcher(engine.execute, self._workers, self._bounds, engine.cost)
+        self._batcher = Batcher(engine.execute, self._workers, self._bounds, engine.cost, engine.steady)
 
     # Entries: each answers its request exactly once.
 

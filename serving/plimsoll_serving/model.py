@@ -18,6 +18,10 @@ from plimsoll_serving.v2.signature import Signature, Tensor
 CPU = "CPUExecutionProvider"
 ORT_FATAL = 4
 ONNX_BFLOAT16 = 16
+# Operators that repeat or choose by the values they are given, and those whose output may be of any size. In the file a
+# node has its type in field 4 (`op_type` of NodeProto in onnx.proto); the same bytes elsewhere do no harm.
+_LOOPS = (b"Loop", b"Scan", b"If", b"SequenceMap")
+_RESIZING = (b"Range", b"Tile", b"Expand", b"ConstantOfShape", b"Resize", b"Upsample", b"Pad", b"OneHot")
 # What scikit-learn's ZipMap answers.
 _MAPS = frozenset({"seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))"})
 # Nothing can lie below this path: a graph that keeps weights in other files is refused, wherever the process runs.
@@ -31,6 +35,12 @@ class Model:
         data: the ONNX file, with every weight inside and only operators that ONNX Runtime knows.
         threads: threads of one inference.
         providers: ONNX Runtime's execution providers, in the order of preference.
+
+    Attributes:
+        signature: inputs and outputs.
+        providers: those that ONNX Runtime uses.
+        loops: whether one row may take any time, whatever the others take.
+        steady: whether what a run takes follows from the shapes of its inputs.
 
     Raises:
         ArtifactError: ONNX Runtime refuses the graph, or an input or output is not a tensor the protocol can carry.
@@ -46,6 +56,8 @@ class Model:
             self._session = onnxruntime.InferenceSession(data, _options(threads), providers=list(providers))
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise ArtifactError(_explain_refusal(str(error))) from None
+        self.loops = _uses(data, _LOOPS)
+        self.steady = not self.loops and not _uses(data, _RESIZING)
         self.providers: list[str] = self._session.get_providers()
         self.signature = Signature(
             inputs={node.name: _tensor(node, "input") for node in self._session.get_inputs()},
@@ -94,6 +106,10 @@ class Model:
             _bits(answer) if self.signature.outputs[name].datatype.kind == "raw" else answer.numpy()
             for name, answer in zip(outputs, answers, strict=True)
         ]
+
+
+def _uses(data: bytes, operators: Sequence[bytes]) -> bool:
+    return any(b"\x22%c%b" % (len(name), name) in data for name in operators)
 
 
 def _bits(value: Any) -> NDArray[Any]:

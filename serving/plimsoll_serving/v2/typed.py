@@ -5,6 +5,7 @@ another type and sizes that do not fit are all left to it.
 """
 
 import math
+import struct
 import threading
 from typing import Any
 
@@ -21,6 +22,11 @@ from plimsoll_serving.v2.signature import Signature, Tensor
 LONG_BODY = 1024
 _ELEMENTS: dict[Kind, type] = {"float": float, "int": int, "bool": bool, "bytes": str}
 _INPUT_KEYS = {"name", "datatype", "shape", "data"}
+# Of the struct module, in standard sizes.
+_CODES = {
+    "BOOL": "?", "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q", "UINT8": "B", "UINT16": "H", "UINT32": "I",
+    "UINT64": "Q", "FP16": "e", "FP32": "f", "FP64": "d",
+}  # fmt: skip
 _parsers = threading.local()
 
 
@@ -45,7 +51,7 @@ class TypedReader:
                 identifier, inputs = self._long(body)
             else:
                 identifier, inputs = self._short(body)
-        except (ValueError, TypeError, KeyError, OverflowError, RuntimeError):
+        except (ValueError, TypeError, KeyError, OverflowError, RuntimeError, struct.error):
             return None  # RuntimeError: simdjson's, of integers beyond 64 bits
         if len(inputs) != len(self._inputs) or (self._symbols > 1 and len(inputs) > 1):
             return None
@@ -105,23 +111,27 @@ def _request_type(element: type) -> Any:
 
 
 def _array(values: Any, datatype: str, shape: list[int], tensor: Tensor) -> NDArray[Any]:
-    """Raises ValueError when anything does not fit, and what numpy raises."""
+    """Raises ValueError when anything does not fit, and what the conversion raises."""
     wanted = tensor.shape
     if datatype != tensor.datatype.name or len(shape) != len(wanted) or math.prod(shape) != len(values):
         raise ValueError("datatype or size")
     for size, want in zip(shape, wanted, strict=True):
         if size != want and (want != -1 or type(size) is not int or size < 0):
             raise ValueError("shape")
-    return _converted(values, tensor.datatype).reshape(shape)
+    convert = _of_floats if isinstance(values, np.ndarray) else _of_list
+    return convert(values, tensor.datatype).reshape(shape)
 
 
-def _converted(values: Any, datatype: Datatype) -> NDArray[Any]:
-    if datatype.kind != "float":
-        return np.array(values, dtype=datatype.dtype)
+def _of_list(values: list[Any], datatype: Datatype) -> NDArray[Any]:
+    """Numbers by struct: quicker than numpy for lists, and it refuses those that are too large."""
+    if datatype.kind == "bytes":
+        return np.array(values, dtype=object)
+    return np.frombuffer(struct.pack(f"<{len(values)}{_CODES[datatype.name]}", *values), datatype.dtype)
+
+
+def _of_floats(values: NDArray[Any], datatype: Datatype) -> NDArray[Any]:
     with np.errstate(over="ignore"):
-        array = np.asarray(values, dtype=datatype.dtype)
-        # The square of a large number may be infinite too: then each number is looked at.
-        square = array.dot(array)
-    if not math.isfinite(square) and not np.isfinite(array).all():
+        array = values.astype(datatype.dtype)
+    if not np.isfinite(array).all():
         raise ValueError("beyond the largest number")
     return array

@@ -57,6 +57,7 @@ def test_a_model_describes_itself(server: Server) -> None:
             {"name": "label", "datatype": "INT64", "shape": [-1]},
             {"name": "probabilities", "datatype": "FP32", "shape": [-1, 3]},
         ],
+        "parameters": {"execution_providers": "CPUExecutionProvider"},
     }
     for path in ("/v2/models/digits", "/v2/models/digits/versions/1", "/v2/models/digits/"):
         assert server.get(path).json() == wanted
@@ -247,10 +248,10 @@ def test_an_offer_to_upgrade_is_declined_by_a_plain_answer(server: Server) -> No
     assert (status, headers["connection"], rest) == (200, "close", b"")
 
 
-def test_the_binary_extension_is_refused_by_name(server: Server) -> None:
-    response = server.infer(ROW, **{"inference-header-content-length": "10"})
+def test_a_body_whose_json_has_another_length_than_announced_is_refused(server: Server) -> None:
+    response = server.infer(ROW, **{"inference-header-content-length": "9999"})
     assert response.status_code == 400
-    assert response.json()["error"].startswith("inference-header-content-length: the binary tensor extension is not")
+    assert response.json()["error"].startswith("inference-header-content-length is '9999', not the number of bytes of")
 
 
 def test_a_compressed_body_is_refused_by_name(server: Server) -> None:
