@@ -75,7 +75,7 @@ def test_a_row_has_medians_and_the_sum_of_errors() -> None:
     assert (row["requests_per_second"], row["p99_ms"], row["cpu_us_per_request"], row["rss_mb"]) == (
         20.0,
         2.0,
-        7.0,
+        7000.0,
         70.0,
     )
     assert row["errors"] == 2
