@@ -47,7 +47,7 @@ class Running:
     started: float
     listening_seconds: float = 0.0
     ready_seconds: float = 0.0
-    known: set[int] = field(default_factory=set)
+    known: dict[int, int] = field(default_factory=dict)
 
     def tree(self) -> list[int]:
         """This process and all that descend from it."""
@@ -58,7 +58,7 @@ class Running:
             with suppress(FileNotFoundError, ProcessLookupError):
                 for task in Path(f"/proc/{pid}/task").iterdir():
                     waiting += [int(child) for child in (task / "children").read_text().split()]
-        self.known.update(found)
+        self.known.update({pid: _began(pid) for pid in found if pid not in self.known})
         return found
 
     def cpu_seconds(self) -> float:
@@ -71,11 +71,21 @@ class Running:
 
 
 def _cpu_ticks(pid: int) -> int:
+    fields = _stat(pid)
+    return int(fields[11]) + int(fields[12]) if fields else 0
+
+
+def _began(pid: int) -> int:
+    """When the process started, in ticks since boot; 0 when it is gone."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields else 0
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields of proc(5)'s stat from the third on; the second, the name, may hold blanks."""
     with suppress(FileNotFoundError, ProcessLookupError):
-        # The name stands in parentheses and may hold blanks: fields are counted after it.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
-    return 0
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return []
 
 
 def _resident_kib(pid: int) -> int:
@@ -141,18 +151,12 @@ def stop(running: Running) -> None:
     if running.process.poll() is None:
         running.process.send_signal(signal.SIGTERM)
     _ended(lambda: running.process.poll() is not None, 10)
-    for pid in running.known:
-        if _is_ours(pid, running):
+    for pid, began in running.known.items():
+        # A number is given again: only the process that was seen is ended.
+        if began and _began(pid) == began:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
     running.process.wait(10)
-
-
-def _is_ours(pid: int, running: Running) -> bool:
-    """Whether the process still is the one that was seen: its working folder is the server's."""
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/cwd").resolve() == running.launch.folder.resolve()
-    return False
 
 
 def _ended(fact: Callable[[], bool], seconds: float) -> None:
