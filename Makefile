@@ -80,9 +80,12 @@ $(VENV)/.complete: requirements/dev.txt
 	@touch $@
 
 .PHONY: generate
-generate: venv ## CRDs, API reference and plain manifests, from the models and the chart
+generate: venv ## CRDs, API reference, plain manifests and protocol buffers, from the models, the chart and the .proto files
 	$(PY) -m plimsoll.crdgen
 	$(PY) -m config.render
+	$(PY) -m grpc_tools.protoc -I $(PROTO) --descriptor_set_out=$(PROTO)/descriptors.binpb $(wildcard $(PROTO)/*.proto)
+
+PROTO := serving/plimsoll_serving/grpc/proto
 
 .PHONY: format
 format: venv ## Format the code

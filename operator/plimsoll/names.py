@@ -25,17 +25,22 @@ ANNOTATION_ROUTE_EPOCH: Final = f"{GROUP}/route-epoch"
 LABEL_ALLOW: Final = f"{GROUP}/allow"
 
 STORE_SECRET: Final = "plimsoll-store"  # noqa: S105 (a name)
+FEEDBACK_SECRET: Final = "plimsoll-feedback-key"  # noqa: S105 (a name)
+FEEDBACK_KEY: Final = "key"
 SERVICE_ACCOUNTS: Final = {"train": "plimsoll-train", "publish": "plimsoll-publish", "serve": "plimsoll-serve"}
 
 PORT_PUBLIC: Final = 8080
+PORT_GRPC: Final = 8081
 PORT_METRICS: Final = 8082
 PORT_DIRECT: Final = 8083
+PORT_GRPC_DIRECT: Final = 8084
 
 RUN_PATH: Final = "/plimsoll/run"
 INPUTS_PATH: Final = "/plimsoll/inputs"
 OUTPUT_PATH: Final = "/plimsoll/output"
 MODEL_PATH: Final = "/plimsoll/model"
 ROUTE_PATH: Final = "/plimsoll/route"
+FEEDBACK_PATH: Final = "/plimsoll/feedback"
 ROUTE_KEY: Final = "route.json"
 LEDGER_KEY: Final = "ledger.json"
 RUN_KEY: Final = "run.json"

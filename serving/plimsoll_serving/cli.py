@@ -28,10 +28,11 @@ required environment:
 
 optional environment (default):
   PLIMSOLL_MODEL_DIR (/plimsoll/model)           PLIMSOLL_ROUTE_PATH (/plimsoll/route/route.json)
-  PLIMSOLL_PROFILE_URI, PLIMSOLL_PROFILE_SHA256  its sample warms the model
+  PLIMSOLL_PROFILE_URI, PLIMSOLL_PROFILE_SHA256  its sample warms the model, answers are counted by its bins
   PLIMSOLL_REVISION, PLIMSOLL_SERVICE, PLIMSOLL_NAMESPACE, PLIMSOLL_POD
   PLIMSOLL_HOST (0.0.0.0)                        PLIMSOLL_PUBLIC_PORT (8080)
   PLIMSOLL_DIRECT_PORT (8083)                    PLIMSOLL_METRICS_PORT (8082); port 0 takes a free one
+  PLIMSOLL_GRPC_PORT (8081)                      PLIMSOLL_GRPC_DIRECT_PORT (8084)
   PLIMSOLL_INTRA_OP_THREADS (CPU quota)          PLIMSOLL_WORKERS (max(2, threads)) concurrent inferences
   PLIMSOLL_MAX_BODY_BYTES (1/64 of the memory limit, at most 33554432)
   PLIMSOLL_MAX_BUFFERED_BYTES (4 bodies), a quarter of it for bodies of at most 64 KiB
@@ -39,6 +40,11 @@ optional environment (default):
   PLIMSOLL_READ_TIMEOUT_SECONDS (30)             PLIMSOLL_IDLE_TIMEOUT_SECONDS (60)
   PLIMSOLL_CONNECTION_SECONDS (60) ±20 %         PLIMSOLL_DRAIN_SECONDS (10)
   PLIMSOLL_LOG_LEVEL (info)                      PLIMSOLL_ACCESS_LOG (0) share of requests that are logged
+  PLIMSOLL_COUNTED_FEATURES (50)                 PLIMSOLL_COUNTED_ROWS_PER_SECOND (10000) whose bins are counted
+  PLIMSOLL_FEEDBACK_KEY_FILE (a random key)      PLIMSOLL_FEEDBACK_MAX_AGE_SECONDS (2592000) of a prediction id
+  PLIMSOLL_PAYLOAD_LOG (0) share of answers      PLIMSOLL_PAYLOAD_LOG_SINK file:///, http(s):// or s3://
+  PLIMSOLL_PAYLOAD_LOG_MASK names, by commas     PLIMSOLL_PAYLOAD_LOG_FILE_BYTES (67108864), twice that on disk
+  PLIMSOLL_PAYLOAD_LOG_HTTP_BATCH (1) events a request
 
 exit codes: 0 done, 2 the settings or the artifact are refused, 1 anything else
 

@@ -3,6 +3,8 @@
 from urllib.parse import unquote
 
 from plimsoll_serving import __version__
+from plimsoll_serving.codec import Codec
+from plimsoll_serving.feedback.endpoint import FeedbackEndpoint
 from plimsoll_serving.http.message import (
     Request,
     Respond,
@@ -14,6 +16,7 @@ from plimsoll_serving.http.message import (
 from plimsoll_serving.inference import Inference
 from plimsoll_serving.readiness import Readiness
 from plimsoll_serving.settings import Identity
+from plimsoll_serving.v2.protobuf import CONTENT_TYPE, ProtobufCodec
 
 PLATFORM = "onnx_onnxv1"
 
@@ -23,20 +26,30 @@ class Endpoints:
 
     Args:
         delegates: whether the route is followed (public port) or every request is answered here (direct port).
+        feedback: counts labels, here whatever the route says: its counters are of versions, not of pods.
     """
 
-    def __init__(self, identity: Identity, inference: Inference, readiness: Readiness, delegates: bool) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        inference: Inference,
+        readiness: Readiness,
+        delegates: bool,
+        feedback: FeedbackEndpoint,
+    ) -> None:
         self._identity = identity
         self._inference = inference
         self._readiness = readiness
         self._delegates = delegates
+        self._feedback = feedback
         self._infer = inference.public if delegates else inference.own
+        self._protobuf = ProtobufCodec()
         self._infer_path = f"/v2/models/{identity.model}/infer"
 
     def handle(self, request: Request, respond: Respond) -> None:
         """Answer one request."""
         if request.path == self._infer_path and request.method == "POST":
-            self._infer(request, respond)
+            self._infer(request, respond, self._codec(request))
             return
         parts = request.path.strip("/").split("/")
         if parts[:2] == ["v2", "models"] and len(parts) > 2:
@@ -65,7 +78,7 @@ class Endpoints:
         return json_response(503, answer | {"error": self._readiness.reason})
 
     def _model(self, request: Request, parts: list[str], respond: Respond) -> None:
-        """``{model}[/versions/{version}][/ready|/infer]``"""
+        """``{model}[/versions/{version}][/ready|/infer|/feedback]``"""
         identity = self._identity
         name, rest = parts[0], parts[1:]
         pinned = rest[:1] == ["versions"] and len(rest) > 1
@@ -88,6 +101,8 @@ class Endpoints:
             self._infer_or_refuse(request, pinned, respond)
         elif verb == "ready":
             respond(_only_get(request) or self._ready({"name": name, "ready": self._readiness.ready}))
+        elif verb == "feedback":
+            respond(_only_post(request) or self._feedback.answer(request))
         elif verb == "":
             self._describe(request, pinned, respond)
         else:
@@ -96,13 +111,18 @@ class Endpoints:
             )
 
     def _infer_or_refuse(self, request: Request, pinned: bool, respond: Respond) -> None:
-        if request.method != "POST":
-            respond(method_not_allowed(request.method, request.path, "POST"))
+        refusal = _only_post(request)
+        if refusal is not None:
+            respond(refusal)
         elif pinned:
             # A version asked for by name is answered by it and belongs to no arm: it was not chosen by the route.
-            self._inference.own(request, respond)
+            self._inference.own(request, respond, self._codec(request))
         else:
-            self._infer(request, respond)
+            self._infer(request, respond, self._codec(request))
+
+    def _codec(self, request: Request) -> Codec | None:
+        """None is REST's."""
+        return self._protobuf if request.header(b"content-type") == CONTENT_TYPE else None
 
     def _describe(self, request: Request, pinned: bool, respond: Respond) -> None:
         response = _only_get(request) or self._metadata()
@@ -135,3 +155,7 @@ def _only_get(request: Request) -> Response | None:
     if request.method in ("GET", "HEAD"):
         return None
     return method_not_allowed(request.method, request.path, "GET, HEAD")
+
+
+def _only_post(request: Request) -> Response | None:
+    return None if request.method == "POST" else method_not_allowed(request.method, request.path, "POST")

@@ -44,6 +44,7 @@ class Engine:
         steady: whether that holds whatever the values.
         observers: see every batch of users' requests.
         annotate: headers for each answer, besides version and revision.
+        profile: of the version, verified; None without one.
     """
 
     def __init__(self, model: Model, name: str, version: str) -> None:
@@ -59,6 +60,7 @@ class Engine:
         self.headers: list[Header] = []
         self.observers: list[Observer] = []
         self.annotate: list[Callable[[Answer], list[Header]]] = []
+        self.profile: bytes | None = None
 
     def job(self, request: Request, infer: InferRequest, codec: Any, done: Callable[[Result], None]) -> Job:
         """A decoded request as the batcher takes it."""
@@ -268,6 +270,7 @@ def load(settings: Settings) -> Engine:
     ]
     sample: list[Any] = []
     if settings.profile_sha256 is not None:
-        sample = sample_inputs(read_verified(folder / PROFILE_FILE, settings.profile_sha256))
+        engine.profile = read_verified(folder / PROFILE_FILE, settings.profile_sha256)
+        sample = sample_inputs(engine.profile)
     engine.warm_up(sample)
     return engine

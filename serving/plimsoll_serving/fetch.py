@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -71,8 +72,12 @@ def _download(store: ObjectStore, key: str, part: Path) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def open_store(uri: str, env: Environment) -> tuple[ObjectStore, str]:
-    """The store and the key of an object's address. Credentials come from the environment (``AWS_…``)."""
+def open_store(uri: str, env: Environment, seconds: float | None = None) -> tuple[ObjectStore, str]:
+    """The store and the key of an object's address. Credentials come from the environment (``AWS_…``).
+
+    Args:
+        seconds: for one call, without repeats; None for the library's own patience.
+    """
     parts = urlsplit(uri)
     key = parts.path.lstrip("/")
     if parts.scheme not in SCHEMES or not key:
@@ -86,4 +91,9 @@ def open_store(uri: str, env: Environment) -> tuple[ObjectStore, str]:
     config: dict[str, Any] = {"region": env.text("AWS_REGION", "us-east-1"), "virtual_hosted_style_request": False}
     if endpoint:
         config["endpoint"] = endpoint
-    return from_url(root, config=config, client_options={"allow_http": endpoint.startswith("http://")}), key
+    options: dict[str, Any] = {"allow_http": endpoint.startswith("http://")}
+    if seconds is None:
+        return from_url(root, config=config, client_options=options), key
+    options |= {"timeout": f"{seconds:g}s", "connect_timeout": f"{seconds:g}s"}
+    retry = {"max_retries": 0, "retry_timeout": timedelta(seconds=seconds)}
+    return from_url(root, config=config, client_options=options, retry_config=retry), key

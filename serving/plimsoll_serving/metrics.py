@@ -54,7 +54,10 @@ class Histogram:
 
 
 class ServingMetrics:
-    """Every series that the server exports; those of its own revision exist from the start."""
+    """Every series that the server exports; those of its own revision exist from the start.
+
+    ``others`` keep counters of their own, and are exported with these.
+    """
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
@@ -64,6 +67,7 @@ class ServingMetrics:
         self._arms: dict[str, dict[Outcome, int]] = {}
         self._fallbacks: dict[str, int] = {}
         self._process = ProcessCollector(registry=None)
+        self.others: list[Collects] = []
         self.inflight = 0
         self.route_epoch = 0
         self.add_arm(identity.revision)
@@ -115,6 +119,8 @@ class ServingMetrics:
         )
         epoch.add_metric((me.revision,), self.route_epoch)
         yield from (requests, duration, *self._routing(), batch, inflight, epoch)
+        for other in self.others:
+            yield from other.collect()
         yield from self._process.collect()
 
     def _routing(self) -> Iterator[Metric]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from plimsoll_serving import memory
 from plimsoll_serving.errors import SettingsError
 from plimsoll_serving.http.limits import Bounds, Limits
+from plimsoll_serving.payload.options import PayloadOptions
 
 CGROUP_V2_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_V1_QUOTA = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
@@ -36,6 +37,17 @@ class Environment:
 
     def seconds(self, name: str, default: float, low: float = 0.0) -> float:
         return self._number(name, default, low, 86400.0, float)
+
+    def share(self, name: str) -> float:
+        """A share of requests, 0 by default."""
+        raw = self.text(name, "0")
+        try:
+            share = float(raw)
+        except ValueError:
+            share = -1.0
+        if not 0.0 <= share <= 1.0:
+            raise SettingsError(f"{name} is {raw!r}, not a share of requests from 0 to 1")
+        return share
 
     def port(self, name: str, default: int) -> int:
         return self.integer(name, default, 0, 65535)
@@ -82,6 +94,8 @@ class Settings:
     public_port: int
     direct_port: int
     metrics_port: int
+    grpc_port: int
+    grpc_direct_port: int
     limits: Limits
     connection_seconds: float
     intra_op_threads: int
@@ -91,6 +105,11 @@ class Settings:
     drain_seconds: float
     log_level: str
     access_log: float
+    counted_features: int
+    counted_rows_per_second: int
+    feedback_key_file: Path | None
+    feedback_max_age: int
+    payload_log: PayloadOptions
 
     @classmethod
     def from_environment(cls, values: Mapping[str, str]) -> "Settings":
@@ -98,6 +117,7 @@ class Settings:
         env = Environment(values)
         profiled = env.text("PLIMSOLL_PROFILE_SHA256")
         threads = env.integer("PLIMSOLL_INTRA_OP_THREADS", cpu_quota(), 1, 1024)
+        key_file = env.text("PLIMSOLL_FEEDBACK_KEY_FILE")
         workers = env.integer("PLIMSOLL_WORKERS", max(2, threads), 1, 256)
         return cls(
             identity=_identity(env),
@@ -109,6 +129,8 @@ class Settings:
             public_port=env.port("PLIMSOLL_PUBLIC_PORT", 8080),
             direct_port=env.port("PLIMSOLL_DIRECT_PORT", 8083),
             metrics_port=env.port("PLIMSOLL_METRICS_PORT", 8082),
+            grpc_port=env.port("PLIMSOLL_GRPC_PORT", 8081),
+            grpc_direct_port=env.port("PLIMSOLL_GRPC_DIRECT_PORT", 8084),
             limits=_limits(env),
             connection_seconds=env.seconds("PLIMSOLL_CONNECTION_SECONDS", 60.0, 0.1),
             intra_op_threads=threads,
@@ -117,7 +139,12 @@ class Settings:
             bounds=_bounds(env, workers),
             drain_seconds=env.seconds("PLIMSOLL_DRAIN_SECONDS", 10.0),
             log_level=_log_level(env),
-            access_log=_access_log(env),
+            access_log=env.share("PLIMSOLL_ACCESS_LOG"),
+            counted_features=env.integer("PLIMSOLL_COUNTED_FEATURES", 50, 0, 10000),
+            counted_rows_per_second=env.integer("PLIMSOLL_COUNTED_ROWS_PER_SECOND", 10000, 4),
+            feedback_key_file=Path(key_file) if key_file else None,
+            feedback_max_age=env.integer("PLIMSOLL_FEEDBACK_MAX_AGE_SECONDS", 30 * 86400, 1, 3650 * 86400),
+            payload_log=PayloadOptions.read(env),
         )
 
 
@@ -165,17 +192,6 @@ def _log_level(env: Environment) -> str:
     if level not in LOG_LEVELS:
         raise SettingsError(f"PLIMSOLL_LOG_LEVEL is {level!r}, not one of {', '.join(LOG_LEVELS)}")
     return level
-
-
-def _access_log(env: Environment) -> float:
-    raw = env.text("PLIMSOLL_ACCESS_LOG", "0")
-    try:
-        share = float(raw)
-    except ValueError:
-        share = -1.0
-    if not 0.0 <= share <= 1.0:
-        raise SettingsError(f"PLIMSOLL_ACCESS_LOG is {raw!r}, not a share of requests from 0 to 1")
-    return share
 
 
 def cpu_quota() -> int:

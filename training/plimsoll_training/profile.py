@@ -4,8 +4,9 @@ Everything is of the evaluation rows: the model has not seen them, so its answer
 production; on training rows it would look surer than it is.
 
 A numeric entry has `edges` (increasing, at most 9): bin 0 holds x ≤ edges[0], bin i holds edges[i-1] < x ≤ edges[i],
-the last one x > edges[-1]. An entry of text or classes has `values` (at most 10, the most frequent): bin i holds
-values[i], the last one everything else. `counts` is thus one longer than `edges` or `values`.
+the last one x > edges[-1]; `range` is the smallest and the largest finite x, left out when there is none. An entry of
+text or classes has `values` (at most 10, the most frequent): bin i holds values[i], the last one everything else.
+`counts` is thus one longer than `edges` or `values`.
 """
 
 from typing import Any
@@ -47,7 +48,11 @@ def bins_of(values: Values) -> dict[str, Any]:
         return {"edges": [], "counts": [0]}
     edges = np.unique(np.quantile(present, np.arange(1, BINS) / BINS, method="inverted_cdf"))
     counts = np.bincount(np.searchsorted(edges, present, side="left"), minlength=len(edges) + 1)
-    return {"edges": edges.tolist(), "counts": counts.tolist()}
+    return {
+        "edges": edges.tolist(),
+        "counts": counts.tolist(),
+        "range": [float(present.min()), float(present.max())],
+    }
 
 
 def value_counts(values: Values) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class Store(Protocol):
     """The artifact store, as the operator sees it."""
 
     async def ensure_namespace(self, namespace: str) -> None:
-        """Bucket, bounded credentials and the Secret `plimsoll-store` of a namespace; idempotent."""
+        """Bucket, bounded credentials and the Secrets of a namespace; idempotent."""
 
     async def read(self, namespace: str, key: str) -> bytes | None:
         """A small object (≤ 4 MiB), None when there is none. Raises Unavailable."""

@@ -108,12 +108,21 @@ def deployment(revision: Revision) -> dict[str, Any]:
 
 
 def direct_service(revision: Revision) -> dict[str, Any]:
-    """The Service of the port that never delegates, for the primary's delegated requests."""
-    port = {"name": "direct", "port": names.PORT_DIRECT, "targetPort": "direct", "protocol": "TCP"}
+    """The Service of the ports that never delegate; delegated requests come by HTTP, those of gRPC too."""
+    ports = [_port("direct", names.PORT_DIRECT), _grpc_port("grpc-direct", names.PORT_GRPC_DIRECT)]
     return {
         **_head("v1", "Service", revision),
-        "spec": {"selector": revision.selector, "ports": [port], "type": "ClusterIP"},
+        "spec": {"selector": revision.selector, "ports": ports, "type": "ClusterIP"},
     }
+
+
+def _port(name: str, number: int) -> dict[str, Any]:
+    return {"name": name, "port": number, "targetPort": name, "protocol": "TCP"}
+
+
+def _grpc_port(name: str, number: int) -> dict[str, Any]:
+    """Pods of a revision that was made before there was gRPC have no such port: it leads to none of them then."""
+    return {**_port(name, number), "appProtocol": "kubernetes.io/h2c"}
 
 
 def disruption_budget(revision: Revision) -> dict[str, Any]:
@@ -134,12 +143,12 @@ def public_service(service: str, namespace: str, model: str, primary: str) -> di
         "labels": names.labels("serve", model=model, inferenceservice=service),
     }
     selector = {names.LABEL_INFERENCE_SERVICE: service, names.LABEL_REVISION: primary}
-    port = {"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}
+    ports = [_port("http", 80), _grpc_port("grpc", names.PORT_GRPC)]
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": meta,
-        "spec": {"selector": selector, "ports": [port], "type": "ClusterIP"},
+        "spec": {"selector": selector, "ports": ports, "type": "ClusterIP"},
     }
 
 

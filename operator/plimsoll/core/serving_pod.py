@@ -71,6 +71,8 @@ def _pod_spec(serving: Serving, revision: str, settings: Settings) -> dict[str, 
             {"name": "model", "emptyDir": {"sizeLimit": "3Gi"}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
             {"name": "route", "configMap": {"name": f"{serving.service}-route", "optional": True}},
+            # Without it a pod signs prediction ids with a key of its own.
+            {"name": "feedback", "secret": {"secretName": names.FEEDBACK_SECRET, "optional": True}},
         ],
     }
 
@@ -101,6 +103,8 @@ def _server(serving: Serving, revision: str, settings: Settings) -> dict[str, An
             {"name": "http", "containerPort": names.PORT_PUBLIC, "protocol": "TCP"},
             {"name": "direct", "containerPort": names.PORT_DIRECT, "protocol": "TCP"},
             {"name": "metrics", "containerPort": names.PORT_METRICS, "protocol": "TCP"},
+            {"name": "grpc", "containerPort": names.PORT_GRPC, "protocol": "TCP"},
+            {"name": "grpc-direct", "containerPort": names.PORT_GRPC_DIRECT, "protocol": "TCP"},
         ],
         "resources": _resources(serving.runtime),
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -112,6 +116,7 @@ def _server(serving: Serving, revision: str, settings: Settings) -> dict[str, An
             {"name": "model", "mountPath": names.MODEL_PATH, "readOnly": True},
             {"name": "tmp", "mountPath": _TMP_PATH},
             {"name": "route", "mountPath": names.ROUTE_PATH, "readOnly": True},
+            {"name": "feedback", "mountPath": names.FEEDBACK_PATH, "readOnly": True},
         ],
     }
 
@@ -151,6 +156,7 @@ def _server_env(serving: Serving, revision: str) -> list[dict[str, Any]]:
         "PLIMSOLL_SERVICE": serving.service,
         "PLIMSOLL_NAMESPACE": serving.namespace,
         "PLIMSOLL_ROUTE_PATH": f"{names.ROUTE_PATH}/{names.ROUTE_KEY}",
+        "PLIMSOLL_FEEDBACK_KEY_FILE": f"{names.FEEDBACK_PATH}/{names.FEEDBACK_KEY}",
         **({"PLIMSOLL_INTRA_OP_THREADS": str(threads)} if threads else {}),
     }
     pod_name = {"name": "PLIMSOLL_POD", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}}

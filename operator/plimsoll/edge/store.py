@@ -1,6 +1,6 @@
 """ports.Store: the S3 store, one bucket a namespace, read and written with the store's own root credentials.
 
-With a managed store the bucket, a user bounded to it and the Secret for the pods are made here; with an external one
+With a managed store the bucket, a user bounded to it and the Secrets for the pods are made here; with an external one
 they are the users'. What a namespace needs besides (its ServiceAccounts) is made in either mode.
 """
 
@@ -62,11 +62,12 @@ class S3:
         """
         if time.monotonic() - self._ensured.get(namespace, float("-inf")) < _REMEMBERED:
             return
-        bucket, key = names.bucket(namespace), self._key_of(namespace)
+        bucket, key = names.bucket(namespace), self._derived("plimsoll-store", namespace)
         if self._admin is not None:
             await self._admin.create_user(bucket, key)
             await self._admin.create_bucket(bucket, owner=bucket)
             await self._create(SECRET, self._secret(namespace, bucket, key))
+            await self._create(SECRET, self._feedback_secret(namespace))
         for account in names.SERVICE_ACCOUNTS.values():
             await self._create(SERVICE_ACCOUNT, _service_account(namespace, account))
         self._ensured[namespace] = time.monotonic()
@@ -109,10 +110,10 @@ class S3:
             )
         return self._buckets[bucket]
 
-    def _key_of(self, namespace: str) -> str:
-        """The namespace's secret key, from the root key: the same at every start, and no Secret need be read for it."""
+    def _derived(self, purpose: str, namespace: str) -> str:
+        """A key of the namespace, from the root key: the same at every start, and no Secret need be read for it."""
         root = self._settings.secret_access_key.encode()
-        return hmac.new(root, f"plimsoll-store/{namespace}".encode(), sha256).hexdigest()
+        return hmac.new(root, f"{purpose}/{namespace}".encode(), sha256).hexdigest()
 
     def _secret(self, namespace: str, user: str, key: str) -> Json:
         content = {
@@ -122,8 +123,12 @@ class S3:
             "AWS_SECRET_ACCESS_KEY": key,
             "PLIMSOLL_BUCKET": names.bucket(namespace),
         }
-        data = {name: base64.b64encode(value.encode()).decode() for name, value in content.items()}
-        return _manifest(SECRET, namespace, names.STORE_SECRET) | {"type": "Opaque", "data": data}
+        return _opaque(namespace, names.STORE_SECRET, content)
+
+    def _feedback_secret(self, namespace: str) -> Json:
+        """What the namespace's server pods sign prediction ids with."""
+        key = self._derived(names.FEEDBACK_SECRET, namespace)
+        return _opaque(namespace, names.FEEDBACK_SECRET, {names.FEEDBACK_KEY: key})
 
     async def _create(self, resource: Resource, manifest: Json) -> None:
         namespace = manifest["metadata"]["namespace"]
@@ -144,6 +149,11 @@ def _manifest(resource: Resource, namespace: str, name: str) -> Json:
     labels = {key: value for key, value in names.labels("store").items() if key != names.LABEL_COMPONENT}
     metadata = {"name": name, "namespace": namespace, "labels": labels}
     return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
+
+
+def _opaque(namespace: str, name: str, content: dict[str, str]) -> Json:
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in content.items()}
+    return _manifest(SECRET, namespace, name) | {"type": "Opaque", "data": data}
 
 
 def _service_account(namespace: str, name: str) -> Json:

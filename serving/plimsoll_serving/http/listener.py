@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from typing import Protocol
 
 from plimsoll_serving.http.connection import Connection
 from plimsoll_serving.http.heads import KnownHeads
@@ -10,6 +11,14 @@ from plimsoll_serving.http.message import Handler
 
 SWEEP_SECONDS = 0.25
 BACKLOG = 1024
+
+
+class Admitted(Protocol):
+    """A connection as its listener sees it."""
+
+    def check(self, now: float) -> None: ...
+
+    def close_if_idle(self) -> None: ...
 
 
 class Listener:
@@ -31,7 +40,7 @@ class Listener:
         self.closing = False
         self.retired_at = -math.inf
         self.port = 0
-        self._connections: set[Connection] = set()
+        self._connections: set[Admitted] = set()
         self._server: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -39,9 +48,13 @@ class Listener:
 
     async def start(self, host: str, port: int) -> None:
         """Listen; port 0 takes a free one, told by ``port``."""
-        self._server = await self._loop.create_server(lambda: Connection(self), host, port, backlog=BACKLOG)
+        self._server = await self._loop.create_server(self.connect, host, port, backlog=BACKLOG)
         self.port = self._server.sockets[0].getsockname()[1]
         self._sweep = self._loop.call_later(SWEEP_SECONDS, self._check)
+
+    def connect(self) -> asyncio.Protocol:
+        """The protocol of a new connection; it admits itself."""
+        return Connection(self)
 
     def _check(self) -> None:
         now = self.now()
@@ -49,14 +62,14 @@ class Listener:
             connection.check(now)
         self._sweep = self._loop.call_later(SWEEP_SECONDS, self._check)
 
-    def admit(self, connection: Connection) -> bool:
+    def admit(self, connection: Admitted) -> bool:
         """Take up a new connection; False when there are too many."""
         if len(self._connections) >= self.limits.connections:
             return False
         self._connections.add(connection)
         return True
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: Admitted) -> None:
         self._connections.discard(connection)
 
     def retire_connections(self) -> None:

@@ -27,7 +27,7 @@ def decode(body: bytes, signature: Signature, tail: bytes = b"") -> InferRequest
         raise RequestError(f"id is {json_name(identifier)}, not a string")
     _check_parameters(document, "parameters")
     inputs = _inputs(document, signature, Tail(tail))
-    _check_symbols(inputs, signature)
+    check_symbols(inputs, signature)
     parameters = document.get("parameters", {})
     outputs, binary = _outputs(document, signature, parameters)
     return InferRequest(identifier, inputs, outputs, parameters, binary)
@@ -158,7 +158,11 @@ def _datatype(item: dict[str, Any], field: str, tensor: Tensor) -> Datatype:
 
 
 def _shape(item: dict[str, Any], field: str, tensor: Tensor) -> list[int]:
-    shape: list[int] = _required(item, "shape", field, list, "a list of integers")
+    return check_shape(_required(item, "shape", field, list, "a list of integers"), field, tensor)
+
+
+def check_shape(shape: list[int], field: str, tensor: Tensor) -> list[int]:
+    """The shape given, when the tensor takes it. Raises RequestError."""
     if len(shape) > MAX_RANK or any(type(size) is not int or not 0 <= size < 2**40 for size in shape):
         raise RequestError(f"{field}.shape is not a list of at most {MAX_RANK} sizes of 0 or more")
     fits = len(shape) == len(tensor.shape) and all(
@@ -169,7 +173,7 @@ def _shape(item: dict[str, Any], field: str, tensor: Tensor) -> list[int]:
     return shape
 
 
-def _check_symbols(inputs: dict[str, NDArray[Any]], signature: Signature) -> None:
+def check_symbols(inputs: dict[str, NDArray[Any]], signature: Signature) -> None:
     """Sizes that the model gives one name must be equal across its inputs."""
     sizes: dict[str, tuple[int, str]] = {}
     for name, array in inputs.items():

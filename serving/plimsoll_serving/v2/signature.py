@@ -14,6 +14,11 @@ class Tensor:
     shape: tuple[int, ...]
     symbols: tuple[str | None, ...]
 
+    @property
+    def one_value(self) -> bool:
+        """Whether a row is one value: shape ``[rows]`` or ``[rows, 1]``."""
+        return len(self.shape) == 1 or (len(self.shape) == 2 and self.shape[1] == 1)
+
     def describe(self) -> dict[str, object]:
         """The tensor's metadata as the protocol writes it."""
         return {"name": self.name, "datatype": self.datatype.name, "shape": list(self.shape)}

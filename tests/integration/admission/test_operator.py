@@ -13,7 +13,7 @@ NUMBERS = itertools.count(1)
 MANAGED = {"app.kubernetes.io/managed-by": "plimsoll"}
 ONLY_MANAGED = "the operator may touch only pods that it manages"
 ONLY_ITS_ANNOTATION = "the operator may change only its annotation plimsoll.dev/route-epoch of a pod"
-ONLY_TWO = "the operator may make only the Secrets plimsoll-store and plimsoll-signing-key"
+ONLY_THREE = "the operator may make only the Secrets plimsoll-store, plimsoll-feedback-key and plimsoll-signing-key"
 
 
 @pytest.fixture
@@ -93,8 +93,8 @@ def test_others_are_not_bound_by_the_operators_policies(installed: Installed) ->
     editor.create("secrets", {"metadata": {"name": "anything"}})
 
 
-@pytest.mark.parametrize("name", ["plimsoll-store", "plimsoll-signing-key"])
-def test_the_operator_makes_its_two_secrets(operator: Person, name: str) -> None:
+@pytest.mark.parametrize("name", ["plimsoll-store", "plimsoll-feedback-key", "plimsoll-signing-key"])
+def test_the_operator_makes_its_three_secrets(operator: Person, name: str) -> None:
     operator.create("secrets", {"metadata": {"name": name}, "type": "Opaque"})
 
 
@@ -102,7 +102,7 @@ def test_the_operator_makes_no_other_secret(operator: Person) -> None:
     with pytest.raises(Refused) as refusal:
         operator.create("secrets", {"metadata": {"name": "mine"}})
     assert refusal.value.code == 403
-    assert refusal.value.sentence == ONLY_TWO
+    assert refusal.value.sentence == ONLY_THREE
 
 
 def test_the_operator_makes_no_secret_that_holds_a_token(operator: Person) -> None:
@@ -125,4 +125,4 @@ def test_the_operator_keeps_its_signing_key_at_home(installed: Installed) -> Non
     elsewhere.call("POST", f"{root}/rolebindings", body)
     with pytest.raises(Refused) as refusal:
         elsewhere.named(installed.operator).create("secrets", {"metadata": {"name": "plimsoll-signing-key"}})
-    assert refusal.value.sentence == ONLY_TWO
+    assert refusal.value.sentence == ONLY_THREE

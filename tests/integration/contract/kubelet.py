@@ -44,6 +44,8 @@ class Pod:
         self._process: subprocess.Popen[bytes] | None = None
         for volume in self.spec["volumes"]:
             self.volume(volume["name"]).mkdir(parents=True)
+            for key, value in self._secret_of(volume).items():
+                (self.volume(volume["name"]) / key).write_text(value)
 
     # --- what the API server shows of it ------------------------------------------------------------------------------
 
@@ -85,6 +87,14 @@ class Pod:
         swap = root / "..swap"
         swap.symlink_to(fresh.name)
         swap.replace(root / "..data")
+
+    def _secret_of(self, volume: Manifest) -> Mapping[str, str]:
+        """What a volume of a Secret holds; an optional one may be empty."""
+        source = volume.get("secret")
+        if source is None:
+            return {}
+        name = source["secretName"]
+        return self._secrets.get(name, {}) if source.get("optional") else self._secrets[name]
 
     def environment(self, container: Manifest) -> dict[str, str]:
         """The variables that the pod spec gives to a container."""

@@ -9,8 +9,10 @@ import sys
 import time
 from typing import Any
 
+import grpc
 import httpx
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from plimsoll import names
 from plimsoll.core.conditions import precise
 from plimsoll.edge.metrics import Scrape
@@ -79,11 +81,26 @@ def test_every_variable_of_the_pod_is_one_that_the_server_reads(rendered: Render
 def test_the_ports_of_the_pod_are_those_where_the_server_listens_by_itself(rendered: Rendered) -> None:
     pod = rendered.pods[0]
     settings = Settings.from_environment(pod.environment(pod.server))
-    listens = {"http": settings.public_port, "direct": settings.direct_port, "metrics": settings.metrics_port}
+    listens = {
+        "http": settings.public_port,
+        "direct": settings.direct_port,
+        "metrics": settings.metrics_port,
+        "grpc": settings.grpc_port,
+        "grpc-direct": settings.grpc_direct_port,
+    }
     assert {port["name"]: port["containerPort"] for port in pod.server["ports"]} == listens
-    assert listens == {"http": names.PORT_PUBLIC, "direct": names.PORT_DIRECT, "metrics": names.PORT_METRICS}
+    assert listens == {
+        "http": names.PORT_PUBLIC,
+        "direct": names.PORT_DIRECT,
+        "metrics": names.PORT_METRICS,
+        "grpc": names.PORT_GRPC,
+        "grpc-direct": names.PORT_GRPC_DIRECT,
+    }
     for name, path in (("http", "/v2"), ("direct", "/v2"), ("metrics", "/healthz")):
         assert httpx.get(f"http://{pod.address}:{pod.port(name)}{path}").status_code == 200
+    for host, number in ((SERVICE, names.PORT_GRPC), (rendered.stable.name, names.PORT_GRPC_DIRECT)):
+        with grpc.insecure_channel(rendered.network.lead(f"{host}.{NAMESPACE}.svc:{number}")) as channel:
+            assert health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10).status == 1
 
 
 @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
@@ -200,6 +217,14 @@ def test_the_server_reads_each_route_as_the_operator_means_it(
     assert sum(arm.weight for arm in route.serving) == 100
     assert (route.blind_after is None) == (len(route.serving) == 1)
     assert route.sticky_header == (b"x-user-id" if spec else None)
+
+
+def test_a_label_counts_at_a_pod_of_the_other_version_by_the_key_that_the_operator_made(rendered: Rendered) -> None:
+    token = infer(rendered).headers["plimsoll-prediction-id"]
+    for revision in (rendered.stable, rendered.candidate):
+        direct = rendered.network.lead(f"{revision.name}.{NAMESPACE}.svc:{names.PORT_DIRECT}")
+        body = {"prediction_id": token, "label": 1}
+        assert httpx.post(f"http://{direct}/v2/models/{MODEL}/feedback", json=body).json()["counted"] == 1
 
 
 def test_a_pod_that_ends_serves_on_for_a_service_without_another_and_has_time_to_finish(rendered: Rendered) -> None:

@@ -103,6 +103,21 @@ async def test_a_namespace_gets_a_bucket_credentials_and_service_accounts(
     )
 
 
+async def test_each_namespace_has_a_key_for_prediction_ids_that_comes_back_the_same(
+    endpoint: str, rest: Api, api: ApiClient, make_namespace: object
+) -> None:
+    mine, theirs = make_namespace(), make_namespace()  # type: ignore[operator]
+    core = CoreV1Api(api)
+
+    async def key_of(namespace: str) -> str:
+        await a_store(endpoint, rest).ensure_namespace(namespace)
+        return str(core.read_namespaced_secret(names.FEEDBACK_SECRET, namespace).data[names.FEEDBACK_KEY])
+
+    first = await key_of(mine)
+    core.delete_namespaced_secret(names.FEEDBACK_SECRET, mine)
+    assert await key_of(mine) == first != await key_of(theirs)
+
+
 async def test_credentials_of_one_namespace_open_no_bucket_of_another(
     store: S3, api: ApiClient, endpoint: str, make_namespace: object
 ) -> None:

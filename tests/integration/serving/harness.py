@@ -26,7 +26,7 @@ MODEL = "digits"
 INFER = f"/v2/models/{MODEL}/infer"
 COEFFICIENTS, INTERCEPTS = onnx_models.weights(features=4, classes=3)
 RIGHT = onnx_models.linear_classifier(COEFFICIENTS, INTERCEPTS)
-PORTS = ("public", "direct", "metrics")
+PORTS = ("public", "direct", "metrics", "grpc", "grpc_direct")
 
 
 def eventually(fact: Callable[[], Any], what: str, seconds: float = 15.0) -> Any:

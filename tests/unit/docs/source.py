@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -10,7 +11,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from plimsoll.edge.telemetry import REGISTRY
+from plimsoll_serving.counting.counter import BinCounter
+from plimsoll_serving.counting.plan import Plan
+from plimsoll_serving.feedback.counts import FeedbackCounts
 from plimsoll_serving.metrics import ServingMetrics
+from plimsoll_serving.payload.log import PayloadCounts
 from plimsoll_serving.settings import Identity
 from prometheus_client.metrics_core import Metric
 
@@ -107,7 +112,11 @@ def _names(families: Iterable[Metric]) -> frozenset[str]:
 
 def server_metrics() -> frozenset[str]:
     """What a server exports."""
-    return _names(ServingMetrics(Identity("digits", "1", "digits-1", "digits", "demo", "pod")).collect())
+    identity = Identity("digits", "1", "digits-1", "digits", "demo", "pod")
+    metrics = ServingMetrics(identity)
+    bins = BinCounter(identity, Plan("input"), 10000, asyncio.new_event_loop())
+    metrics.others += [bins, FeedbackCounts("digits", "1"), PayloadCounts(identity)]
+    return _names(metrics.collect())
 
 
 def operator_metrics() -> frozenset[str]:

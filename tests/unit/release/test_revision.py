@@ -122,7 +122,19 @@ def test_the_server_is_told_everything_that_the_contract_names() -> None:
         "http": 8080,
         "direct": 8083,
         "metrics": 8082,
+        "grpc": 8081,
+        "grpc-direct": 8084,
     }
+
+
+def test_the_server_signs_prediction_ids_with_the_key_of_its_namespace_if_there_is_one() -> None:
+    spec = pod()
+    fetch, server = containers(spec)
+    volume = next(one for one in spec["volumes"] if one["name"] == "feedback")
+    assert volume["secret"] == {"secretName": "plimsoll-feedback-key", "optional": True}
+    assert {"name": "feedback", "mountPath": "/plimsoll/feedback", "readOnly": True} in server["volumeMounts"]
+    assert variables(server)["PLIMSOLL_FEEDBACK_KEY_FILE"] == "/plimsoll/feedback/key"
+    assert "feedback" not in {mount["name"] for mount in fetch["volumeMounts"]}
 
 
 def test_a_variable_of_the_user_cannot_override_the_contract() -> None:

@@ -16,6 +16,7 @@ def test_the_defaults_are_those_of_the_contract(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(memory, "CGROUP_V1_LIMIT", tmp_path / "none")
     read = Settings.from_environment(REQUIRED)
     assert (read.public_port, read.direct_port, read.metrics_port) == (8080, 8083, 8082)
+    assert (read.grpc_port, read.grpc_direct_port) == (8081, 8084)
     assert (read.model_dir, read.route_path) == (Path("/plimsoll/model"), Path("/plimsoll/route/route.json"))
     assert (read.limits.body_bytes, read.drain_seconds, read.log_level) == (33554432, 10.0, "info")
     assert (read.connection_seconds, read.limits.read_seconds) == (60.0, 30.0)

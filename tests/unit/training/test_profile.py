@@ -20,6 +20,8 @@ def test_bins_count_every_value_between_increasing_edges(values: np.ndarray) -> 
     assert all(low < high for low, high in zip(bins["edges"], bins["edges"][1:], strict=False))
     inside = [(values <= edge).sum() for edge in bins["edges"]]
     assert np.cumsum(bins["counts"])[:-1].tolist() == inside
+    assert bins["range"] == [values.min(), values.max()]
+    assert bins["range"][0] <= min(bins["edges"]) <= max(bins["edges"]) <= bins["range"][1]
 
 
 def test_values_spread_evenly_fill_ten_bins_evenly() -> None:
@@ -27,11 +29,12 @@ def test_values_spread_evenly_fill_ten_bins_evenly() -> None:
 
 
 def test_a_constant_has_a_bin_for_what_comes_above_it() -> None:
-    assert bins_of(np.zeros(5)) == {"edges": [0.0], "counts": [5, 0]}
+    assert bins_of(np.zeros(5)) == {"edges": [0.0], "counts": [5, 0], "range": [0.0, 0.0]}
 
 
 def test_missing_numbers_are_not_counted() -> None:
-    assert sum(bins_of(np.array([1.0, np.nan, 2.0]))["counts"]) == 2
+    bins = bins_of(np.array([1.0, np.nan, 2.0, np.inf]))
+    assert (sum(bins["counts"]), bins["range"]) == (2, [1.0, 2.0])
     assert bins_of(np.array([np.nan])) == {"edges": [], "counts": [0]}
 
 

@@ -1,0 +1,185 @@
+"""Prediction ids: what was predicted, by whom and when, signed.
+
+``1.{static}.{rest}``, both parts base64url without padding. ``static`` is the JSON list ``[model, version, revision]``.
+``rest`` is, little-endian: time (u32, Unix seconds), number (u64, of this answer), kind (1 byte), rows (u16), values,
+signature. The values are those of the first ``MAX_ROWS`` rows, 8 bytes each: whole numbers (kind ``i``), floats
+(``f``), or a digest of a text (``t``). The signature is keyed BLAKE2b of 12 bytes over everything before it, with a
+key derived from the shared secret and the service's name, so that ids of another service are refused.
+
+An id reveals nothing that its answer does not, and cannot be made without the key.
+"""
+
+import binascii
+import hashlib
+import hmac
+import json
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_ROWS = 64
+MAX_LENGTH = 2048
+SIGNATURE_BYTES = 12
+VALUE_BYTES = 8
+REMEMBERED_TEXTS = 1024
+_HEAD = struct.Struct("<IQcH")
+_ONE = {b"i": struct.Struct("<IQcHq"), b"f": struct.Struct("<IQcHd")}
+_TO_URL = bytes.maketrans(b"+/", b"-_")
+_FROM_URL = bytes.maketrans(b"-_", b"+/")
+_KINDS = {"i": b"i", "u": b"i", "b": b"i", "f": b"f", "O": b"t", "U": b"t", "S": b"t"}
+
+
+class TokenError(Exception):
+    """The id is not one of this service; the message, put after its name, says why and what to do.
+
+    Args:
+        reason: ``malformed`` or ``signature``.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What an id says. ``number`` tells it from every other of its process; ``values`` are of the first rows.
+
+    Args:
+        time: Unix seconds.
+        kind: ``i`` whole number or boolean, ``f`` float, ``t`` text (values are digests).
+        rows: rows of the answer that the id holds.
+        signature: what the id is remembered by.
+    """
+
+    model: str
+    version: str
+    revision: str
+    time: int
+    kind: str
+    values: tuple[Any, ...]
+    signature: bytes
+
+
+def text_digest(text: str | bytes) -> bytes:
+    """What stands for a text in an id."""
+    data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(data, digest_size=VALUE_BYTES).digest()
+
+
+class Signer:
+    """Makes ids of one model version, and reads those of every pod with the same secret.
+
+    Args:
+        secrets: the first signs, each of them verifies (so that a secret can be replaced).
+        service: namespace and name of the InferenceService.
+        start: number of the first id, random, so that two processes do not give the same.
+    """
+
+    def __init__(self, secrets: Sequence[bytes], service: str, names: tuple[str, str, str], start: int) -> None:
+        self._keyed = [hashlib.blake2b(key=_key(one, service), digest_size=SIGNATURE_BYTES) for one in secrets]
+        static = json.dumps(names, ensure_ascii=False, separators=(",", ":")).encode()
+        self._prefix = b"1." + _encode(static) + b"."
+        self._signing = self._keyed[0].copy()
+        self._signing.update(self._prefix)
+        # Answers may be signed in several threads; `next` of a count is one step.
+        self._numbers = count(start)
+        self._texts: dict[str | bytes, bytes] = {}
+
+    def sign(self, values: NDArray[Any], seconds: int) -> bytes:
+        """The id of an answer.
+
+        Args:
+            values: the prediction, one value a row, at least one row.
+            seconds: Unix time.
+        """
+        body = self._packed(values, seconds & 0xFFFFFFFF, next(self._numbers) & 0xFFFFFFFFFFFFFFFF)
+        signing = self._signing.copy()
+        signing.update(body)
+        return self._prefix + _encode(body + signing.digest())
+
+    def _packed(self, values: NDArray[Any], seconds: int, number: int) -> bytes:
+        kind = _KINDS[values.dtype.kind]
+        if values.size == 1 and kind != b"t":  # by far the most frequent, and numpy is slow for one value
+            return _ONE[kind].pack(seconds, number, kind, 1, values.item())
+        held = values[:MAX_ROWS]
+        head = _HEAD.pack(seconds, number, kind, len(held))
+        if kind == b"t":
+            return head + b"".join(map(self._digest, held.tolist()))
+        return head + held.astype(np.float64 if kind == b"f" else np.int64).tobytes()
+
+    def _digest(self, text: str | bytes) -> bytes:
+        """Remembered, for classes are few."""
+        known = self._texts.get(text)
+        if known is None:
+            known = text_digest(text)
+            if len(self._texts) < REMEMBERED_TEXTS:
+                self._texts[text] = known
+        return known
+
+    def read(self, token: str) -> Prediction:
+        """The prediction of an id. Raises TokenError."""
+        try:
+            data = token.encode("ascii")
+        except UnicodeEncodeError:
+            data = b""
+        version, _, parts = data.partition(b".")
+        static, _, rest = parts.partition(b".")
+        if version != b"1" or not static or not rest or len(data) > MAX_LENGTH:
+            raise TokenError(
+                "malformed", "is not a prediction id; send the value of the answer's header plimsoll-prediction-id"
+            )
+        body = _decode(rest)
+        if len(body) < _HEAD.size + SIGNATURE_BYTES:
+            raise TokenError(
+                "malformed", "is cut short; send the whole value of the answer's header plimsoll-prediction-id"
+            )
+        body, signature = body[:-SIGNATURE_BYTES], body[-SIGNATURE_BYTES:]
+        if not self._signed(data[: len(data) - len(rest)] + body, signature):
+            raise TokenError(
+                "signature",
+                "is not signed by this service: it was changed, comes from another service, or from a pod that has "
+                "ended and had no shared key (Secret plimsoll-feedback-key)",
+            )
+        return _prediction(_decode(static), body, signature)
+
+    def _signed(self, message: bytes, signature: bytes) -> bool:
+        fits = False
+        for keyed in self._keyed:
+            signing = keyed.copy()
+            signing.update(message)
+            fits |= hmac.compare_digest(signing.digest(), signature)
+        return fits
+
+
+def _key(secret: bytes, service: str) -> bytes:
+    return hashlib.blake2b(service.encode(), key=hashlib.blake2b(secret).digest(), digest_size=32).digest()
+
+
+def _prediction(static: bytes, body: bytes, signature: bytes) -> Prediction:
+    model, version, revision = json.loads(static)
+    seconds, _, kind, rows = _HEAD.unpack_from(body)
+    data = body[_HEAD.size :]
+    if kind == b"t":
+        values: tuple[Any, ...] = tuple(data[at : at + VALUE_BYTES] for at in range(0, len(data), VALUE_BYTES))
+    else:
+        values = struct.unpack(f"<{rows}{'q' if kind == b'i' else 'd'}", data)
+    return Prediction(model, version, revision, seconds, kind.decode(), values, signature)
+
+
+def _encode(data: bytes) -> bytes:
+    return binascii.b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=")
+
+
+def _decode(text: bytes) -> bytes:
+    """Empty for what is not base64url in its one canonical form: another spelling of an id would be another id."""
+    try:
+        data = binascii.a2b_base64(text.translate(_FROM_URL) + b"=" * (-len(text) % 4))
+    except binascii.Error:
+        return b""
+    return data if _encode(data) == text else b""

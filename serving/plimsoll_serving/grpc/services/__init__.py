@@ -1,0 +1,1 @@
+"""The services of a gRPC port: inference, health and reflection."""

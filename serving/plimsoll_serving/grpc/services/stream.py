@@ -1,0 +1,98 @@
+"""``ModelStreamInfer``: each request of the stream is answered in its turn."""
+
+from collections import deque
+
+from plimsoll_serving.errors import RequestError
+from plimsoll_serving.grpc.call import Call
+from plimsoll_serving.grpc.proto.messages import message
+from plimsoll_serving.grpc.services.bridge import failure, model_path, request_of
+from plimsoll_serving.grpc.status import StatusError
+from plimsoll_serving.http.message import Handler, Request, Response, error_response
+from plimsoll_serving.v2.protobuf import model_of
+
+# Requests of one stream that are answered at once; further ones wait.
+DEPTH = 16
+_StreamResponse = message("inference.ModelStreamInferResponse")
+_TAG = b"\x12"  # field 2 of ModelStreamInferResponse, infer_response
+
+
+class StreamInfer:
+    """Answers in the order of the requests. An error is told in its answer and does not end the stream."""
+
+    streaming = True
+
+    def __init__(self, call: Call, handle: Handler) -> None:
+        self._call = call
+        self._handle = handle
+        self._turns: deque[list[Response | None]] = deque()
+        self._requests: dict[int, Request] = {}
+        self._number = 0
+        self._ended = False
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._turns)
+
+    @property
+    def full(self) -> bool:
+        return len(self._turns) >= DEPTH
+
+    def received(self, body: bytes) -> None:
+        turn: list[Response | None] = [None]
+        self._turns.append(turn)
+        self._number += 1
+        number = self._number
+
+        def respond(response: Response) -> None:
+            self._requests.pop(number, None)
+            turn[0] = response
+            self._answer()
+
+        try:
+            path = model_path(*model_of(body)) + "/infer"
+        except (StatusError, RequestError) as error:
+            respond(error_response(400, error.message))
+            return
+        request = self._requests[number] = request_of(self._call, path, body)
+        self._handle(request, respond)
+
+    def _answer(self) -> None:
+        """Send what has come, as far as no earlier answer is missing."""
+        was_full = self.full
+        while self._turns and (response := self._turns[0][0]) is not None:
+            self._turns.popleft()
+            self._call.send(_stream_response(response), response.headers)
+        if not self._turns:
+            self._call.release()
+            if self._ended:
+                self._call.finish()
+        if was_full and not self.full:
+            self._call.resume()
+
+    def finished(self) -> None:
+        self._ended = True
+        if not self._turns:
+            self._call.finish()
+
+    def cancelled(self) -> None:
+        for request in self._requests.values():
+            request.cancelled = True
+
+    def tick(self) -> None:
+        pass
+
+
+def _stream_response(response: Response) -> bytes:
+    if response.status != 200:
+        encoded: bytes = _StreamResponse(error_message=failure(response).message).SerializeToString()
+        return encoded
+    return _TAG + _varint(len(response.body)) + response.body
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 128:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)

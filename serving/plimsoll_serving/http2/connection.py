@@ -1,0 +1,406 @@
+"""One HTTP/2 connection, seen from the server: the frames' meaning (RFC 9113, sections 5 and 6)."""
+
+from plimsoll_serving.http2 import frames
+from plimsoll_serving.http2.events import ConnectionFailed, DataReceived, Event, RequestReceived, StreamReset
+from plimsoll_serving.http2.frames import ConnectionFault, ErrorCode, Setting, StreamFault
+from plimsoll_serving.http2.headers import HeaderDecoder, MalformedError, check_trailers
+from plimsoll_serving.http2.limits import Allowance, Http2Limits
+from plimsoll_serving.http2.outbox import LARGEST_FRAME, Outbox
+from plimsoll_serving.http2.reader import FrameReader, unpadded
+from plimsoll_serving.http2.streams import Stream, Streams
+
+_RETIRING = b"plimsoll"
+
+
+class Http2Connection:
+    """`receive` takes bytes and tells events; `headers`, `data` and `finish` take answers, `take_output` gives bytes.
+
+    An answer to a stream that is over in the meantime is dropped.
+
+    Attributes:
+        failed: the peer broke the protocol; nothing more is read.
+        retiring: GOAWAY was sent, and new streams are still taken: the peer may not know yet.
+        closing: GOAWAY with the last stream was sent, or the peer sent one; to be closed when `idle`.
+    """
+
+    def __init__(self, limits: Http2Limits) -> None:
+        self._limits = limits
+        self._idle_frames = Allowance(limits.idle_frames, "frames that carry nothing")
+        self._resets = Allowance(limits.resets, "streams reset before they were answered")
+        self._reader = FrameReader(limits)
+        self._decoder = HeaderDecoder(limits.header_bytes)
+        self._streams = Streams()
+        self._outbox = Outbox(self._idle_frames)
+        self._events: list[Event] = []
+        self._window = limits.connection_window
+        self._credit = 0
+        self._settings_due = 1
+        self.failed = self.retiring = self.closing = False
+        self._handlers = {
+            frames.DATA: self._on_data,
+            frames.HEADERS: self._on_headers,
+            frames.PRIORITY: self._on_priority,
+            frames.RST_STREAM: self._on_reset,
+            frames.SETTINGS: self._on_settings,
+            frames.PING: self._on_ping,
+            frames.GOAWAY: self._on_go_away,
+            frames.WINDOW_UPDATE: self._on_window_update,
+            frames.PUSH_PROMISE: self._on_push_promise,
+        }
+        self._greet()
+
+    def _greet(self) -> None:
+        limits = self._limits
+        values = {
+            Setting.MAX_CONCURRENT_STREAMS: limits.streams,
+            Setting.INITIAL_WINDOW_SIZE: limits.stream_window,
+            Setting.MAX_FRAME_SIZE: limits.frame_bytes,
+            Setting.MAX_HEADER_LIST_SIZE: limits.header_bytes,
+        }
+        self._outbox.write(frames.settings(values))
+        self._outbox.write(frames.window_update(0, limits.connection_window - frames.DEFAULT_WINDOW))
+
+    # In
+
+    def receive(self, data: bytes) -> list[Event]:
+        """Take bytes of the peer. Never raises."""
+        events: list[Event] = []
+        if self.failed:
+            return events
+        self._events = events
+        handlers = self._handlers
+        try:
+            for kind, flags, stream_id, payload in self._reader.read(data):
+                try:
+                    handlers.get(kind, self._on_unknown)(flags, stream_id, payload)
+                except StreamFault as fault:
+                    self._resets.spend()  # a peer that provokes resets is no better than one that sends them
+                    self.reset(fault.stream_id, fault.code)
+                    events.append(StreamReset(fault.stream_id, fault.code))
+        except ConnectionFault as fault:
+            self._fail(fault)
+        return events
+
+    def _on_unknown(self, flags: int, stream_id: int, payload: bytes) -> None:
+        """An extension: ignored (section 5.5)."""
+        self._idle_frames.spend()
+
+    def _fail(self, fault: ConnectionFault) -> None:
+        self.failed = True
+        self._outbox.write(frames.go_away(self._streams.last_id, fault.code, fault.message))
+        for stream in list(self._streams.open.values()):
+            self._close(stream)
+        self._events.append(ConnectionFailed(fault.code, fault.message))
+
+    def _on_headers(self, flags: int, stream_id: int, block: bytes) -> None:
+        """A whole header block: the reader has put it together."""
+        ended = bool(flags & frames.END_STREAM)
+        stream = self._streams.open.get(stream_id)
+        if stream is not None:
+            self._on_trailers(stream, block, ended)
+        elif stream_id % 2 == 0:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}, which no client opens")
+        elif stream_id <= self._streams.last_id:
+            self._decoder.fields(block)
+            self._idle_frames.spend()
+            self._streams.check_may_linger(stream_id, "HEADERS")
+        else:
+            self._streams.last_id = stream_id
+            self._open(stream_id, block, ended)
+
+    def _open(self, stream_id: int, block: bytes, ended: bool) -> None:
+        try:
+            head = self._decoder.request(block)
+        except MalformedError as error:
+            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, str(error)) from None
+        if self.closing or len(self._streams.open) >= self._limits.streams:
+            self._idle_frames.spend()
+            self.reset(stream_id, ErrorCode.REFUSED_STREAM)
+            return
+        if ended and head.content_length:
+            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "content-length is not the length of the body")
+        stream = Stream(stream_id, self._outbox.initial_window, self._limits.stream_window)
+        stream.ended = ended
+        stream.content_length = head.content_length
+        self._streams.add(stream)
+        self._events.append(RequestReceived(stream_id, head, ended))
+
+    def _on_trailers(self, stream: Stream, block: bytes, ended: bool) -> None:
+        fields = self._decoder.fields(block)
+        if stream.ended:
+            raise StreamFault(stream.id, ErrorCode.STREAM_CLOSED, "HEADERS after the end of the stream")
+        if not ended:
+            raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "a second HEADERS does not end the stream")
+        try:
+            check_trailers(fields)
+        except MalformedError as error:
+            raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, str(error)) from None
+        self._end_of_body(stream)
+        self._events.append(DataReceived(stream.id, b"", True))
+
+    @staticmethod
+    def _end_of_body(stream: Stream) -> None:
+        stream.ended = True
+        if stream.content_length is not None and stream.content_length != stream.received:
+            raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "content-length is not the length of the body")
+
+    def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
+        size = len(payload)
+        self._take_window(size)
+        stream = self._streams.open.get(stream_id)
+        if stream is None:
+            self._idle_frames.spend()
+            self._streams.check_may_linger(stream_id, "DATA")
+            return
+        if stream.ended:
+            raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "DATA after the end of the stream")
+        stream.receive_window -= size
+        if stream.receive_window < 0:
+            raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "DATA beyond the window of the stream")
+        if flags & frames.PADDED:
+            payload = unpadded(payload)
+            self.consume(stream_id, size - len(payload))
+        ended = bool(flags & frames.END_STREAM)
+        if payload:
+            self._idle_frames.give_back(1)
+        elif not ended:
+            self._idle_frames.spend()
+        stream.received += len(payload)
+        if ended:
+            self._end_of_body(stream)
+        self._events.append(DataReceived(stream_id, payload, ended))
+
+    def _take_window(self, size: int) -> None:
+        """The connection's window bounds what is under way only; what has arrived is bounded by its stream."""
+        self._window -= size
+        if self._window < 0:
+            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "DATA beyond the window of the connection")
+        self._credit += size
+        if self._credit * 2 >= self._limits.connection_window:
+            self._outbox.write(frames.window_update(0, self._credit))
+            self._window += self._credit
+            self._credit = 0
+
+    def _on_priority(self, flags: int, stream_id: int, payload: bytes) -> None:
+        """Ignored (section 5.3.2)."""
+        self._idle_frames.spend()
+        if stream_id == 0:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PRIORITY on stream 0")
+        if len(payload) != 5:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "PRIORITY is not of 5 bytes")
+
+    def _on_reset(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if len(payload) != 4:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM is not of 4 bytes")
+        self._streams.check_begun(stream_id, "RST_STREAM")
+        stream = self._streams.open.get(stream_id)
+        if stream is None:
+            self._idle_frames.spend()
+            return
+        self._resets.spend()
+        self._close(stream)
+        self._events.append(StreamReset(stream_id, frames.word(payload)))
+
+    def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
+        self._idle_frames.spend()
+        if stream_id != 0:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "SETTINGS on a stream")
+        if flags & frames.ACK:
+            if payload:
+                raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS acknowledges and sets")
+            self._settings_due = 0
+            return
+        if len(payload) % 6:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS is not a multiple of 6 bytes")
+        for identifier, value in frames.read_settings(payload):
+            self._set(identifier, value)
+        self._outbox.write(frames.frame(frames.SETTINGS, frames.ACK, 0))
+        self._pump()
+
+    def _set(self, identifier: int, value: int) -> None:
+        """What does not concern a server that never pushes and uses no table of the peer is ignored."""
+        if identifier == Setting.INITIAL_WINDOW_SIZE:
+            if value > frames.MAX_WINDOW:
+                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE exceeds 2^31-1")
+            self._outbox.set_initial_window(value, list(self._streams.open.values()))
+        elif identifier == Setting.MAX_FRAME_SIZE:
+            if not frames.DEFAULT_FRAME_BYTES <= value <= frames.MAX_FRAME_BYTES:
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "MAX_FRAME_SIZE is not from 2^14 to 2^24-1")
+            self._outbox.frame_bytes = min(value, LARGEST_FRAME)
+        elif identifier == Setting.ENABLE_PUSH and value > 1:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1")
+
+    def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
+        self._idle_frames.spend()
+        if stream_id != 0:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PING on a stream")
+        if len(payload) != 8:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "PING is not of 8 bytes")
+        if not flags & frames.ACK:
+            self._outbox.write(frames.frame(frames.PING, frames.ACK, 0, payload))
+        elif payload == _RETIRING and self.retiring:
+            self.finish_retiring()
+
+    def _on_go_away(self, flags: int, stream_id: int, payload: bytes) -> None:
+        self._idle_frames.spend()
+        if stream_id != 0:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "GOAWAY on a stream")
+        if len(payload) < 8:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY is shorter than 8 bytes")
+        self.closing = True
+
+    def _on_window_update(self, flags: int, stream_id: int, payload: bytes) -> None:
+        self._idle_frames.spend()
+        if len(payload) != 4:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "WINDOW_UPDATE is not of 4 bytes")
+        increment = frames.word(payload) & frames.MAX_WINDOW
+        if stream_id == 0:
+            self._outbox.widen(increment)
+        else:
+            self._streams.check_begun(stream_id, "WINDOW_UPDATE")
+            stream = self._streams.open.get(stream_id)
+            if stream is None:
+                return
+            self._outbox.widen_stream(stream, increment)
+        self._pump()
+
+    def _on_push_promise(self, flags: int, stream_id: int, payload: bytes) -> None:
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE from a client")
+
+    # Out
+
+    def headers(self, stream_id: int, block: bytes) -> None:
+        """Begin an answer. ``block`` is of `headers.encode`, at most 16 KiB."""
+        stream = self._streams.open.get(stream_id)
+        if stream is not None:
+            self._outbox.headers(stream, block, end=False)
+
+    def respond(self, stream_id: int, block: bytes, data: bytes, trailers: bytes) -> None:
+        """A whole answer: the same as `headers`, `data` and `finish`."""
+        stream = self._streams.open.get(stream_id)
+        if stream is None:
+            return
+        if self._outbox.whole(stream, block, data, trailers):
+            self._answered(stream)
+            return
+        self._outbox.headers(stream, block, end=False)
+        stream.trailers = trailers
+        self._outbox.data(stream, data)
+        self._finish_emptied([stream])
+
+    def data(self, stream_id: int, data: bytes) -> None:
+        """A part of the body; what the peer's windows do not allow waits."""
+        stream = self._streams.open.get(stream_id)
+        if stream is not None:
+            self._outbox.data(stream, data)
+            self._finish_emptied([stream])
+
+    def finish(self, stream_id: int, trailers: bytes) -> None:
+        """End an answer once its body is sent, with a header block, or without when it is empty."""
+        stream = self._streams.open.get(stream_id)
+        if stream is not None and stream.trailers is None:
+            stream.trailers = trailers
+            self._finish_emptied([stream])
+
+    def _pump(self) -> None:
+        if self._outbox.unsent:
+            self._finish_emptied(self._outbox.pump())
+
+    def _finish_emptied(self, streams: list[Stream]) -> None:
+        for stream in streams:
+            if stream.trailers is None or stream.pending:
+                continue
+            self._outbox.finish(stream, stream.trailers)
+            self._answered(stream)
+
+    def _answered(self, stream: Stream) -> None:
+        if not stream.ended:  # section 8.1: the rest of the request is not wanted
+            self._outbox.write(frames.reset(stream.id, ErrorCode.NO_ERROR))
+            self._streams.remember_reset(stream.id)
+        self._resets.give_back(1)
+        self._idle_frames.give_back(8)
+        self._close(stream)
+
+    def reset(self, stream_id: int, code: ErrorCode) -> None:
+        """End a stream without an answer."""
+        stream = self._streams.open.get(stream_id)
+        if stream is not None:
+            self._close(stream)
+        self._streams.remember_reset(stream_id)
+        self._outbox.write(frames.reset(stream_id, code))
+
+    def _close(self, stream: Stream) -> None:
+        if stream.pending:
+            self._outbox.forget(stream)
+        del self._streams.open[stream.id]
+
+    def consume(self, stream_id: int, size: int) -> None:
+        """Let the peer send as many bytes more on a stream."""
+        stream = self._streams.open.get(stream_id)
+        if stream is None or stream.ended:
+            return
+        stream.credit += size
+        if stream.credit * 2 >= self._limits.stream_window:
+            self._outbox.write(frames.window_update(stream_id, stream.credit))
+            stream.receive_window += stream.credit
+            stream.credit = 0
+
+    def take_output(self) -> bytes:
+        """The bytes to write now."""
+        return self._outbox.take()
+
+    # The end
+
+    def retire(self) -> None:
+        """Ask the peer to open no more streams; what it opens until it knows is answered (section 6.8)."""
+        if self.retiring or self.closing or self.failed:
+            return
+        self.retiring = True
+        self._outbox.write(frames.go_away(frames.MAX_STREAM_ID, ErrorCode.NO_ERROR))
+        self._outbox.write(frames.frame(frames.PING, 0, 0, _RETIRING))
+
+    def finish_retiring(self) -> None:
+        """Take no more streams: the peer knows, or has had the time to."""
+        if not self.closing and not self.failed:
+            self._outbox.write(frames.go_away(self._streams.last_id, ErrorCode.NO_ERROR))
+        self.closing = True
+
+    def end(self, code: ErrorCode, message: str) -> None:
+        """End everything at once, for example because the peer is too slow."""
+        if not self.failed:
+            self._events = []
+            self._fail(ConnectionFault(code, message))
+
+    def replenish(self) -> None:
+        """Time has passed; called a few times a second."""
+        self._idle_frames.replenish()
+        self._resets.replenish()
+
+    @property
+    def idle(self) -> bool:
+        """No stream is open and no header block is under way."""
+        return not self._streams.open and not self._reader.in_block
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of answers that wait for the peer's windows."""
+        return self._outbox.unsent
+
+    def waiting(self) -> dict[int, int]:
+        """Bytes of answers that wait for the peer's windows, by stream."""
+        return self._outbox.waiting()
+
+    def hold(self, held: bool) -> None:
+        """Let bodies wait while the peer does not take what was written, or let them go again."""
+        self._outbox.held = held
+        self._pump()
+
+    @property
+    def greeted(self) -> bool:
+        """The peer's preface has come, and it has acknowledged the settings."""
+        return self._reader.greeted and not self._settings_due
+
+    @property
+    def in_block(self) -> bool:
+        """A header block has begun and not ended."""
+        return self._reader.in_block

@@ -1,0 +1,139 @@
+"""The payload log of a real server: to a file, to an HTTP server, to one that hangs."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.builders.s3_server import running_s3_server
+from tests.integration.serving.harness import RIGHT, Server, eventually, running, v2
+from tests.integration.serving.test_counting import profiled
+
+NAME = "plimsoll_payload_log_events_total"
+
+
+def events_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_requests_and_answers_are_in_the_file_without_what_is_masked(tmp_path: Path) -> None:
+    path = tmp_path / "payload.jsonl"
+    log = {
+        "PLIMSOLL_PAYLOAD_LOG": "1",
+        "PLIMSOLL_PAYLOAD_LOG_SINK": f"file://{path}",
+        "PLIMSOLL_PAYLOAD_LOG_MASK": "b, probabilities",
+    }
+    with running(profiled(tmp_path / "server", "digits-log", **log)) as (server,):
+        answer = server.infer(v2([1.5, 77.25, 3, 4], id="mine"))
+        eventually(lambda: server.counts(NAME, "outcome")["written"] == 2, "both events are written")
+        server.infer(v2([1, 2, 3, 4], id="last"))
+        assert server.stop() == 0
+    asked, answered, *rest = events_of(path)
+    assert (asked["type"], answered["type"]) == (
+        "dev.plimsoll.inference.request", "dev.plimsoll.inference.response",
+    )  # fmt: skip
+    assert asked["data"]["inputs"][0]["data"] == [1.5, None, 3.0, 4.0]
+    label = next(one["data"] for one in answer.json()["outputs"] if one["name"] == "label")
+    assert [one["data"] for one in answered["data"]["outputs"]] == [label, []]
+    assert asked["predictionid"] == answered["predictionid"] == answer.headers["plimsoll-prediction-id"]
+    assert [event["data"]["id"] for event in (asked, *rest)] == ["mine", "last", "last"], "flushed at the end"
+    assert "77.25" not in path.read_text()
+
+
+def test_a_mask_of_what_the_model_does_not_have_is_refused_at_start(tmp_path: Path) -> None:
+    log = {"PLIMSOLL_PAYLOAD_LOG": "1", "PLIMSOLL_PAYLOAD_LOG_SINK": "file:///tmp/x", "PLIMSOLL_PAYLOAD_LOG_MASK": "bb"}
+    server = profiled(tmp_path, "digits-mask", **log).start()
+    assert server.process is not None
+    assert server.process.wait(30) == 2
+    assert "PLIMSOLL_PAYLOAD_LOG_MASK names 'bb'" in server.log_path.read_text()
+
+
+class Receiver:
+    """An HTTP server that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                receiver.events.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+                self.send_response(202)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                """Quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def test_events_reach_an_http_server(tmp_path: Path, receiver: Receiver) -> None:
+    log = {
+        "PLIMSOLL_PAYLOAD_LOG": "1",
+        "PLIMSOLL_PAYLOAD_LOG_SINK": f"http://127.0.0.1:{receiver.server.server_port}/events",
+        "PLIMSOLL_PAYLOAD_LOG_HTTP_BATCH": "50",
+    }
+    with running(Server(tmp_path, RIGHT, "digits-http", **log)) as (server,):
+        for number in range(10):
+            server.infer(v2([number, 2, 3, 4]))
+        eventually(lambda: sum(map(len, receiver.events)) == 20, "twenty events")
+        assert server.counts(NAME, "outcome") == {"written": 20, "dropped": 0, "failed": 0}
+    sent = [event for batch in receiver.events for event in batch]
+    assert [event["data"]["inputs"][0]["data"][0] for event in sent[::2]] == list(range(10))
+    assert {event["specversion"] for event in sent} == {"1.0"}
+
+
+def test_a_sink_that_hangs_changes_no_answer_and_no_shutdown(tmp_path: Path) -> None:
+    """It takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=8) as mute:
+        log = {
+            "PLIMSOLL_PAYLOAD_LOG": "1",
+            "PLIMSOLL_PAYLOAD_LOG_SINK": f"http://127.0.0.1:{mute.getsockname()[1]}/",
+        }
+        with running(Server(tmp_path, RIGHT, "digits-mute", **log)) as (server,), httpx.Client() as client:
+            answers = [client.post(server.url(), json=v2([1, 2, 3, 4])) for _ in range(1100)]
+            assert {answer.status_code for answer in answers} == {200}
+            counts = server.counts(NAME, "outcome")
+            assert counts["dropped"] >= 2 * 90
+            assert counts["written"] == 0
+            started = time.monotonic()
+            assert server.stop() == 0
+            assert time.monotonic() - started < 25, "the flush at the end is bounded"
+
+
+def test_events_are_objects_of_a_store_where_the_process_is_given_credentials(tmp_path: Path) -> None:
+    with running_s3_server(tmp_path / "s3") as store:
+        bucket = store.make_bucket("events")
+        log = {"PLIMSOLL_PAYLOAD_LOG": "1", "PLIMSOLL_PAYLOAD_LOG_SINK": f"s3://{bucket}/payload/"}
+        log |= store.environment(bucket) | {"PLIMSOLL_NAMESPACE": "demo", "PLIMSOLL_SERVICE": "numbers"}
+        with running(Server(tmp_path / "server", RIGHT, "digits-s3", **log)) as (server,):
+            server.infer(v2([1, 2, 3, 4], id="mine"))
+            assert server.stop() == 0
+        (found,) = (store.root / bucket / "payload" / "demo" / "numbers").rglob("*.jsonl")
+        assert [event["data"]["id"] for event in events_of(found)] == ["mine", "mine"]
+
+
+def test_nothing_is_logged_unless_asked_for(server: Server) -> None:
+    server.infer(v2([1, 2, 3, 4]))
+    assert set(server.counts(NAME, "outcome").values()) == {0}
