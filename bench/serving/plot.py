@@ -36,6 +36,9 @@ def main(results: str, out: str) -> None:
     axes.set_yticks([place + 0.4 - height / 2 for place in range(len(works))], works)
     axes.invert_yaxis()
     axes.set_xscale("log")
+    # Bars of a logarithmic axis have no natural start: the shortest still is to be seen.
+    axes.set_xlim(left=min(row["requests_per_second"] for row in rows if row["requests_per_second"]) / 2)
+    axes.margins(y=0.01)
     axes.set_xlabel("requests a second on one core (logarithmic)")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.06), ncols=len(servers), frameon=False)

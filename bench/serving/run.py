@@ -95,6 +95,9 @@ def _works(one: Run, server: Server, running: Running, model: ModelFile, works: 
         except WrongAnswer as error:
             one.results.leave_out(work, server, f"failed the check of its answer: {error}")
             continue
+        if not row["requests_per_second"]:
+            one.results.leave_out(work, server, f"no good answer in {one.plan.seconds} s ({row['errors']} errors)")
+            continue
         print(measure.told(row), flush=True)
         one.results.rows.append(row)
 
