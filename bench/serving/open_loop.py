@@ -60,9 +60,19 @@ class OpenLoop:
         rate: requests a second, Poisson.
         connections: at most so many requests in flight; what is due while all are taken waits for one, and its
             waiting counts.
+        settle: seconds after the last was due until which answers are waited for.
     """
 
-    def __init__(self, port: int, payload: Payload, rate: float, connections: int, seconds: float) -> None:
+    def __init__(
+        self,
+        port: int,
+        payload: Payload,
+        rate: float,
+        connections: int,
+        seconds: float,
+        settle: float = SETTLE_SECONDS,
+    ) -> None:
+        self._settle = settle
         self._port = port
         self._request = request_bytes(payload)
         self._result = Paced(rate)
@@ -73,12 +83,12 @@ class OpenLoop:
         self._busy = 0
 
     def run(self) -> Paced:
-        """Blocks until all was sent and answered, or two seconds after the last was due."""
+        """Blocks until all was sent and answered, or the time to settle is over."""
         started = time.perf_counter()
         last = started + (self._due[-1] if self._due else 0.0)
         while self._due or self._busy:
             now = time.perf_counter()
-            if now > last + SETTLE_SECONDS:
+            if now > last + self._settle:
                 break
             while self._due and self._idle and started + self._due[0] <= now:
                 self._send(started + self._due.popleft())

@@ -43,6 +43,7 @@ class Answers(BaseHTTPRequestHandler):
 
 class Scripted(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, script: list[str]) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
@@ -63,7 +64,7 @@ def scripted(*script: str) -> Iterator[int]:
 
 
 def run(port: int, connections: int = 8) -> Paced:
-    return OpenLoop(port, PAYLOAD, rate=200, connections=connections, seconds=0.3).run()
+    return OpenLoop(port, PAYLOAD, rate=200, connections=connections, seconds=0.3, settle=60).run()
 
 
 def test_every_request_is_sent_and_answered() -> None:
