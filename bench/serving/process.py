@@ -16,6 +16,8 @@ import httpx
 
 TICKS = os.sysconf("SC_CLK_TCK")
 START_SECONDS = 60.0
+# Ports that were given to servers which may not listen yet.
+_GIVEN: set[int] = set()
 
 
 class NotServing(Exception):
@@ -97,11 +99,14 @@ def _resident_kib(pid: int) -> int:
 
 
 def free_port() -> int:
-    """A loopback port that nothing listens on, below those that the kernel gives to clients."""
+    """A loopback port that nothing listens on, below those that the kernel gives to clients; each is given once."""
     while True:
         port = random.choice(range(12_000, 29_000))
+        if port in _GIVEN:
+            continue
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            _GIVEN.add(port)
             return port
 
 

@@ -42,7 +42,10 @@ def run(plan: Plan, selection: Selection) -> Row:
     one = Run(plan, selection)
     for model in models.values():
         _model(one, model)
-    _pairs(one, models["linear"])
+    try:
+        _pairs(one, models["linear"])
+    except NotServing as error:
+        print(f"  {error}", flush=True)
     one.results.start_up = _start_up(one)
     version = environments.pinned("fastapi", "onnxruntime")
     described = [{"server": s.name, "version": s.version, "settings": s.settings} for s in selection.servers]
