@@ -64,6 +64,12 @@ fuzz: venv ## Damaged requests to a real server for FUZZ_SECONDS (600); what har
 soak: venv cluster ## Releases of every outcome and lost pods under mixed load for SOAK_SECONDS (1800), on the cluster
 	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTEST) tests/e2e/test_soak.py -s
 
+##@ Benchmarks
+
+.PHONY: bench-serving
+bench-serving: venv $(UV) ## This server against its peers on one core each; writes docs/benchmarks.md
+	$(PY) -m bench.serving $(BENCH_ARGS)
+
 ##@ Cluster
 
 .PHONY: cluster
@@ -118,6 +124,11 @@ lock: $(UV) ## New exact versions: requirements/*.txt from pyproject.toml
 	for extra in operator serving training; do \
 	  $(UV) pip compile -q pyproject.toml --extra $$extra -c requirements/dev.txt $(LOCK) -o requirements/$$extra.txt; done
 	$(UV) pip compile -q --group conformance --override requirements/conformance-overrides.in $(LOCK) -o requirements/conformance.txt
+
+.PHONY: lock-bench
+lock-bench: $(UV) ## New exact versions of the benchmark's peers, from bench/serving/requirements/*.in
+	for peer in bench/serving/requirements/*.in; do \
+	  $(UV) pip compile -q $$peer $(LOCK) -o $${peer%.in}.txt; done
 
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate $(LOCK_ARGS)
 
