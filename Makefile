@@ -5,8 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 CONTEXT ?=
+FUZZ_SECONDS ?= 600
+SOAK_SECONDS ?= 1800
 PYTEST := $(BIN)/pytest $(PYTEST_ARGS)
 UV_VERSION := 0.13.9
+UV := build/uv-$(UV_VERSION)/bin/uv
+CONFORMANCE := build/conformance/.venv
 
 export PYTHONDONTWRITEBYTECODE = 1
 # ONNX Runtime reports usage to its makers unless it is told not to.
@@ -19,7 +23,7 @@ demo: venv ## Everything from nothing: a cluster, the operator, five releases un
 	$(PY) -m demo run $(if $(CONTEXT),--context $(CONTEXT))
 
 .PHONY: test
-test: lint types imports test-unit cluster test-integration test-e2e ## Lint, types, import rules, unit, integration and end-to-end tests
+test: lint types imports test-unit test-conformance cluster test-integration test-e2e ## Lint, types, import rules, unit, conformance, integration and end-to-end tests
 
 ##@ Parts of the tests
 
@@ -40,6 +44,10 @@ imports: venv ## Direction of imports (import-linter)
 test-unit: venv ## Pure logic and laws; needs no cluster
 	$(PYTEST) tests/unit tests/laws
 
+.PHONY: test-conformance
+test-conformance: venv $(CONFORMANCE)/.complete ## The server against clients that nobody here wrote; needs no cluster
+	PYTHONPATH=serving $(PY) -m tests.conformance.serve $(CONFORMANCE)/bin/pytest $(PYTEST_ARGS)
+
 .PHONY: test-integration
 test-integration: venv cluster ## Against a real API server, a real S3 server and real server processes
 	$(PYTEST) tests/integration
@@ -47,6 +55,20 @@ test-integration: venv cluster ## Against a real API server, a real S3 server an
 .PHONY: test-e2e
 test-e2e: venv cluster ## Against real pods
 	$(PYTEST) tests/e2e
+
+.PHONY: fuzz
+fuzz: venv ## Damaged requests to a real server for FUZZ_SECONDS (600); what harms it goes to build/fuzz
+	PYTHONPATH=serving $(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
+
+.PHONY: soak
+soak: venv cluster ## Releases of every outcome and lost pods under mixed load for SOAK_SECONDS (1800), on the cluster
+	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTEST) tests/e2e/test_soak.py -s
+
+##@ Benchmarks
+
+.PHONY: bench-serving
+bench-serving: venv $(UV) ## This server against its peers on one core each; writes docs/benchmarks.md
+	$(PY) -m bench.serving $(BENCH_ARGS)
 
 ##@ Cluster
 
@@ -73,6 +95,16 @@ $(VENV)/.complete: requirements/dev.txt
 	  pathlib.Path(sysconfig.get_path("purelib"), "plimsoll.pth").write_text("\n".join(str(here / part) for part in ("operator", "serving", "training")) + "\n")'
 	@touch $@
 
+$(UV):
+	$(PYTHON) -m venv build/uv-$(UV_VERSION) && build/uv-$(UV_VERSION)/bin/pip install --quiet uv==$(UV_VERSION)
+
+$(CONFORMANCE)/.complete: requirements/conformance.txt | $(UV)
+	@echo "Conformance clients: exact versions from requirements/conformance.txt"
+	$(UV) venv --quiet --clear --python $(PYTHON) $(CONFORMANCE)
+	@# The file is complete, and MLServer's own requirements are left out of it on purpose.
+	VIRTUAL_ENV=$(CONFORMANCE) $(UV) pip install --quiet --no-deps --require-hashes -r requirements/conformance.txt
+	@touch $@
+
 .PHONY: generate
 generate: venv ## CRDs, API reference, plain manifests and protocol buffers, from the models, the chart and the .proto files
 	$(PY) -m plimsoll.crdgen
@@ -87,11 +119,16 @@ format: venv ## Format the code
 	$(BIN)/ruff check --fix .
 
 .PHONY: lock
-lock: ## New exact versions: requirements/*.txt from pyproject.toml
-	$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv==$(UV_VERSION)
-	build/uv/bin/uv pip compile -q pyproject.toml --all-extras $(LOCK) -o requirements/dev.txt
+lock: $(UV) ## New exact versions: requirements/*.txt from pyproject.toml
+	$(UV) pip compile -q pyproject.toml --all-extras $(LOCK) -o requirements/dev.txt
 	for extra in operator serving training; do \
-	  build/uv/bin/uv pip compile -q pyproject.toml --extra $$extra -c requirements/dev.txt $(LOCK) -o requirements/$$extra.txt; done
+	  $(UV) pip compile -q pyproject.toml --extra $$extra -c requirements/dev.txt $(LOCK) -o requirements/$$extra.txt; done
+	$(UV) pip compile -q --group conformance --override requirements/conformance-overrides.in $(LOCK) -o requirements/conformance.txt
+
+.PHONY: lock-bench
+lock-bench: $(UV) ## New exact versions of the benchmark's peers, from bench/serving/requirements/*.in
+	for peer in bench/serving/requirements/*.in; do \
+	  $(UV) pip compile -q $$peer $(LOCK) -o $${peer%.in}.txt; done
 
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate $(LOCK_ARGS)
 

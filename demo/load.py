@@ -13,7 +13,7 @@ POD = "traffic"
 RATE = 80
 
 
-def start(kubernetes: Kubernetes, namespace: str, service: str, image: str, pod: str = POD) -> None:
+def start(kubernetes: Kubernetes, namespace: str, service: str, image: str, *options: str, pod: str = POD) -> None:
     """A pod of its own that sends real rows to `service`; one that runs already is replaced."""
     stop(kubernetes, namespace, pod)
     rows = [[int(value) for value in row] for row in load_digits().data]
@@ -25,7 +25,14 @@ def start(kubernetes: Kubernetes, namespace: str, service: str, image: str, pod:
     kubernetes.kubectl(
         "-n", namespace, "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(config)
     )
-    kubernetes.kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(_pod(namespace, service, image, pod)))
+    kubernetes.kubectl(
+        "-n",
+        namespace,
+        "create",
+        "-f",
+        "-",
+        stdin=json.dumps(_pod(namespace, service, image, options) | {"metadata": _head(pod)}),
+    )
     kubernetes.kubectl("-n", namespace, "wait", "--for=condition=Ready", f"pod/{pod}", "--timeout=60s")
 
 
@@ -42,7 +49,7 @@ def report(kubernetes: Kubernetes, namespace: str, pod: str = POD) -> dict[str, 
     return counted
 
 
-def _pod(namespace: str, service: str, image: str, name: str) -> dict[str, Any]:
+def _pod(namespace: str, service: str, image: str, options: tuple[str, ...]) -> dict[str, Any]:
     url = f"http://{service}.{namespace}.svc/v2/models/{service}/infer"
     security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
     container = {
@@ -58,6 +65,7 @@ def _pod(namespace: str, service: str, image: str, name: str) -> dict[str, Any]:
             "/traffic/rows.json",
             "--rate",
             str(RATE),
+            *options,
         ],
         "ports": [{"containerPort": 9000}],
         "readinessProbe": {"tcpSocket": {"port": 9000}, "periodSeconds": 1},
@@ -76,6 +84,10 @@ def _pod(namespace: str, service: str, image: str, name: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "labels": {"app.kubernetes.io/name": POD}},
+        "metadata": _head(POD),
         "spec": spec,
     }
+
+
+def _head(pod: str) -> dict[str, Any]:
+    return {"name": pod, "labels": {"app.kubernetes.io/name": POD}}

@@ -11,13 +11,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import collections
+import dataclasses
 import itertools
 import json
 import pathlib
+import struct
 import time
 import urllib.parse
 
 TIMEOUT_SECONDS = 10.0
+HEADER_LENGTH = "inference-header-content-length"
 
 
 class Tally:
@@ -53,6 +56,32 @@ def _p99(seconds: list[float]) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
 
 
+@dataclasses.dataclass(frozen=True)
+class Body:
+    """A request. ``json_size`` is how much of it is JSON before binary tensors; None when all of it is."""
+
+    content: bytes
+    json_size: int | None = None
+
+
+def body_of(row: list[float], binary: bool) -> Body:
+    """A request for one row."""
+    tensor: dict[str, object] = {"name": "input", "shape": [1, len(row)], "datatype": "FP32"}
+    if not binary:
+        return Body(json.dumps({"inputs": [tensor | {"data": row}]}).encode())
+    packed = struct.pack(f"<{len(row)}f", *row)
+    outputs = [{"name": "label", "parameters": {"binary_data": True}}]
+    inputs = [tensor | {"parameters": {"binary_data_size": len(packed)}}]
+    head = json.dumps({"inputs": inputs, "outputs": outputs}).encode()
+    return Body(head + packed, len(head))
+
+
+def _label(content: bytes, json_size: str | None) -> int:
+    if json_size is not None:
+        return int(struct.unpack_from("<q", content, int(json_size))[0])
+    return int(next(output["data"][0] for output in json.loads(content)["outputs"] if output["name"] == "label"))
+
+
 class Client:
     """One kept-alive connection to the service."""
 
@@ -62,7 +91,7 @@ class Client:
         self._tally = tally
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, row: int, body: bytes) -> None:
+    async def ask(self, row: int, body: Body) -> None:
         """Send one request and count what comes of it."""
         began = time.perf_counter()
         try:
@@ -76,17 +105,19 @@ class Client:
         if status != 200:
             self._tally.failures[f"status {status}: {content[:200].decode(errors='replace')}"] += 1
             return
-        label = next(output["data"][0] for output in json.loads(content)["outputs"] if output["name"] == "label")
+        label = _label(content, headers.get(HEADER_LENGTH))
         version = headers.get("plimsoll-model-version", "unknown")
         self._tally.answered(version, row, str(label), time.perf_counter() - began)
 
-    async def _exchange(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    async def _exchange(self, body: Body) -> tuple[int, dict[str, str], bytes]:
         if self._streams is None:
             self._streams = await asyncio.open_connection(self._host, self._port)
             self._tally.connections += 1
         reader, writer = self._streams
         head = f"POST {self._path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\n"
-        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        if body.json_size is not None:
+            head += f"{HEADER_LENGTH}: {body.json_size}\r\n"
+        writer.write(f"{head}Content-Length: {len(body.content)}\r\n\r\n".encode() + body.content)
         await writer.drain()
         lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = dict(
@@ -102,15 +133,19 @@ class Client:
             self._streams = None
 
 
-async def drive(url: str, bodies: list[bytes], rate: float, connections: int, tally: Tally) -> None:
-    """Open-loop load: requests are due every 1/rate seconds, taken by whichever connection is free."""
+async def drive(url: str, bodies: list[Body], rate: float, connections: int, tally: Tally, forms: int = 1) -> None:
+    """Open-loop load: requests are due every 1/rate seconds, taken by whichever connection is free.
+
+    Args:
+        bodies: those of the first row in each of so many ``forms``, then those of the second row, and so on.
+    """
     due: asyncio.Queue[int] = asyncio.Queue(maxsize=connections * 100)
 
     async def work() -> None:
         client = Client(url, tally)
         while True:
             row = await due.get()
-            await client.ask(row, bodies[row])
+            await client.ask(row // forms, bodies[row])
 
     workers = [asyncio.create_task(work()) for _ in range(connections)]
     began = time.monotonic()
@@ -148,13 +183,14 @@ async def main() -> None:
     parser.add_argument("--rate", type=float, default=80, help="requests per second")
     parser.add_argument("--connections", type=int, default=8, help="kept-alive connections")
     parser.add_argument("--port", type=int, default=9000, help="port of the report")
+    parser.add_argument("--mixed", action="store_true", help="every row as JSON and as a binary tensor")
     options = parser.parse_args()
     rows = json.loads(options.rows.read_text())
-    tensors = [{"name": "input", "shape": [1, len(row)], "datatype": "FP32", "data": row} for row in rows]
-    bodies = [json.dumps({"inputs": [tensor]}).encode() for tensor in tensors]
+    forms = (False, True) if options.mixed else (False,)
+    bodies = [body_of(row, binary) for row in rows for binary in forms]
     tally = Tally()
     await serve_report(tally, options.port)
-    await drive(options.url, bodies, options.rate, options.connections, tally)
+    await drive(options.url, bodies, options.rate, options.connections, tally, len(forms))
 
 
 if __name__ == "__main__":

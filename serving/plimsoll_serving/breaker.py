@@ -17,7 +17,7 @@ class Breaker:
         self._trying = False
 
     def allows(self, now: float) -> bool:
-        """Whether a request may go to the arm. A True answer must be followed by `succeeded` or `failed`."""
+        """Whether a request may go to the arm. A True answer must be followed by `succeeded`, `failed` or `left`."""
         if self._opened_at is None:
             return True
         if now - self._opened_at < OPEN_SECONDS or self._trying:
@@ -43,6 +43,10 @@ class Breaker:
         failures = self._recent.count(False)
         if self._trying or self._in_a_row >= CONSECUTIVE or (len(self._recent) == RECENT and failures * 2 >= RECENT):
             self._open(now)
+
+    def left(self) -> None:
+        """The caller stopped waiting before the arm's time was over: that tells nothing about the arm."""
+        self._trying = False
 
     def _open(self, now: float) -> None:
         self._opened_at, self._trying = now, False

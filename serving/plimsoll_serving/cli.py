@@ -2,27 +2,34 @@
 
 import argparse
 import os
-
-import uvloop
+import sys
+from pathlib import Path
 
 from plimsoll_serving import __version__, logs
 from plimsoll_serving.errors import ArtifactError, FetchError, SettingsError
-from plimsoll_serving.settings import Settings
 
 DONE = 0
 FAILED = 1
 REFUSED = 2
+VERBS = ("serve", "fetch")
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8080
 
 DESCRIPTION = (
-    "Serves one ONNX model over the Open Inference Protocol V2, following a route document for canary traffic."
+    "Serves an ONNX model over the Open Inference Protocol V2, and in the forms of KServe V1, SageMaker and MLflow: "
+    "a file on this machine, or in a pod what the environment says, following a route document for canary traffic."
 )
 EPILOG = """\
-verbs:
-  serve   (default) serve the model in PLIMSOLL_MODEL_DIR until SIGTERM
+examples:
+  plimsoll-serve iris.onnx                       then open http://127.0.0.1:8080/docs
+  plimsoll-serve iris.onnx --name flowers --port 9000 --profile profile.json
+
+in a pod:
+  serve   (default without a file) serve the model in PLIMSOLL_MODEL_DIR until SIGTERM
   fetch   download the artifact into PLIMSOLL_MODEL_DIR and verify its digest
   serve --pool, fetch --pool: the models of every document in a directory, until SIGTERM
 
-required environment:
+required environment of a pod:
   PLIMSOLL_MODEL_NAME, PLIMSOLL_MODEL_VERSION    e.g. digits, 7 (serve)
   PLIMSOLL_ARTIFACT_SHA256                       digest of the model
   PLIMSOLL_ARTIFACT_URI                          s3://, gs://, az://, https:// or file:// (fetch)
@@ -35,11 +42,14 @@ optional environment (default):
   PLIMSOLL_DIRECT_PORT (8083)                    PLIMSOLL_METRICS_PORT (8082); port 0 takes a free one
   PLIMSOLL_GRPC_PORT (8081)                      PLIMSOLL_GRPC_DIRECT_PORT (8084)
   PLIMSOLL_INTRA_OP_THREADS (CPU quota)          PLIMSOLL_WORKERS (max(2, threads)) concurrent inferences
-  PLIMSOLL_MAX_BODY_BYTES (1/64 of the memory limit, at most 33554432)
+  PLIMSOLL_MAX_BODY_BYTES (1/64 of the memory limit, at most 33554432), once decompressed
   PLIMSOLL_MAX_BUFFERED_BYTES (4 bodies), a quarter of it for bodies of at most 64 KiB
   PLIMSOLL_MAX_HEADER_BYTES (32768)              PLIMSOLL_MAX_CONNECTIONS (4096) for each port
   PLIMSOLL_READ_TIMEOUT_SECONDS (30)             PLIMSOLL_IDLE_TIMEOUT_SECONDS (60)
   PLIMSOLL_CONNECTION_SECONDS (60) ±20 %         PLIMSOLL_DRAIN_SECONDS (10)
+  PLIMSOLL_MIRROR_QUEUE (256) copies for shadow arms that wait, PLIMSOLL_MIRROR_CONCURRENCY (32) under way,
+  PLIMSOLL_MIRROR_BYTES (one body) held by all of them
+  PLIMSOLL_CORS_ORIGINS (none), by comma, or *   PLIMSOLL_MODEL_CONTROL (none) explicit: load and unload
   PLIMSOLL_LOG_LEVEL (info)                      PLIMSOLL_ACCESS_LOG (0) share of requests that are logged
   PLIMSOLL_COUNTED_FEATURES (50)                 PLIMSOLL_COUNTED_ROWS_PER_SECOND (10000) whose bins are counted
   PLIMSOLL_FEEDBACK_KEY_FILE (a random key)      PLIMSOLL_FEEDBACK_MAX_AGE_SECONDS (2592000) of a prediction id
@@ -52,35 +62,65 @@ of a pool (default):
   PLIMSOLL_POOL_DIR (/plimsoll/pool)             PLIMSOLL_POOL_MEMORY_BYTES (half of the memory limit)
   PLIMSOLL_POOL_STORAGE_BYTES (5368709120)       PLIMSOLL_INTRA_OP_THREADS (1)
 
-exit codes: 0 done, 2 the settings or the artifact are refused, 1 anything else
-
-example:
-  export PLIMSOLL_MODEL_NAME=digits PLIMSOLL_MODEL_VERSION=1 PLIMSOLL_MODEL_DIR=/tmp/digits
-  export PLIMSOLL_ARTIFACT_URI=file:///data/digits.onnx
-  export PLIMSOLL_ARTIFACT_SHA256=$(sha256sum /data/digits.onnx | cut -d' ' -f1)
-  mkdir -p /tmp/digits && python -m plimsoll_serving fetch && python -m plimsoll_serving
-  curl localhost:8080/v2/models/digits
-  curl localhost:8080/v2/models/digits/infer -d \\
-    '{"inputs": [{"name": "input", "datatype": "FP32", "shape": [1, 4], "data": [5.1, 3.5, 1.4, 0.2]}]}'
+exit codes: 0 done, 2 the settings, the file or the artifact are refused, 1 anything else
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a verb; returns the exit code."""
+    """Run a verb or serve a file; returns the exit code."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    verb = given.what[0] if given.what and given.what[0] in VERBS else "serve"
+    files = given.what[given.what[:1] == [verb] :]
+    if verb == "fetch" and files:
+        parser.error("fetch takes no file: the environment says what to fetch")
+    if len(files) > 1:
+        parser.error(f"one model: {len(files)} files were given; start one server for each, with its own --port")
+    if files and given.pool:
+        parser.error("a pool takes no file: its documents say what to serve")
+    if files:
+        return _serve_file(given, Path(files[0]))
+    if any(getattr(given, option) is not None for option in ("name", "profile", "port", "host", "model_version")):
+        parser.error("the options belong to a file; without one the environment says everything")
+    return _run(verb, given.pool)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m plimsoll_serving",
+        prog="plimsoll-serve",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("verb", nargs="?", choices=("serve", "fetch"), default="serve")
+    parser.add_argument("what", nargs="*", metavar="FILE.onnx | serve | fetch")
+    parser.add_argument("--name", help="name of the model (the file's)")
+    parser.add_argument("--model-version", help="its version (1)")
+    parser.add_argument("--profile", type=Path, help="its profile.json: names of columns and a real row")
+    parser.add_argument("--host", help=f"address to listen on ({DEFAULT_HOST})")
+    parser.add_argument("--port", type=int, help=f"port ({DEFAULT_PORT}); 0 takes a free one")
     parser.add_argument("--pool", action="store_true", help="many models: those named in PLIMSOLL_POOL_DOCUMENTS")
     parser.add_argument("--version", action="version", version=__version__)
-    parsed = parser.parse_args(arguments)
-    verb = parsed.verb
+    return parser
+
+
+def _serve_file(given: argparse.Namespace, path: Path) -> int:
+    """Serve a file for a person: what is wrong is one sentence."""
+    from plimsoll_serving.standalone import Options, serve
+
+    version, host = given.model_version or "1", given.host or DEFAULT_HOST
+    port = DEFAULT_PORT if given.port is None else given.port
+    try:
+        serve(Options(path, given.name, version, given.profile, host, port), os.environ, sys.stderr.isatty())
+    except (SettingsError, ArtifactError) as error:
+        print(f"plimsoll-serve: {error}", file=sys.stderr)  # noqa: T201
+        return REFUSED
+    return DONE
+
+
+def _run(verb: str, pool: bool) -> int:
     logs.configure("info")
     try:
-        _VERBS[verb, parsed.pool]()
+        _VERBS[verb, pool]()
     except (SettingsError, ArtifactError) as error:
         logs.LOGGER.error("%s", error)
         return REFUSED
@@ -95,28 +135,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _serve() -> None:
-    from plimsoll_serving.lifecycle import Server
+    # The model's library takes its time: a mistake in the settings is told before.
+    from plimsoll_serving.settings import Settings
 
     settings = Settings.from_environment(os.environ)
     logs.configure(settings.log_level, settings.identity)
+    from plimsoll_serving.lifecycle import run
 
-    async def run() -> None:
-        await Server(settings).run()
-
-    uvloop.run(run())
-
-
-def _serve_pool() -> None:
-    from plimsoll_serving.pool.server import PoolServer
-    from plimsoll_serving.pool.settings import PoolSettings
-
-    settings = PoolSettings.from_environment(os.environ)
-    logs.configure(settings.common.log_level)
-
-    async def run() -> None:
-        await PoolServer(settings).run()
-
-    uvloop.run(run())
+    run(settings)
 
 
 def _fetch() -> None:
@@ -124,6 +150,16 @@ def _fetch() -> None:
     from plimsoll_serving.fetch import fetch
 
     fetch(os.environ)
+
+
+def _serve_pool() -> None:
+    from plimsoll_serving.pool.settings import PoolSettings
+
+    settings = PoolSettings.from_environment(os.environ)
+    logs.configure(settings.common.log_level)
+    from plimsoll_serving.pool.server import run
+
+    run(settings)
 
 
 def _fetch_pool() -> None:

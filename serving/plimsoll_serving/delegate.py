@@ -1,12 +1,16 @@
 """Delegation: sends a request to an arm's direct address and says what came of it."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from plimsoll_serving.breaker import Breaker
-from plimsoll_serving.http.client import ClientConnection, ConnectionBrokenError, ConnectionPool, forwarded
+from plimsoll_serving.http.client import Failure, Reason
+from plimsoll_serving.http.deadlines import Deadlines
+from plimsoll_serving.http.forward import ForwardedHeads
 from plimsoll_serving.http.message import Header, Request, Response
+from plimsoll_serving.http.pool import ConnectionPool
 from plimsoll_serving.route import Arm
 
 DELEGATED: Header = (b"plimsoll-delegated", b"1")
@@ -37,74 +41,65 @@ class Delegated:
     detail: str = ""
 
 
+Settled = Callable[[Delegated], None]
+
+
+class _Address:
+    """What is kept for one address: its connections and the heads of requests to it."""
+
+    def __init__(self, host: str, port: int, deadlines: Deadlines) -> None:
+        self.pool = ConnectionPool(host, port, deadlines)
+        self.heads = ForwardedHeads(f"{host}:{port}", [DELEGATED])
+
+
 class Delegate:
     """Kept-alive connections and breakers of the arms of the current route."""
 
     def __init__(self, max_response_bytes: int) -> None:
         self._max_bytes = max_response_bytes
-        self._pools: dict[tuple[str, int], ConnectionPool] = {}
+        self._loop = asyncio.get_running_loop()
+        self._deadlines = Deadlines()
+        self._addresses: dict[tuple[str, int], _Address] = {}
         self._breakers: dict[str, Breaker] = {}
 
     def follow(self, arms: tuple[Arm, ...]) -> None:
         """Forget the connections and breakers of arms that have left the route."""
-        addresses = {(arm.host, arm.port) for arm in arms}
-        for address in set(self._pools) - addresses:
-            self._pools.pop(address).close()
+        kept = {(arm.host, arm.port) for arm in arms}
+        for address in set(self._addresses) - kept:
+            self._addresses.pop(address).pool.close()
         revisions = {arm.revision for arm in arms}
         self._breakers = {name: breaker for name, breaker in self._breakers.items() if name in revisions}
 
     def breaker(self, arm: Arm) -> Breaker:
-        return self._breakers.setdefault(arm.revision, Breaker())
+        breaker = self._breakers.get(arm.revision)
+        if breaker is None:
+            breaker = self._breakers[arm.revision] = Breaker()
+        return breaker
 
     def open_breakers(self) -> list[str]:
         """Revisions that get nothing for the moment because they kept failing."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         return [revision for revision, breaker in self._breakers.items() if breaker.is_open(now)]
 
-    async def send(self, arm: Arm, request: Request, seconds: float) -> Delegated:
-        """Send a request to an arm. Never raises for what the arm does.
+    def send(self, arm: Arm, request: Request, seconds: float, settled: Settled) -> None:
+        """Send a request to an arm; ``settled`` is called once with what came of it, after this has returned.
 
         Args:
             seconds: for connecting, sending and the whole answer.
         """
-        pool = self._pools.get((arm.host, arm.port))
-        if pool is None:
-            pool = self._pools[arm.host, arm.port] = ConnectionPool(arm.host, arm.port, self._max_bytes)
-        message = forwarded(request, f"{arm.host}:{arm.port}", [DELEGATED])
-        attempt = _Attempt(pool, message)
-        try:
-            async with asyncio.timeout(seconds):
-                response = await attempt.run()
-        except TimeoutError:
-            outcome = Outcome.TIMEOUT if attempt.connected else Outcome.UNREACHABLE
-            return Delegated(outcome, None, f"no answer within {seconds:g} seconds")
-        except (OSError, UnicodeError, ConnectionBrokenError) as error:  # UnicodeError: no host can have that name
-            return Delegated(Outcome.UNREACHABLE, None, str(error))
-        return Delegated(Outcome.of_status(response.status), response)
+        address = self._addresses.get((arm.host, arm.port))
+        if address is None:
+            address = self._addresses[arm.host, arm.port] = _Address(arm.host, arm.port, self._deadlines)
+
+        def done(result: Response | Failure) -> None:
+            settled(delegated(result))
+
+        address.pool.exchange((address.heads.head(request), request.body), seconds, self._max_bytes, done)
 
 
-class _Attempt:
-    """One request over a kept connection, or over a new one when the kept one turns out to be closed."""
-
-    def __init__(self, pool: ConnectionPool, message: bytes) -> None:
-        self._pool = pool
-        self._message = message
-        self.connected = False
-
-    async def run(self) -> Response:
-        kept = self._pool.take()
-        if kept is not None:
-            try:
-                return await self._exchange(kept)
-            except ConnectionBrokenError as error:
-                # The peer may close a kept connection at any moment; that is no failure of the arm.
-                if error.answered:
-                    raise
-        self.connected = False
-        return await self._exchange(await self._pool.connect())
-
-    async def _exchange(self, connection: ClientConnection) -> Response:
-        self.connected = True
-        response = await connection.exchange(self._message)
-        self._pool.keep(connection)
-        return response
+def delegated(result: Response | Failure) -> Delegated:
+    """What an answer, or its failure, says about the arm."""
+    if isinstance(result, Response):
+        return Delegated(Outcome.of_status(result.status), result)
+    outcome = Outcome.TIMEOUT if result.reason is Reason.TIMEOUT else Outcome.UNREACHABLE
+    return Delegated(outcome, None, result.message)

@@ -3,7 +3,10 @@
 from urllib.parse import unquote
 
 from plimsoll_serving import __version__
+from plimsoll_serving.adaptors.endpoints import AdaptorEndpoints
 from plimsoll_serving.codec import Codec
+from plimsoll_serving.description.about import Description
+from plimsoll_serving.description.example import Described, describe
 from plimsoll_serving.feedback.endpoint import FeedbackEndpoint
 from plimsoll_serving.http.message import (
     Request,
@@ -12,9 +15,11 @@ from plimsoll_serving.http.message import (
     error_response,
     json_response,
     method_not_allowed,
+    only_get,
 )
 from plimsoll_serving.inference import Inference
 from plimsoll_serving.readiness import Readiness
+from plimsoll_serving.repository import LoneModel, RepositoryEndpoints
 from plimsoll_serving.settings import Identity
 from plimsoll_serving.v2.protobuf import CONTENT_TYPE, ProtobufCodec
 
@@ -22,11 +27,12 @@ PLATFORM = "onnx_onnxv1"
 
 
 class Endpoints:
-    """The V2 protocol of one model.
+    """The V2 protocol of one model, and what stands beside it.
 
     Args:
         delegates: whether the route is followed (public port) or every request is answered here (direct port).
         feedback: counts labels, here whatever the route says: its counters are of versions, not of pods.
+        control: whether models may be loaded and unloaded by requests.
     """
 
     def __init__(
@@ -36,6 +42,7 @@ class Endpoints:
         readiness: Readiness,
         delegates: bool,
         feedback: FeedbackEndpoint,
+        control: bool = False,
     ) -> None:
         self._identity = identity
         self._inference = inference
@@ -45,6 +52,9 @@ class Endpoints:
         self._infer = inference.public if delegates else inference.own
         self._protobuf = ProtobufCodec()
         self._infer_path = f"/v2/models/{identity.model}/infer"
+        self._adaptors = AdaptorEndpoints(identity, inference, readiness, delegates)
+        self._repository = RepositoryEndpoints(LoneModel(identity, readiness), control)
+        self._description = Description(self._described, sagemaker=True)
 
     def handle(self, request: Request, respond: Respond) -> None:
         """Answer one request."""
@@ -55,16 +65,45 @@ class Endpoints:
         if parts[:2] == ["v2", "models"] and len(parts) > 2:
             self._model(request, [unquote(part) for part in parts[2:]], respond)
         elif request.path.rstrip("/") in ("/v2", "/v2/models", "/v2/health/live", "/v2/health/ready"):
-            respond(_only_get(request) or self._server(request.path.rstrip("/")))
+            respond(only_get(request) or self._server(request.path.rstrip("/")))
+        else:
+            self._beside(request, respond)
+
+    def _beside(self, request: Request, respond: Respond) -> None:
+        """What is not V2's core."""
+        if self._adaptors.owns(request.path):
+            self._adaptors.handle(request, respond)
+        elif self._repository.owns(request.path):
+            self._repository.handle(request, respond)
+        elif self._description.owns(request.path):
+            self._tell(request, only_get(request) or self._description.answer(request), respond)
         else:
             respond(
-                error_response(404, f"nothing is served at {request.path[:200]}; inference is POST {self._infer_path}")
+                error_response(
+                    404,
+                    f"nothing is served at {request.path[:200]}; inference is POST {self._infer_path}, "
+                    "and /docs tells everything else",
+                )
             )
+
+    def _tell(self, request: Request, response: Response, respond: Respond) -> None:
+        """What a model is like: of the primary, where this pod only forwards."""
+        if self._delegates and response.status != 405:
+            self._inference.forward_or(response, request, respond)
+        else:
+            respond(response)
+
+    def _described(self) -> list[Described]:
+        engine = self._inference.engine
+        if engine is None:
+            return []
+        return [describe(engine.name, engine.version, engine.signature, engine.columns, engine.sample)]
 
     def _server(self, path: str) -> Response:
         if path == "/v2":
             return json_response(
-                200, {"name": "plimsoll", "version": __version__, "extensions": ["binary_tensor_data"]}
+                200,
+                {"name": "plimsoll", "version": __version__, "extensions": ["binary_tensor_data", "model_repository"]},
             )
         if path == "/v2/models":
             return json_response(200, {"models": [self._identity.model]})
@@ -100,7 +139,7 @@ class Endpoints:
         if verb == "infer":
             self._infer_or_refuse(request, pinned, respond)
         elif verb == "ready":
-            respond(_only_get(request) or self._ready({"name": name, "ready": self._readiness.ready}))
+            respond(only_get(request) or self._ready({"name": name, "ready": self._readiness.ready}))
         elif verb == "feedback":
             respond(_only_post(request) or self._feedback.answer(request))
         elif verb == "":
@@ -125,11 +164,11 @@ class Endpoints:
         return self._protobuf if request.header(b"content-type") == CONTENT_TYPE else None
 
     def _describe(self, request: Request, pinned: bool, respond: Respond) -> None:
-        response = _only_get(request) or self._metadata()
-        if self._delegates and not pinned and response.status != 405:
-            self._inference.forward_or(response, request, respond)
-        else:
+        response = only_get(request) or self._metadata()
+        if pinned:
             respond(response)
+        else:
+            self._tell(request, response, respond)
 
     def _metadata(self) -> Response:
         engine = self._inference.engine
@@ -149,12 +188,6 @@ class Endpoints:
         )
         response.headers = [*engine.headers]
         return response
-
-
-def _only_get(request: Request) -> Response | None:
-    if request.method in ("GET", "HEAD"):
-        return None
-    return method_not_allowed(request.method, request.path, "GET, HEAD")
 
 
 def _only_post(request: Request) -> Response | None:

@@ -3,21 +3,22 @@
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from plimsoll_serving.artifact import MODEL_FILE, PROFILE_FILE, read_verified
+from plimsoll_serving.artifact import read_verified
 from plimsoll_serving.batcher import Cost, Job, Result
 from plimsoll_serving.codec import Answer, InferRequest, JsonSlice
 from plimsoll_serving.errors import ArtifactError, ModelError, RequestError
 from plimsoll_serving.http.message import Header, Request
 from plimsoll_serving.logs import LOGGER
-from plimsoll_serving.model import Model, sample_inputs, synthetic_inputs
+from plimsoll_serving.model import Model, feature_names, sample_inputs, synthetic_inputs
 from plimsoll_serving.settings import Settings
+from plimsoll_serving.startup import Laps
+from plimsoll_serving.v2.datatypes import Kind
 from plimsoll_serving.v2.decode import decode
 from plimsoll_serving.v2.rest import RestCodec
 from plimsoll_serving.v2.rows import JsonRows
@@ -42,6 +43,9 @@ class Engine:
         batches: whether several requests may share a run, found out by `warm_up`.
         cost: what a run takes, found out by `warm_up`.
         steady: whether that holds whatever the values.
+        columns: names of the model's columns in order, as the profile has them.
+        sample: rows of the profile.
+        seconds: what each part of loading took.
         observers: see every batch of users' requests.
         annotate: headers for each answer, besides version and revision.
         profile: of the version, verified; None without one.
@@ -57,6 +61,9 @@ class Engine:
         self.batches = False
         self.cost = Cost()
         self.steady = model.steady
+        self.columns: list[str] = []
+        self.sample: list[Any] = []
+        self.seconds: dict[str, float] = {}
         self.headers: list[Header] = []
         self.observers: list[Observer] = []
         self.annotate: list[Callable[[Answer], list[Header]]] = []
@@ -174,17 +181,13 @@ class Engine:
         self.cost = Cost(few, max(0.0, more - few) / (TRIED_ROWS - 1))
 
     def _trial_rows(self, inputs: Arrays) -> Arrays | None:
-        """Rows that differ where the sample or floats allow it; None where rows had better not share a run."""
+        """Rows that differ; None where rows had better not share a run."""
         if self._model.loops or not self._may_share_rows() or any(len(array) == 0 for array in inputs.values()):
             return None
-        rows = {}
-        for name, array in inputs.items():
-            repeated = np.resize(array, (TRIED_ROWS, *array.shape[1:]))
-            if array.dtype.kind == "f":
-                steps = np.arange(TRIED_ROWS, dtype=array.dtype).reshape(-1, *[1] * (array.ndim - 1))
-                repeated = repeated + steps / 8
-            rows[name] = repeated
-        return rows
+        return {
+            name: _varied(np.resize(array, (TRIED_ROWS, *array.shape[1:])), self.signature.inputs[name].datatype.kind)
+            for name, array in inputs.items()
+        }
 
     def _rows_are_independent(self, rows: Arrays, names: list[str]) -> bool:
         """Whether each row is answered the same alone and among others."""
@@ -211,6 +214,24 @@ class Engine:
             self._model.run(inputs, names)
             best = min(best, time.perf_counter() - start)
         return best
+
+
+def _varied(rows: NDArray[Any], kind: Kind) -> NDArray[Any]:
+    """Rows that differ from one another: equal ones would hide that they have a part in each other's answers.
+
+    Whole numbers and text that differ already are left as they are: they may be the categories that a model knows.
+    """
+    steps = np.arange(len(rows)).reshape(-1, *[1] * (rows.ndim - 1))
+    if kind == "float":
+        return np.asarray(rows + (steps / 8).astype(rows.dtype))
+    if kind == "raw":
+        floats = (rows.astype(np.uint32) << 16).view(np.float32) + (steps / 8).astype(np.float32)
+        return np.asarray(floats.view(np.uint32) >> 16, rows.dtype)
+    if not (rows == rows[:1]).all():
+        return rows
+    if kind == "bytes":
+        return np.asarray(rows + np.vectorize(str, otypes=[object])(steps))
+    return np.asarray(rows ^ (steps % 2 == 1) if kind == "bool" else rows + steps.astype(rows.dtype))
 
 
 def _same_row(alone: NDArray[Any], together: NDArray[Any], index: int) -> bool:
@@ -259,18 +280,22 @@ def _cells(value: object) -> list[object]:
 
 def load(settings: Settings) -> Engine:
     """Verify, load and warm the model of the settings. Raises ArtifactError."""
-    folder: Path = settings.model_dir
-    model = Model(
-        read_verified(folder / MODEL_FILE, settings.sha256), settings.intra_op_threads, settings.execution_providers
-    )
+    laps = Laps()
+    data = read_verified(settings.model_dir / settings.model_file, settings.sha256)
+    laps.lap("verify")
+    model = Model(data, settings.intra_op_threads, settings.execution_providers)
+    del data
+    laps.lap("load")
     engine = Engine(model, settings.identity.model, settings.identity.version)
     engine.headers = [
         (b"plimsoll-model-version", settings.identity.version.encode()),
         (b"plimsoll-revision", settings.identity.revision.encode()),
     ]
-    sample: list[Any] = []
     if settings.profile_sha256 is not None:
-        engine.profile = read_verified(folder / PROFILE_FILE, settings.profile_sha256)
-        sample = sample_inputs(engine.profile)
-    engine.warm_up(sample)
+        engine.profile = read_verified(settings.model_dir / settings.profile_file, settings.profile_sha256)
+        engine.sample = sample_inputs(engine.profile)
+        engine.columns = feature_names(engine.profile)
+    engine.warm_up(engine.sample)
+    laps.lap("warmUp")
+    engine.seconds = laps.seconds
     return engine

@@ -1,4 +1,4 @@
-"""JSON log lines on stderr, each with model, version and revision. Bodies and credentials are never logged."""
+"""Log lines on stderr: JSON with model, version and revision, or text at a terminal. No bodies, no credentials."""
 
 import json
 import logging
@@ -9,6 +9,8 @@ from plimsoll_serving.settings import Identity
 
 LOGGER = logging.getLogger("plimsoll_serving")
 ERRORS_PER_SECOND = 10
+HEX = frozenset(b"0123456789abcdef")
+ZERO = frozenset(b"0")
 
 
 class JsonFormatter(logging.Formatter):
@@ -40,20 +42,33 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def configure(level: str, identity: Identity | None = None) -> None:
-    """Send the log to stderr as JSON lines."""
+class TextFormatter(logging.Formatter):
+    """Lines for a person at a terminal: time, level, message and the further fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = "".join(f" {key}={value}" for key, value in getattr(record, "fields", {}).items() if value is not None)
+        line = f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {record.levelname} {record.getMessage()}"
+        trace = "\n" + self.formatException(record.exc_info) if record.exc_info else ""
+        return line + fields + trace
+
+
+def configure(level: str, identity: Identity | None = None, human: bool = False) -> None:
+    """Send the log to stderr, as JSON lines or for a person."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter(identity))
+    handler.setFormatter(TextFormatter() if human else JsonFormatter(identity))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
 def trace_id(traceparent: bytes | None) -> str | None:
-    """The trace id of a W3C ``traceparent`` header (version-trace-span-flags), or None when it is not one."""
+    """The trace id of a ``traceparent`` header (W3C Trace Context, section 3.2), or None when it is not one."""
     parts = (traceparent or b"").split(b"-")
     if len(parts) < 4 or [len(part) for part in parts[:4]] != [2, 32, 16, 2]:
         return None
-    digits = parts[1]
-    if set(digits) - set(b"0123456789abcdef") or digits == b"0" * 32:
+    version, digits, parent, _ = parts[:4]
+    if any(set(part) - HEX for part in parts[:4]) or not set(digits) - ZERO or not set(parent) - ZERO:
+        return None
+    # Later versions may append to what version 00 has; ff is none.
+    if version == b"ff" or (version == b"00" and len(parts) > 4):
         return None
     return digits.decode()
 

@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import Metric
 
 from plimsoll_serving.delegate import Outcome
 from plimsoll_serving.settings import Identity
+from plimsoll_serving.shadow.counters import ShadowCounters
 
 LATENCY_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 BATCH_EDGES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
@@ -107,9 +108,12 @@ class ServingMetrics:
         self._identity = identity
         self._requests = dict.fromkeys(PRESET_CODES, 0)
         self._duration = Histogram(LATENCY_EDGES)
+        self._mirrored = dict.fromkeys(PRESET_CODES, 0)
+        self._mirrored_duration = Histogram(LATENCY_EDGES)
         self._batch = Histogram(BATCH_EDGES)
         self.arms = arms or ArmMetrics(identity.model)
         self._process = ProcessCollector(registry=None)
+        self.shadow = ShadowCounters(identity.model)
         self.others: list[Collects] = []
         self.inflight = 0
         self.route_epoch = 0
@@ -125,6 +129,11 @@ class ServingMetrics:
         self._duration.observe(seconds)
         if rows:
             self._batch.observe(rows)
+
+    def mirrored_answered(self, code: int, seconds: float) -> None:
+        """One copy of a request answered by this pod's own model; no user got the answer."""
+        self._mirrored[code] = self._mirrored.get(code, 0) + 1
+        self._mirrored_duration.observe(seconds)
 
     def arm_answered(self, revision: str, outcome: Outcome) -> None:
         self.arms.answered(revision, outcome)
@@ -166,9 +175,28 @@ class ServingMetrics:
             "plimsoll_route_epoch", "Epoch of the route in force; 0 without one.", labels=("revision",)
         )
         epoch.add_metric((me.revision,), self.route_epoch)
-        yield from (requests, duration, batch, inflight, epoch)
+        yield from (requests, duration, *self._shadows(), batch, inflight, epoch)
         for other in self.others:
             yield from other.collect()
+
+    def _shadows(self) -> Iterator[Metric]:
+        me = self._identity
+        requests = CounterMetricFamily(
+            "plimsoll_mirrored_requests",
+            "Copies of requests answered by the model of this pod for comparison; no user got these answers.",
+            labels=("model", "version", "revision", "code"),
+        )
+        for code, count in self._mirrored.items():
+            requests.add_metric((me.model, me.version, me.revision, str(code)), count)
+        duration = HistogramMetricFamily(
+            "plimsoll_mirrored_request_duration_seconds",
+            "Time from a complete copy of a request to its answer.",
+            labels=("model", "version", "revision"),
+        )
+        duration.add_metric(
+            (me.model, me.version, me.revision), self._mirrored_duration.buckets(), self._mirrored_duration.sum
+        )
+        yield from (requests, duration, *self.shadow.collect())
 
 
 class _Named:

@@ -139,6 +139,8 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
 def _explain_refusal(message: str) -> str:
     if NO_FOLDER in message:
         return "the model keeps weights in other files (ONNX external data); save it as one file"
+    if "INVALID_PROTOBUF" in message or "No graph was found" in message:
+        return "the file is not an ONNX model"
     if "is not a registered function/op" in message:
         return f"the model uses operators that ONNX Runtime does not know: {_first_line(message)}"
     return f"ONNX Runtime refuses the model: {_first_line(message)}"
@@ -183,3 +185,12 @@ def sample_inputs(profile: bytes) -> list[Any]:
     except (ValueError, AttributeError) as error:
         raise ArtifactError(f"{PROFILE_FILE} is not a profile: {error}") from None
     return sample if isinstance(sample, list) else [sample]
+
+
+def feature_names(profile: bytes) -> list[str]:
+    """The profile's ``features`` by their index. Empty when it does not tell them in full."""
+    features = json.loads(profile).get("features", [])
+    try:
+        return [str(feature["name"]) for feature in sorted(features, key=lambda feature: feature["index"])]
+    except (TypeError, KeyError):
+        return []

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from plimsoll_serving.grpc.listener import GrpcListener
 from plimsoll_serving.grpc.methods import methods
+from plimsoll_serving.http.coding import ContentCoding
+from plimsoll_serving.http.cors import Cors
 from plimsoll_serving.http.limits import Budget, Limits
 from plimsoll_serving.http.listener import Listener
 from plimsoll_serving.http.message import Handler
@@ -28,12 +30,17 @@ class Ports:
         self._readiness = readiness
         limits, life = settings.limits, settings.connection_seconds
         budget = Budget(limits.buffered_bytes)
-        self._public = Listener(public, limits, budget, life)
-        self._direct = Listener(direct, limits, budget)
+        self._public = Listener(_edge(settings, public, budget), limits, budget, life)
+        self._direct = Listener(_edge(settings, direct, budget), limits, budget)
         self._grpc = GrpcListener(methods(public, readiness), limits, budget, life)
         self._grpc_direct = GrpcListener(methods(direct, readiness), limits, budget)
         self._listeners = (self._public, self._grpc, self._direct, self._grpc_direct)
         self._ops = Listener(ops, OPS_LIMITS, Budget(OPS_LIMITS.buffered_bytes))
+
+    @property
+    def told(self) -> tuple[int, int, int]:
+        """The public port, that of gRPC and that of the operations."""
+        return self._public.port, self._grpc.port, self._ops.port
 
     def retire_connections(self) -> None:
         """Close public connections politely."""
@@ -85,3 +92,9 @@ class Ports:
                 listener.close_idle()
             await asyncio.sleep(0.05)
         LOGGER.info("stopped: every request was answered")
+
+
+def _edge(settings: Settings, handler: Handler, budget: Budget) -> Handler:
+    """What HTTP itself asks for, before the endpoints."""
+    coded = ContentCoding(handler, settings.limits, budget).handle
+    return Cors(coded, settings.cors_origins).handle if settings.cors_origins else coded

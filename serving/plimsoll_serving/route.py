@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from plimsoll_serving.shadow.compare import Tolerance
+
 FORMAT_VERSION = 1
 DEFAULT_TIMEOUT_SECONDS = 1.0
 DEFAULT_MAX_BLIND_SECONDS = 900.0
 SERVE = "Serve"
+MIRROR = "Mirror"
 
 
 class RouteError(ValueError):
@@ -17,7 +20,11 @@ class RouteError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One revision of the route. ``weight`` is whole percents; only mode ``Serve`` takes traffic."""
+    """One revision of the route.
+
+    ``weight`` is whole percents: of users' requests with mode ``Serve``; with mode ``Mirror`` of those that are copied
+    to it once they have been answered.
+    """
 
     revision: str
     version: str
@@ -36,6 +43,7 @@ class Route:
     arms: tuple[Arm, ...]
     sticky_header: bytes | None
     delegate_timeout: float
+    tolerance: Tolerance
     blind_after: float | None
     document: dict[str, Any]
 
@@ -43,6 +51,11 @@ class Route:
     def serving(self) -> tuple[Arm, ...]:
         """The arms that take traffic, weights summing to 100."""
         return tuple(arm for arm in self.arms if arm.mode == SERVE and arm.weight > 0)
+
+    @property
+    def shadows(self) -> tuple[Arm, ...]:
+        """The arms that get copies of requests."""
+        return tuple(arm for arm in self.arms if arm.mode == MIRROR and arm.weight > 0)
 
     def arm(self, revision: str) -> Arm | None:
         return next((arm for arm in self.arms if arm.revision == revision), None)
@@ -71,12 +84,15 @@ def of_document(document: dict[str, Any], local: bool = False) -> Route:
     primary = _field(document, "primary", str, "")
     if primary not in {arm.revision for arm in arms}:
         raise RouteError(f"primary {primary!r} is not the revision of an arm")
+    if primary in {arm.revision for arm in arms if arm.mode == MIRROR}:
+        raise RouteError(f"primary {primary!r} is an arm with mode Mirror, which answers no user")
     return Route(
         epoch=_whole(document, "epoch", ""),
         primary=primary,
         arms=arms,
         sticky_header=_sticky(document),
         delegate_timeout=_seconds(document, "delegateTimeoutSeconds", DEFAULT_TIMEOUT_SECONDS),
+        tolerance=_tolerance(document),
         blind_after=_blind_after(document),
         document=document,
     )
@@ -113,10 +129,13 @@ def _arm(item: Any, where: str, local: bool) -> Arm:
     host, _, port = ("local", "", "1") if local else _field(item, "address", str, where).rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise RouteError(f"{where}address is {item['address']!r}, not host:port")
+    weight = _whole(item, "weight", where)
+    if weight > 100:
+        raise RouteError(f"{where}weight is {weight}, above 100")
     return Arm(
         revision=_field(item, "revision", str, where),
         version=_field(item, "version", str, where),
-        weight=_whole(item, "weight", where),
+        weight=weight,
         mode=_field(item, "mode", str, where),
         host=host.strip("[]"),
         port=int(port),
@@ -136,6 +155,24 @@ def _seconds(document: dict[str, Any], key: str, default: float) -> float:
     value = document.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
         raise RouteError(f"{key} is {value!r}, not a number of seconds above 0")
+    return float(value)
+
+
+def _tolerance(document: dict[str, Any]) -> Tolerance:
+    if document.get("tolerance") is None:
+        return Tolerance()
+    holder = _field(document, "tolerance", dict, "")
+    default = Tolerance()
+    return Tolerance(
+        relative=_at_least_zero(holder, "relative", default.relative),
+        absolute=_at_least_zero(holder, "absolute", default.absolute),
+    )
+
+
+def _at_least_zero(holder: dict[str, Any], key: str, default: float) -> float:
+    value = holder.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
+        raise RouteError(f"tolerance.{key} is {value!r}, not a number of at least 0")
     return float(value)
 
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from enum import StrEnum
 
-from plimsoll_serving.arms import choose, point_of
+from plimsoll_serving.arms import Split
 from plimsoll_serving.http.message import Request
 from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.route import Arm, Route
@@ -39,6 +39,7 @@ class Routing:
         self._on_change = on_change
         self._uniform = uniform
         self._now = now
+        self._split = Split(())
         self.route: Route | None = None
         self.role = Role.STANDALONE
 
@@ -49,6 +50,7 @@ class Routing:
             return False
         self.route = route
         self.role = self._role_in(route)
+        self._split = Split(route.serving)
         self._on_change(route)
         LOGGER.info(
             "route of epoch %d in force",
@@ -75,13 +77,18 @@ class Routing:
             return None
         return self.route.arm(self.route.primary)
 
+    @property
+    def blind(self) -> bool:
+        """Whether the route has not been renewed for so long that nothing but this pod's own model is trusted."""
+        until = None if self.route is None else self.route.blind_after
+        return until is not None and self._now() > until
+
     def choose(self, request: Request) -> Arm | None:
         """The arm of a request at the primary; None when no arm is chosen here."""
         route = self.route
         if route is None or self.role is not Role.PRIMARY:
             return None
-        if route.blind_after is not None and self._now() > route.blind_after:
+        if self.blind:
             return route.arm(self._revision)
-        serving = route.serving
         value = None if route.sticky_header is None else request.header(route.sticky_header)
-        return choose(serving, self._uniform() * 100 if value is None else point_of(value, serving))
+        return self._split.at(self._uniform() * 100 if value is None else self._split.point_of(value))

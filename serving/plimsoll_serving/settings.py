@@ -2,18 +2,22 @@
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from plimsoll_serving import memory
+from plimsoll_serving.artifact import MODEL_FILE, PROFILE_FILE
 from plimsoll_serving.errors import SettingsError
 from plimsoll_serving.http.limits import Bounds, Limits
 from plimsoll_serving.payload.options import PayloadOptions
+from plimsoll_serving.shadow.limits import MirrorLimits
 
 CGROUP_V2_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_V1_QUOTA = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
 CGROUP_V1_PERIOD = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -89,6 +93,8 @@ class Settings:
     sha256: str
     profile_sha256: str | None
     model_dir: Path
+    model_file: str
+    profile_file: str
     route_path: Path
     host: str
     public_port: int
@@ -97,6 +103,7 @@ class Settings:
     grpc_port: int
     grpc_direct_port: int
     limits: Limits
+    mirror: MirrorLimits
     connection_seconds: float
     intra_op_threads: int
     workers: int
@@ -105,6 +112,8 @@ class Settings:
     drain_seconds: float
     log_level: str
     access_log: float
+    cors_origins: tuple[str, ...]
+    model_control: bool
     counted_features: int
     counted_rows_per_second: int
     feedback_key_file: Path | None
@@ -116,6 +125,7 @@ class Settings:
         """Read the settings. Raises SettingsError naming the first variable at fault."""
         env = Environment(values)
         profiled = env.text("PLIMSOLL_PROFILE_SHA256")
+        limits = _limits(env)
         threads = env.integer("PLIMSOLL_INTRA_OP_THREADS", cpu_quota(), 1, 1024)
         key_file = env.text("PLIMSOLL_FEEDBACK_KEY_FILE")
         workers = env.integer("PLIMSOLL_WORKERS", max(2, threads), 1, 256)
@@ -124,14 +134,17 @@ class Settings:
             sha256=env.digest("PLIMSOLL_ARTIFACT_SHA256"),
             profile_sha256=env.digest("PLIMSOLL_PROFILE_SHA256") if profiled else None,
             model_dir=Path(env.text("PLIMSOLL_MODEL_DIR", "/plimsoll/model")),
+            model_file=env.text("PLIMSOLL_MODEL_FILE", MODEL_FILE),
+            profile_file=env.text("PLIMSOLL_PROFILE_FILE", PROFILE_FILE),
             route_path=Path(env.text("PLIMSOLL_ROUTE_PATH", "/plimsoll/route/route.json")),
             host=env.text("PLIMSOLL_HOST", "0.0.0.0"),  # noqa: S104 - a pod listens on its own address
             public_port=env.port("PLIMSOLL_PUBLIC_PORT", 8080),
             direct_port=env.port("PLIMSOLL_DIRECT_PORT", 8083),
             metrics_port=env.port("PLIMSOLL_METRICS_PORT", 8082),
+            limits=limits,
+            mirror=_mirror(env, limits.body_bytes),
             grpc_port=env.port("PLIMSOLL_GRPC_PORT", 8081),
             grpc_direct_port=env.port("PLIMSOLL_GRPC_DIRECT_PORT", 8084),
-            limits=_limits(env),
             connection_seconds=env.seconds("PLIMSOLL_CONNECTION_SECONDS", 60.0, 0.1),
             intra_op_threads=threads,
             workers=workers,
@@ -145,6 +158,8 @@ class Settings:
             feedback_key_file=Path(key_file) if key_file else None,
             feedback_max_age=env.integer("PLIMSOLL_FEEDBACK_MAX_AGE_SECONDS", 30 * 86400, 1, 3650 * 86400),
             payload_log=PayloadOptions.read(env),
+            cors_origins=_cors_origins(env),
+            model_control=_model_control(env),
         )
 
 
@@ -187,11 +202,34 @@ def _limits(env: Environment) -> Limits:
     )
 
 
+def _mirror(env: Environment, body_bytes: int) -> MirrorLimits:
+    return MirrorLimits(
+        queue=env.integer("PLIMSOLL_MIRROR_QUEUE", 256, 0),
+        buffered_bytes=env.integer("PLIMSOLL_MIRROR_BYTES", body_bytes, 0),
+        concurrency=env.integer("PLIMSOLL_MIRROR_CONCURRENCY", 32, 1, 1024),
+    )
+
+
 def _log_level(env: Environment) -> str:
     level = env.text("PLIMSOLL_LOG_LEVEL", "info").lower()
     if level not in LOG_LEVELS:
         raise SettingsError(f"PLIMSOLL_LOG_LEVEL is {level!r}, not one of {', '.join(LOG_LEVELS)}")
     return level
+
+
+def _cors_origins(env: Environment) -> tuple[str, ...]:
+    origins = [origin.strip().rstrip("/") for origin in env.text("PLIMSOLL_CORS_ORIGINS").split(",")]
+    for origin in origins:
+        if origin not in ("", "*") and not ORIGIN.fullmatch(origin):
+            raise SettingsError(f"PLIMSOLL_CORS_ORIGINS has {origin!r}, not * or an origin such as https://app.example")
+    return tuple(origin for origin in origins if origin)
+
+
+def _model_control(env: Environment) -> bool:
+    mode = env.text("PLIMSOLL_MODEL_CONTROL", "none")
+    if mode not in ("none", "explicit"):
+        raise SettingsError(f"PLIMSOLL_MODEL_CONTROL is {mode!r}, not none or explicit")
+    return mode == "explicit"
 
 
 def cpu_quota() -> int:

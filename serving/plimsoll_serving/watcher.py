@@ -35,7 +35,7 @@ class RouteWatcher:
         """Read the document if the file is another one than last time."""
         try:
             status = self._path.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return  # the ConfigMap is optional: without it the pod goes on as it was
         except OSError as error:
             self._complain((0, 0, error.errno or 0), str(error))

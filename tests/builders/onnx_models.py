@@ -32,6 +32,23 @@ def linear_classifier(coefficients: Array, intercepts: Array) -> bytes:
     return _classifier(coefficients, intercepts, [], "input")
 
 
+def linear_regressor(coefficients: Sequence[float], intercept: float) -> bytes:
+    """A linear regressor; it answers ``prediction`` FP32 ``[-1, 1]``."""
+    tensors = {
+        "coefficients": np.array(coefficients, np.float32).reshape(-1, 1),
+        "intercept": np.array([intercept], np.float32),
+    }
+    return model_bytes(
+        [
+            helper.make_node("MatMul", ["input", "coefficients"], ["products"]),
+            helper.make_node("Add", ["products", "intercept"], ["prediction"]),
+        ],
+        [_value("input", TensorProto.FLOAT, [None, len(coefficients)])],
+        [_value("prediction", TensorProto.FLOAT, [None, 1])],
+        [numpy_helper.from_array(array, name) for name, array in tensors.items()],
+    )
+
+
 def failing_classifier(coefficients: Array, intercepts: Array, feature: int = 0, threshold: float = 0.0) -> bytes:
     """The same, but it raises at run time when any row has ``input[:, feature] > threshold``.
 

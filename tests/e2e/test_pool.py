@@ -138,7 +138,7 @@ def pool(kubernetes: Kubernetes) -> Iterator[Pool]:
     for name in SERVICES:
         made.until(name, "Idle", attempt=1)
     load.start(kubernetes, NAMESPACE, MOVING, IMAGE)
-    load.start(kubernetes, NAMESPACE, NEIGHBOUR, IMAGE, "traffic-neighbour")
+    load.start(kubernetes, NAMESPACE, NEIGHBOUR, IMAGE, pod="traffic-neighbour")
     yield made
     kubernetes.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 

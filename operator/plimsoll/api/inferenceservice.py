@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from plimsoll.api.cel import Rule, cel_list, checked
+from plimsoll.api.cel import CREDENTIALS, Rule, cel_list, checked
 from plimsoll.api.common import (
     Bare,
     Conditions,
@@ -66,6 +66,40 @@ class ModelRef(Part):
     )
 
 
+class PayloadLog(Part):
+    """A sample of requests and answers as CloudEvents."""
+
+    sample_percent: Annotated[float, Field(gt=0, le=100)] = Field(description="Percent of the answers.")
+    sink: Annotated[
+        str,
+        Field(
+            max_length=512,
+            json_schema_extra=checked(
+                Rule(
+                    "self.matches('^(https?://[^ /]+(/[^ ]*)?|file:///tmp/[^ ]+)$')",
+                    "must be http(s)://host/path, or file:///tmp/name, the only folder that a server may write;"
+                    " servers hold no credentials of a store",
+                ),
+                CREDENTIALS,
+            ),
+        ),
+    ] = Field(description="Where to: http(s)://host/path takes CloudEvents, file:///tmp/name stays in the pod.")
+    mask: Annotated[
+        tuple[
+            Annotated[
+                str,
+                Field(
+                    min_length=1,
+                    max_length=253,
+                    json_schema_extra=checked(Rule("!self.contains(',')", "must be one name, without a comma")),
+                ),
+            ],
+            ...,
+        ],
+        Field(max_length=64),
+    ] = Field(default=(), description="Inputs, outputs and features whose values are never written.")
+
+
 class PoolRef(Part):
     """The pool whose pods serve the model."""
 
@@ -93,6 +127,11 @@ class Runtime(Part):
         ),
         _of_the_pool("env", "!has(self.env) || size(self.env) == 0"),
         _of_the_pool("intraOpThreads", "!has(self.intraOpThreads)"),
+        Rule(
+            "!has(self.pool) || !has(self.payloadLog)",
+            "payloadLog is not there with pool yet: leave it out, or serve from pods of its own",
+            ".payloadLog",
+        ),
         _of_the_pool("nodeSelector", "!has(self.nodeSelector) || size(self.nodeSelector) == 0"),
         _of_the_pool("terminationGracePeriodSeconds", "self.terminationGracePeriodSeconds == 45"),
     )
@@ -104,6 +143,9 @@ class Runtime(Part):
     env: EnvVars = Field(default=(), description="Environment variables of the server.")
     intra_op_threads: Annotated[int, Field(ge=1, le=64)] | None = Field(
         default=None, description="Threads of one inference; default: the CPU limit."
+    )
+    payload_log: PayloadLog | None = Field(
+        default=None, description="A sample of requests and answers, sent elsewhere; a change is a new revision."
     )
     node_selector: Annotated[dict[Short, Annotated[str, Field(max_length=63)]], Field(max_length=16)] = Field(
         default_factory=dict, description="Labels of nodes that may run the pods."

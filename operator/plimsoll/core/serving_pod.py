@@ -210,6 +210,7 @@ def _server_env(serving: Serving, revision: str) -> list[dict[str, Any]]:
         "PLIMSOLL_ROUTE_PATH": f"{names.ROUTE_PATH}/{names.ROUTE_KEY}",
         "PLIMSOLL_FEEDBACK_KEY_FILE": f"{names.FEEDBACK_PATH}/{names.FEEDBACK_KEY}",
         **({"PLIMSOLL_INTRA_OP_THREADS": str(threads)} if threads else {}),
+        **_payload_log(serving.runtime),
     }
     return environment(serving.runtime.env, fixed)
 
@@ -220,6 +221,15 @@ def environment(users: Iterable[EnvVar], fixed: Mapping[str, str]) -> list[dict[
     taken = {*fixed, "PLIMSOLL_POD"}
     theirs = {variable.name: variable.value for variable in users if variable.name not in taken}
     return [*variables(theirs), *variables(fixed), pod_name]
+
+
+def _payload_log(runtime: Runtime) -> dict[str, str]:
+    log = runtime.payload_log
+    if log is None:
+        return {}
+    masked = {"PLIMSOLL_PAYLOAD_LOG_MASK": ",".join(log.mask)} if log.mask else {}
+    share = f"{log.sample_percent / 100:g}"
+    return {"PLIMSOLL_PAYLOAD_LOG": share, "PLIMSOLL_PAYLOAD_LOG_SINK": log.sink, **masked}
 
 
 def variables(values: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-import random
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from plimsoll_serving.grpc.call import Call
+from plimsoll_serving.grpc.deadlines import Deadlines
 from plimsoll_serving.grpc.head import HttpRefusal, read
 from plimsoll_serving.grpc.status import Code, StatusError
 from plimsoll_serving.http2.connection import Http2Connection
@@ -19,33 +19,30 @@ if TYPE_CHECKING:
     from plimsoll_serving.grpc.listener import GrpcListener
 
 LOGGER = logging.getLogger("plimsoll_serving.grpc")
-LIFE_SPREAD = 0.2
-# A peer that does not answer the PING after GOAWAY has had this long to learn of it.
-RETIRE_SECONDS = 2.0
-# How long streams without end may stay on a connection that was asked to end.
-STREAM_GRACE_SECONDS = 30.0
 # Answers that one peer lets wait, in largest bodies.
 UNSENT_BODIES = 4
 
 
 class GrpcConnection(asyncio.Protocol):
-    """Reads, hands over and answers; the listener calls `check` a few times a second for every deadline."""
+    """Reads, hands over and answers; the listener calls `check` a few times a second for every deadline.
+
+    Attributes:
+        calls: those that are not answered completely, by stream.
+        idle_at: when the last of them ended.
+    """
 
     def __init__(self, listener: "GrpcListener") -> None:
         self.listener = listener
         self.http2 = Http2Connection(listener.http2_limits)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._calls: dict[int, Call] = {}
+        self.calls: dict[int, Call] = {}
         self._flushing = False
         self._held = 0
         self._paused_at: float | None = None
         self._unsent = 0
-        self._block_since: float | None = None
-        self._stalls: dict[int, tuple[int, float]] = {}
-        self._retired_at: float | None = None
-        self._opened_at = self._now = self._idle_at = listener.now()
-        self._expires = self._opened_at + listener.life * random.uniform(1 - LIFE_SPREAD, 1 + LIFE_SPREAD)  # noqa: S311
+        self._now = self.idle_at = listener.now()
+        self._deadlines = Deadlines(self, self._now)
 
     # asyncio.Protocol
 
@@ -60,7 +57,7 @@ class GrpcConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self.listener.forget(self)
-        self._drop_all()
+        self.drop_all()
         self.listener.budget.give_back(self._held)
         self._held = 0
 
@@ -68,22 +65,21 @@ class GrpcConnection(asyncio.Protocol):
         self._now = self._loop.time()
         self._flushing = True  # one write for all that these bytes bring about
         for event in self.http2.receive(data):
-            kind = type(event)
-            if kind is DataReceived:
-                self._on_data(cast("DataReceived", event))
-            elif kind is RequestReceived:
-                self._on_request(cast("RequestReceived", event))
-            elif kind is StreamReset:
-                self._drop(cast("StreamReset", event).stream_id)
+            if isinstance(event, DataReceived):
+                self._on_data(event)
+            elif isinstance(event, RequestReceived):
+                self._on_request(event)
+            elif isinstance(event, StreamReset):
+                self.drop(event.stream_id)
             else:
-                self._on_failure(cast("ConnectionFailed", event))
+                self._on_failure(event)
         self._flush()
 
     def eof_received(self) -> bool:
         """A half-closed connection can still be answered (RFC 9113 has no meaning for it, but clients do it)."""
         self.http2.finish_retiring()
         self._flush()
-        return bool(self._calls)
+        return bool(self.calls)
 
     def pause_writing(self) -> None:
         """What is answered waits, and no more is read: a peer that does not take its answers asks for no more."""
@@ -120,12 +116,12 @@ class GrpcConnection(asyncio.Protocol):
         call.handler = method(call)
         if call.handler.streaming:
             call.waiting_since = None
-        self._calls[event.stream_id] = call
+        self.calls[event.stream_id] = call
         if event.ended:
             self.guarded(call, lambda: call.feed(b"", True, self._now))
 
     def _on_data(self, event: DataReceived) -> None:
-        call = self._calls.get(event.stream_id)
+        call = self.calls.get(event.stream_id)
         if call is None:
             return
         try:
@@ -151,20 +147,22 @@ class GrpcConnection(asyncio.Protocol):
 
     def _on_failure(self, event: ConnectionFailed) -> None:
         LOGGER.debug("a peer broke HTTP/2: %s (%s)", event.message, event.code.name)
-        self._drop_all()
+        self.drop_all()
 
-    def _drop(self, stream_id: int) -> None:
-        call = self._calls.pop(stream_id, None)
+    def drop(self, stream_id: int) -> None:
+        """Take a call back: its stream is over."""
+        call = self.calls.pop(stream_id, None)
         if call is not None:
             self._give_back(call)
             call.drop()
 
-    def _drop_all(self) -> None:
-        for stream_id in tuple(self._calls):
-            self._drop(stream_id)
+    def drop_all(self) -> None:
+        """Take every call back."""
+        for stream_id in tuple(self.calls):
+            self.drop(stream_id)
 
     def _give_back(self, call: Call) -> None:
-        self._idle_at = self.listener.now() if not self._calls else self._idle_at
+        self.idle_at = self.listener.now() if not self.calls else self.idle_at
         self.listener.budget.give_back(call.held)
         call.held = 0
 
@@ -189,12 +187,12 @@ class GrpcConnection(asyncio.Protocol):
                 self._held += grown
             else:
                 self.http2.reset(stream_id, ErrorCode.ENHANCE_YOUR_CALM)
-                self._drop(stream_id)
+                self.drop(stream_id)
 
     def answer_call(self, call: Call, block: bytes, data: bytes, trailers: bytes) -> None:
         """A whole answer; called by the call once."""
         self.http2.respond(call.stream_id, block, data, trailers)
-        self._calls.pop(call.stream_id, None)
+        self.calls.pop(call.stream_id, None)
         self._give_back(call)
         self._bound_unsent(call.stream_id)
         self._schedule()
@@ -202,7 +200,7 @@ class GrpcConnection(asyncio.Protocol):
     def end_call(self, call: Call, trailers: bytes) -> None:
         """The end of an answer; called by the call once."""
         self.http2.finish(call.stream_id, trailers)
-        self._calls.pop(call.stream_id, None)
+        self.calls.pop(call.stream_id, None)
         self._give_back(call)
         self._schedule()
 
@@ -224,7 +222,7 @@ class GrpcConnection(asyncio.Protocol):
             data = http2.take_output()
             if data:
                 transport.write(data)
-        if http2.failed or (http2.closing and http2.idle and not self._calls):
+        if http2.failed or (http2.closing and http2.idle and not self.calls):
             transport.close()
 
     # Deadlines
@@ -238,10 +236,7 @@ class GrpcConnection(asyncio.Protocol):
         if self._transport.is_closing() or self._paused_at is not None:
             self._check_reader(self._transport, now)
             return
-        self._check_calls(now)
-        self._check_greeting(now)
-        self._check_stalls(now)
-        self._check_age(now)
+        self._deadlines.check(now)
         self._flush()
 
     def _check_reader(self, transport: asyncio.Transport, now: float) -> None:
@@ -254,62 +249,11 @@ class GrpcConnection(asyncio.Protocol):
         elif now - self._paused_at > self.listener.limits.read_seconds:
             transport.abort()
 
-    def _check_calls(self, now: float) -> None:
-        limit = self.listener.limits.read_seconds
-        for call in tuple(self._calls.values()):
-            if call.deadline is not None and now >= call.deadline:
-                call.handler.cancelled()
-                call.finish(Code.DEADLINE_EXCEEDED, "the deadline of the call has passed")
-            elif call.waiting_since is not None and now - call.waiting_since > limit:
-                call.finish(Code.DEADLINE_EXCEEDED, f"the message was not complete within {limit:g} seconds")
-            else:
-                call.handler.tick()
-
-    def _check_greeting(self, now: float) -> None:
-        """The preface, the acknowledgement of the settings and each header block come within the time of a request."""
-        limit, http2 = self.listener.limits.read_seconds, self.http2
-        if not http2.in_block:
-            self._block_since = None
-        elif self._block_since is None:
-            self._block_since = now
-        slow_block = self._block_since is not None and now - self._block_since > limit
-        if slow_block or (not http2.greeted and now - self._opened_at > limit):
-            http2.end(ErrorCode.SETTINGS_TIMEOUT, f"the peer was silent for {limit:g} seconds")
-            self._drop_all()
-
-    def _check_stalls(self, now: float) -> None:
-        """Give up on answers for which the peer opens no window."""
-        if not self.http2.unsent:
-            self._stalls = {}
-            return
-        stalls: dict[int, tuple[int, float]] = {}
-        for stream_id, size in self.http2.waiting().items():
-            known = self._stalls.get(stream_id)
-            stalls[stream_id] = known if known is not None and known[0] == size else (size, now)
-            if now - stalls[stream_id][1] > self.listener.limits.read_seconds:
-                self._drop(stream_id)
-                self.http2.reset(stream_id, ErrorCode.CANCEL)
-        self._stalls = stalls
-
-    def _check_age(self, now: float) -> None:
-        listener = self.listener
-        if self._retired_at is None:
-            idle = self.http2.idle and now - self._idle_at > listener.limits.idle_seconds
-            retired = listener.retired_at >= self._opened_at
-            if idle or retired or listener.closing or now >= self._expires:
-                self._retired_at = now
-                self.http2.retire()
-            return
-        if now - self._retired_at > RETIRE_SECONDS:
-            self.http2.finish_retiring()
-        if now - self._retired_at > STREAM_GRACE_SECONDS:
-            self.close_if_idle()
-
     def close_if_idle(self) -> None:
         """Close when nothing is being answered; calls without end are told to begin again elsewhere."""
-        if any(call.handler.busy or call.waiting_since is not None for call in self._calls.values()):
+        if any(call.handler.busy or call.waiting_since is not None for call in self.calls.values()):
             return
-        for call in tuple(self._calls.values()):
+        for call in tuple(self.calls.values()):
             call.handler.cancelled()
             call.finish(Code.UNAVAILABLE, "the server ends this connection; begin the call again")
         self.http2.finish_retiring()

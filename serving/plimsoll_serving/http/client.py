@@ -1,35 +1,89 @@
-"""A kept-alive HTTP/1.1 client for one address: raw bodies out, whole responses in."""
+"""One kept-alive connection to a peer: whole answers, read as cheaply as they can be read safely."""
 
 import asyncio
-from collections import deque
-from typing import cast
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Protocol, cast
 
 import httptools
 
-from plimsoll_serving.http.message import HOP_BY_HOP, Header, Request, Response
+from plimsoll_serving.http.message import HOP_BY_HOP, Header, Response
 
-MAX_AGE_SECONDS = 30.0
+CACHED_HEADS = 256
+CACHED_HEAD_BYTES = 4096
+# Below this head and body go out as one piece; beyond it joining them would cost more than a second piece.
+JOINED_BYTES = 64 * 1024
 
 
-class ConnectionBrokenError(Exception):
-    """The peer ended the connection, or sent what is not HTTP, before the answer was complete.
+class Reason(Enum):
+    """Why there is no answer."""
 
-    ``answered`` tells whether any byte of an answer had arrived.
-    """
+    UNREACHABLE = auto()
+    BROKEN = auto()
+    TIMEOUT = auto()
+    TOO_LARGE = auto()
 
-    def __init__(self, message: str, answered: bool) -> None:
-        super().__init__(message)
-        self.answered = answered
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """No complete answer came, and why, as a sentence for the log."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of an answer whose body has ``size`` bytes and after which the connection stays open."""
+
+    status: int
+    content_type: bytes
+    headers: tuple[Header, ...]
+    size: int
+
+
+class AnswerHeads:
+    """Heads of whole answers met before, by their bytes; each was read by the parser the first time."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Head] = {}
+
+    def find(self, data: bytes) -> tuple[Head, int] | None:
+        """Head and length of the head when ``data`` is one whole answer with a known head."""
+        end = data.find(b"\r\n\r\n", 0, CACHED_HEAD_BYTES) + 4
+        head = self._known.get(data[:end])
+        return None if head is None or len(data) - end != head.size else (head, end)
+
+    def learn(self, data: bytes, response: Response) -> None:
+        """Remember the head of ``data``, which the parser has read as this one whole answer."""
+        end = data.find(b"\r\n\r\n", 0, CACHED_HEAD_BYTES) + 4
+        size = len(response.body)
+        if end < 4 or len(data) - end != size:
+            return  # the head is long, or the body was sent in chunks
+        if len(self._known) >= CACHED_HEADS:
+            self._known.clear()
+        self._known[data[:end]] = Head(response.status, response.content_type, tuple(response.headers), size)
+
+
+class Asker(Protocol):
+    """Who waits for the answer on a connection; told exactly once, unless it closes the connection before."""
+
+    max_bytes: int
+
+    def on_answer(self, response: Response) -> None: ...
+
+    def on_broken(self, failure: Failure, answered: bool) -> None:
+        """``answered`` tells whether any byte of an answer had come."""
 
 
 class ClientConnection(asyncio.Protocol):
     """One connection; one request at a time."""
 
-    def __init__(self, max_response_bytes: int) -> None:
-        self._max_bytes = max_response_bytes
+    def __init__(self, heads: AnswerHeads) -> None:
+        self._heads = heads
         self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[Response] | None = None
-        self._answered = False
+        self._parser = httptools.HttpResponseParser(self)
+        self._asker: Asker | None = None
         self.born = asyncio.get_running_loop().time()
         self.usable = True
 
@@ -37,126 +91,106 @@ class ClientConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.usable = False
-        self._break(f"the connection was lost: {exc}" if exc else "the connection was closed")
-
-    def _break(self, reason: str) -> None:
-        self.close()
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(ConnectionBrokenError(reason, self._answered))
+        self._break(Reason.BROKEN, f"the connection was lost: {exc}" if exc else "the connection was closed")
 
     def close(self) -> None:
+        """End the connection at once; whoever waits is not told."""
         self.usable = False
+        self._asker = None
         if self._transport is not None:
             self._transport.abort()
 
-    async def exchange(self, message: bytes) -> Response:
-        """Send a request and await its answer; a cancelled exchange ends the connection.
-
-        Raises ConnectionBrokenError.
-        """
-        if self._transport is None or not self.usable:
-            raise ConnectionBrokenError("the connection was closed", answered=False)
-        self._answered = False
+    def ask(self, head: bytes, body: bytes, asker: Asker) -> None:
+        """Send a request. The connection must be usable, and nobody else may wait on it."""
+        self._asker = asker
+        self._answered = self._complete = self._surplus = False
+        self._pieces = 0
         self._body: list[bytes] = []
         self._size = 0
         self._headers: list[Header] = []
-        self._parser = httptools.HttpResponseParser(self)
-        self._answer = asyncio.get_running_loop().create_future()
-        self._transport.write(message)
-        try:
-            return await self._answer
-        except asyncio.CancelledError:
-            self.close()
-            raise
+        transport = cast("asyncio.Transport", self._transport)
+        if len(body) <= JOINED_BYTES:
+            transport.write(head + body)
+        else:
+            transport.write(head)
+            transport.write(body)
 
     def data_received(self, data: bytes) -> None:
-        if self._answer is None or self._answer.done():
+        if self._asker is None:
             self.close()  # bytes that nobody asked for
             return
-        self._answered = True
+        if not self._answered:
+            self._answered = True
+            found = self._heads.find(data)
+            if found is not None:
+                head, end = found
+                response = Response(head.status, data[end:], head.content_type, list(head.headers))
+                self._answer(self._asker, response)
+                return
+        self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        self._pieces += 1
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self._break(f"the answer is not valid HTTP/1.1: {error}")
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self._complete:
+                self._break(Reason.BROKEN, f"the answer is not valid HTTP/1.1: {error}")
+                return
+            self._surplus = True
+        asker = self._asker
+        if asker is None:
+            return
+        if self._size > asker.max_bytes:
+            self._break(Reason.TOO_LARGE, f"the answer exceeds {asker.max_bytes} bytes")
+        elif self._complete:
+            self._finish(asker, data)
+
+    def _finish(self, asker: Asker, data: bytes) -> None:
+        response = Response(self._status, b"".join(self._body))
+        response.content_type = next((v for k, v in self._headers if k == b"content-type"), b"application/json")
+        response.headers = [(k, v) for k, v in self._headers if k not in HOP_BY_HOP and k != b"content-type"]
+        if self._surplus:
+            self.usable = False
+        elif self.usable and self._pieces == 1:
+            self._heads.learn(data, response)
+        self._answer(asker, response)
+
+    def _answer(self, asker: Asker, response: Response) -> None:
+        self._asker = None
+        if self._transport is not None and self._transport.get_write_buffer_size():
+            self.usable = False  # the peer has answered without reading the request to its end
+        asker.on_answer(response)
+
+    def _break(self, reason: Reason, message: str) -> None:
+        asker = self._asker
+        self.close()
+        if asker is not None:
+            asker.on_broken(Failure(reason, message), self._answered)
 
     # Callbacks of httptools.
 
+    def on_message_begin(self) -> None:
+        self._surplus = self._complete
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.lower(), value))
+        if not self._complete:
+            self._headers.append((name.lower(), value))
 
     def on_body(self, body: bytes) -> None:
-        self._size += len(body)
-        if self._size > self._max_bytes:
-            self._break(f"the answer exceeds {self._max_bytes} bytes")
+        if self._asker is None or self._complete:
             return
-        self._body.append(body)
+        self._size += len(body)
+        if self._size <= self._asker.max_bytes:
+            self._body.append(body)
 
     def on_message_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if status < 200:  # an interim answer; the final one follows
+        if self._complete:
+            return
+        self._status = self._parser.get_status_code()
+        if self._status < 200:  # an interim answer; the final one follows
             self._headers = []
+            self._pieces += 1
             return
+        self._complete = True
         self.usable = self.usable and self._parser.should_keep_alive()
-        if self._answer is None or self._answer.done():
-            return
-        response = Response(status, b"".join(self._body))
-        response.content_type = next((v for k, v in self._headers if k == b"content-type"), b"application/json")
-        response.headers = [(k, v) for k, v in self._headers if k not in HOP_BY_HOP and k != b"content-type"]
-        self._answer.set_result(response)
-
-
-class ConnectionPool:
-    """Kept-alive connections to one address.
-
-    Each is at most 30 s old, so that a Service keeps spreading them over its pods.
-    """
-
-    def __init__(self, host: str, port: int, max_response_bytes: int) -> None:
-        self._host = host
-        self._port = port
-        self._max_bytes = max_response_bytes
-        self._idle: deque[ClientConnection] = deque()
-        self._loop = asyncio.get_running_loop()
-
-    def take(self) -> ClientConnection | None:
-        """A kept connection, the one used last; None when there is none."""
-        oldest = self._loop.time() - MAX_AGE_SECONDS
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.usable and connection.born > oldest:
-                return connection
-            connection.close()
-        return None
-
-    async def connect(self) -> ClientConnection:
-        """A new connection. Raises OSError when the address does not answer."""
-        _, connection = await self._loop.create_connection(
-            lambda: ClientConnection(self._max_bytes), self._host, self._port
-        )
-        return connection
-
-    def keep(self, connection: ClientConnection) -> None:
-        """Hand a connection back after a complete exchange."""
-        if not connection.usable or self._loop.time() - connection.born >= MAX_AGE_SECONDS:
-            connection.close()
-            return
-        while self._idle and not self._idle[0].usable:
-            self._idle.popleft()
-        self._idle.append(connection)
-
-    def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
-
-
-def forwarded(request: Request, host: str, extra: list[Header]) -> bytes:
-    """The bytes of a request sent on: the same target, body and end-to-end headers."""
-    target = f"{request.path}?{request.query}" if request.query else request.path
-    parts = [f"{request.method} {target} HTTP/1.1\r\nhost: {host}\r\n".encode("latin-1")]
-    for name, value in [*request.headers, *extra]:
-        if name not in HOP_BY_HOP:
-            parts.append(b"%s: %s\r\n" % (name, value))
-    parts.append(b"content-length: %d\r\n\r\n" % len(request.body))
-    parts.append(request.body)
-    return b"".join(parts)

@@ -1,9 +1,11 @@
 """A listening port: its connections, their deadlines and their polite end."""
 
 import asyncio
+import errno
 import math
 from typing import Protocol
 
+from plimsoll_serving.errors import SettingsError
 from plimsoll_serving.http.connection import Connection
 from plimsoll_serving.http.heads import KnownHeads
 from plimsoll_serving.http.limits import Budget, Limits
@@ -11,6 +13,14 @@ from plimsoll_serving.http.message import Handler
 
 SWEEP_SECONDS = 0.25
 BACKLOG = 1024
+
+
+def _not_listening(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} of {host} is in use; choose another one"
+    if error.errno == errno.EACCES:
+        return f"port {port} of {host} is not for this user; choose one above 1023"
+    return f"{host} port {port} cannot be listened on: {error.strerror or error}"
 
 
 class Admitted(Protocol):
@@ -47,8 +57,11 @@ class Listener:
         self.now = self._loop.time
 
     async def start(self, host: str, port: int) -> None:
-        """Listen; port 0 takes a free one, told by ``port``."""
-        self._server = await self._loop.create_server(self.connect, host, port, backlog=BACKLOG)
+        """Listen; port 0 takes a free one, told by ``port``. Raises SettingsError when it is not to be had."""
+        try:
+            self._server = await self._loop.create_server(self.connect, host, port, backlog=BACKLOG)
+        except OSError as error:
+            raise SettingsError(_not_listening(host, port, error)) from None
         self.port = self._server.sockets[0].getsockname()[1]
         self._sweep = self._loop.call_later(SWEEP_SECONDS, self._check)
 

@@ -34,6 +34,8 @@ class Request:
     Attributes:
         deadline: loop time in seconds after which nobody waits for the answer; None when the caller named none.
         cancelled: nobody waits any more.
+        delayed: what is to be called once the answer has been handed to the transport. None where that has happened
+            when ``respond`` returns; whoever lets it return earlier sets a list before.
     """
 
     method: str
@@ -45,6 +47,7 @@ class Request:
     http10: bool = False
     deadline: float | None = None
     cancelled: bool = False
+    delayed: list[Callable[[], None]] | None = None
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header named in lower case."""
@@ -82,6 +85,13 @@ def method_not_allowed(method: str, path: str, allowed: str) -> Response:
     response = error_response(405, f"{method} is not allowed on {path}; allowed: {allowed}")
     response.headers.append((b"allow", allowed.encode()))
     return response
+
+
+def only_get(request: Request) -> Response | None:
+    """The refusal of a method other than GET and HEAD."""
+    if request.method in ("GET", "HEAD"):
+        return None
+    return method_not_allowed(request.method, request.path, "GET, HEAD")
 
 
 def render(response: Response, close: bool, request: Request | None) -> bytes:

@@ -1,15 +1,15 @@
 """One HTTP/2 connection, seen from the server: the frames' meaning (RFC 9113, sections 5 and 6)."""
 
 from plimsoll_serving.http2 import frames
+from plimsoll_serving.http2.control import Control
 from plimsoll_serving.http2.events import ConnectionFailed, DataReceived, Event, RequestReceived, StreamReset
-from plimsoll_serving.http2.frames import ConnectionFault, ErrorCode, Setting, StreamFault
+from plimsoll_serving.http2.frames import ConnectionFault, ErrorCode, StreamFault
 from plimsoll_serving.http2.headers import HeaderDecoder, MalformedError, check_trailers
+from plimsoll_serving.http2.inflow import Inflow
 from plimsoll_serving.http2.limits import Allowance, Http2Limits
-from plimsoll_serving.http2.outbox import LARGEST_FRAME, Outbox
+from plimsoll_serving.http2.outbox import Outbox
 from plimsoll_serving.http2.reader import FrameReader, unpadded
 from plimsoll_serving.http2.streams import Stream, Streams
-
-_RETIRING = b"plimsoll"
 
 
 class Http2Connection:
@@ -19,8 +19,6 @@ class Http2Connection:
 
     Attributes:
         failed: the peer broke the protocol; nothing more is read.
-        retiring: GOAWAY was sent, and new streams are still taken: the peer may not know yet.
-        closing: GOAWAY with the last stream was sent, or the peer sent one; to be closed when `idle`.
     """
 
     def __init__(self, limits: Http2Limits) -> None:
@@ -32,33 +30,20 @@ class Http2Connection:
         self._streams = Streams()
         self._outbox = Outbox(self._idle_frames)
         self._events: list[Event] = []
-        self._window = limits.connection_window
-        self._credit = 0
-        self._settings_due = 1
-        self.failed = self.retiring = self.closing = False
+        self._control = Control(limits, self._outbox, self._streams, self._idle_frames)
+        self._inflow = Inflow(limits, self._outbox)
+        self.failed = False
         self._handlers = {
             frames.DATA: self._on_data,
             frames.HEADERS: self._on_headers,
-            frames.PRIORITY: self._on_priority,
+            frames.PRIORITY: self._control.on_priority,
             frames.RST_STREAM: self._on_reset,
             frames.SETTINGS: self._on_settings,
-            frames.PING: self._on_ping,
-            frames.GOAWAY: self._on_go_away,
+            frames.PING: self._control.on_ping,
+            frames.GOAWAY: self._control.on_go_away,
             frames.WINDOW_UPDATE: self._on_window_update,
-            frames.PUSH_PROMISE: self._on_push_promise,
+            frames.PUSH_PROMISE: self._control.on_push_promise,
         }
-        self._greet()
-
-    def _greet(self) -> None:
-        limits = self._limits
-        values = {
-            Setting.MAX_CONCURRENT_STREAMS: limits.streams,
-            Setting.INITIAL_WINDOW_SIZE: limits.stream_window,
-            Setting.MAX_FRAME_SIZE: limits.frame_bytes,
-            Setting.MAX_HEADER_LIST_SIZE: limits.header_bytes,
-        }
-        self._outbox.write(frames.settings(values))
-        self._outbox.write(frames.window_update(0, limits.connection_window - frames.DEFAULT_WINDOW))
 
     # In
 
@@ -72,7 +57,7 @@ class Http2Connection:
         try:
             for kind, flags, stream_id, payload in self._reader.read(data):
                 try:
-                    handlers.get(kind, self._on_unknown)(flags, stream_id, payload)
+                    handlers.get(kind, self._control.on_unknown)(flags, stream_id, payload)
                 except StreamFault as fault:
                     self._resets.spend()  # a peer that provokes resets is no better than one that sends them
                     self.reset(fault.stream_id, fault.code)
@@ -80,10 +65,6 @@ class Http2Connection:
         except ConnectionFault as fault:
             self._fail(fault)
         return events
-
-    def _on_unknown(self, flags: int, stream_id: int, payload: bytes) -> None:
-        """An extension: ignored (section 5.5)."""
-        self._idle_frames.spend()
 
     def _fail(self, fault: ConnectionFault) -> None:
         self.failed = True
@@ -146,7 +127,7 @@ class Http2Connection:
 
     def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
         size = len(payload)
-        self._take_window(size)
+        self._inflow.take(size)
         stream = self._streams.open.get(stream_id)
         if stream is None:
             self._idle_frames.spend()
@@ -154,12 +135,10 @@ class Http2Connection:
             return
         if stream.ended:
             raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "DATA after the end of the stream")
-        stream.receive_window -= size
-        if stream.receive_window < 0:
-            raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "DATA beyond the window of the stream")
+        self._inflow.take_of(stream, size)
         if flags & frames.PADDED:
             payload = unpadded(payload)
-            self.consume(stream_id, size - len(payload))
+            self._inflow.consume(stream, size - len(payload))
         ended = bool(flags & frames.END_STREAM)
         if payload:
             self._idle_frames.give_back(1)
@@ -169,25 +148,6 @@ class Http2Connection:
         if ended:
             self._end_of_body(stream)
         self._events.append(DataReceived(stream_id, payload, ended))
-
-    def _take_window(self, size: int) -> None:
-        """The connection's window bounds what is under way only; what has arrived is bounded by its stream."""
-        self._window -= size
-        if self._window < 0:
-            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "DATA beyond the window of the connection")
-        self._credit += size
-        if self._credit * 2 >= self._limits.connection_window:
-            self._outbox.write(frames.window_update(0, self._credit))
-            self._window += self._credit
-            self._credit = 0
-
-    def _on_priority(self, flags: int, stream_id: int, payload: bytes) -> None:
-        """Ignored (section 5.3.2)."""
-        self._idle_frames.spend()
-        if stream_id == 0:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PRIORITY on stream 0")
-        if len(payload) != 5:
-            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "PRIORITY is not of 5 bytes")
 
     def _on_reset(self, flags: int, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
@@ -202,52 +162,8 @@ class Http2Connection:
         self._events.append(StreamReset(stream_id, frames.word(payload)))
 
     def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
-        self._idle_frames.spend()
-        if stream_id != 0:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "SETTINGS on a stream")
-        if flags & frames.ACK:
-            if payload:
-                raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS acknowledges and sets")
-            self._settings_due = 0
-            return
-        if len(payload) % 6:
-            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS is not a multiple of 6 bytes")
-        for identifier, value in frames.read_settings(payload):
-            self._set(identifier, value)
-        self._outbox.write(frames.frame(frames.SETTINGS, frames.ACK, 0))
+        self._control.on_settings(flags, stream_id, payload)
         self._pump()
-
-    def _set(self, identifier: int, value: int) -> None:
-        """What does not concern a server that never pushes and uses no table of the peer is ignored."""
-        if identifier == Setting.INITIAL_WINDOW_SIZE:
-            if value > frames.MAX_WINDOW:
-                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE exceeds 2^31-1")
-            self._outbox.set_initial_window(value, list(self._streams.open.values()))
-        elif identifier == Setting.MAX_FRAME_SIZE:
-            if not frames.DEFAULT_FRAME_BYTES <= value <= frames.MAX_FRAME_BYTES:
-                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "MAX_FRAME_SIZE is not from 2^14 to 2^24-1")
-            self._outbox.frame_bytes = min(value, LARGEST_FRAME)
-        elif identifier == Setting.ENABLE_PUSH and value > 1:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1")
-
-    def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
-        self._idle_frames.spend()
-        if stream_id != 0:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PING on a stream")
-        if len(payload) != 8:
-            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "PING is not of 8 bytes")
-        if not flags & frames.ACK:
-            self._outbox.write(frames.frame(frames.PING, frames.ACK, 0, payload))
-        elif payload == _RETIRING and self.retiring:
-            self.finish_retiring()
-
-    def _on_go_away(self, flags: int, stream_id: int, payload: bytes) -> None:
-        self._idle_frames.spend()
-        if stream_id != 0:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "GOAWAY on a stream")
-        if len(payload) < 8:
-            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY is shorter than 8 bytes")
-        self.closing = True
 
     def _on_window_update(self, flags: int, stream_id: int, payload: bytes) -> None:
         self._idle_frames.spend()
@@ -264,13 +180,10 @@ class Http2Connection:
             self._outbox.widen_stream(stream, increment)
         self._pump()
 
-    def _on_push_promise(self, flags: int, stream_id: int, payload: bytes) -> None:
-        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE from a client")
-
     # Out
 
     def headers(self, stream_id: int, block: bytes) -> None:
-        """Begin an answer. ``block`` is of `headers.encode`, at most 16 KiB."""
+        """Begin an answer. ``block`` is of `headers.encode`."""
         stream = self._streams.open.get(stream_id)
         if stream is not None:
             self._outbox.headers(stream, block, end=False)
@@ -337,13 +250,8 @@ class Http2Connection:
     def consume(self, stream_id: int, size: int) -> None:
         """Let the peer send as many bytes more on a stream."""
         stream = self._streams.open.get(stream_id)
-        if stream is None or stream.ended:
-            return
-        stream.credit += size
-        if stream.credit * 2 >= self._limits.stream_window:
-            self._outbox.write(frames.window_update(stream_id, stream.credit))
-            stream.receive_window += stream.credit
-            stream.credit = 0
+        if stream is not None:
+            self._inflow.consume(stream, size)
 
     def take_output(self) -> bytes:
         """The bytes to write now."""
@@ -353,17 +261,18 @@ class Http2Connection:
 
     def retire(self) -> None:
         """Ask the peer to open no more streams; what it opens until it knows is answered (section 6.8)."""
-        if self.retiring or self.closing or self.failed:
-            return
-        self.retiring = True
-        self._outbox.write(frames.go_away(frames.MAX_STREAM_ID, ErrorCode.NO_ERROR))
-        self._outbox.write(frames.frame(frames.PING, 0, 0, _RETIRING))
+        if not self.failed:
+            self._control.retire()
 
     def finish_retiring(self) -> None:
         """Take no more streams: the peer knows, or has had the time to."""
-        if not self.closing and not self.failed:
-            self._outbox.write(frames.go_away(self._streams.last_id, ErrorCode.NO_ERROR))
-        self.closing = True
+        if not self.failed:
+            self._control.finish_retiring()
+
+    @property
+    def closing(self) -> bool:
+        """No more streams are taken; the connection is to be closed when it is `idle`."""
+        return self._control.closing
 
     def end(self, code: ErrorCode, message: str) -> None:
         """End everything at once, for example because the peer is too slow."""
@@ -398,7 +307,7 @@ class Http2Connection:
     @property
     def greeted(self) -> bool:
         """The peer's preface has come, and it has acknowledged the settings."""
-        return self._reader.greeted and not self._settings_due
+        return self._reader.greeted and self._control.acknowledged
 
     @property
     def in_block(self) -> bool:

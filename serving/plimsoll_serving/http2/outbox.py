@@ -3,6 +3,7 @@
 import struct
 
 from plimsoll_serving.http2.frames import (
+    CONTINUATION,
     DATA,
     DEFAULT_FRAME_BYTES,
     DEFAULT_WINDOW,
@@ -59,10 +60,13 @@ class Outbox:
         return data
 
     def headers(self, stream: Stream, block: bytes, end: bool) -> None:
-        """Send a header block; it must fit in one frame."""
-        flags = END_HEADERS | END_STREAM if end else END_HEADERS
-        self._ready.append(frame(HEADERS, flags, stream.id, self._prefix + block))
-        self._prefix = b""
+        """Send a header block, a long one in pieces."""
+        block, self._prefix = self._prefix + block, b""
+        kind, flags = HEADERS, END_STREAM if end else 0
+        while len(block) > DEFAULT_FRAME_BYTES:
+            self._ready.append(frame(kind, flags, stream.id, block[:DEFAULT_FRAME_BYTES]))
+            block, kind, flags = block[DEFAULT_FRAME_BYTES:], CONTINUATION, 0
+        self._ready.append(frame(kind, flags | END_HEADERS, stream.id, block))
 
     def finish(self, stream: Stream, trailers: bytes) -> None:
         """End a stream, of which no body waits."""
@@ -74,7 +78,7 @@ class Outbox:
     def whole(self, stream: Stream, block: bytes, data: bytes, trailers: bytes) -> bool:
         """Send headers, body and trailers at once; False, and nothing is sent, when the windows do not allow it."""
         size = len(data)
-        if not self._may_go(stream, size):
+        if not self._may_go(stream, size) or len(block) >= DEFAULT_FRAME_BYTES or len(trailers) > DEFAULT_FRAME_BYTES:
             return False
         stream_id, block = stream.id, self._prefix + block
         self._prefix = b""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ from plimsoll_serving.delegate import Delegate
 from plimsoll_serving.endpoints import Endpoints
 from plimsoll_serving.engine import Engine
 from plimsoll_serving.evidence import Evidence
+from plimsoll_serving.forwarding import Forwarding
 from plimsoll_serving.inference import Inference
 from plimsoll_serving.metrics import ArmMetrics, ServingMetrics
 from plimsoll_serving.readiness import Readiness
 from plimsoll_serving.routing import Routing
 from plimsoll_serving.settings import Settings
+from plimsoll_serving.shadow.mirror import Mirror
 
 # Requests that may wait for a model to come into memory.
 MAX_WAITING = 256
@@ -78,9 +81,11 @@ class Host:
         self.metrics = ServingMetrics(settings.identity, shared.arms)
         self.evidence = Evidence(settings)
         self.metrics.others.append(self.evidence)
-        self.inference = Inference(
-            settings, shared.routing, shared.delegate, self.metrics, self.readiness, shared.workers
-        )
+        forwarding = Forwarding(shared.routing, shared.delegate, self.metrics)
+        # No document of a pool names a shadow.
+        mirror = Mirror(self.metrics.shadow, settings.mirror, random.random)
+        self.inference = Inference(settings, shared.routing, forwarding, mirror, self.metrics, self.readiness)
+        self.inference.share(shared.workers)
         self.public, self.direct = (
             Endpoints(settings.identity, self.inference, self.readiness, delegates, self.evidence.feedback)
             for delegates in (True, False)

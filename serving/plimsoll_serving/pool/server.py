@@ -3,6 +3,8 @@
 import asyncio
 import signal
 
+import uvloop
+
 from plimsoll_serving.pool.front import Front
 from plimsoll_serving.pool.operations import PoolOperations
 from plimsoll_serving.pool.pool import Pool
@@ -32,3 +34,12 @@ class PoolServer:
         await self._stopping.wait()
         await self._ports.drain(lambda: self._pool.under_way)
         await self._pool.close()
+
+
+def run(settings: PoolSettings) -> None:
+    """Run a server until SIGTERM or SIGINT."""
+
+    async def serve() -> None:
+        await PoolServer(settings).run()
+
+    uvloop.run(serve())

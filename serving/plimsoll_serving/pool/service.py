@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
 
-from plimsoll_serving.delegate import Delegate, Delegated, Outcome
+from plimsoll_serving.delegate import Delegate, Delegated, Outcome, Settled
 from plimsoll_serving.http.message import Request, Response
 from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.metrics import ArmMetrics
@@ -44,23 +44,38 @@ class LocalDelegate(Delegate):
         super().__init__(0)
         self._host = host
 
-    async def send(self, arm: Arm, request: Request, seconds: float) -> Delegated:
+    def send(self, arm: Arm, request: Request, seconds: float, settled: Settled) -> None:
         host = self._host(arm.revision)
         if host is None:
-            return Delegated(Outcome.UNREACHABLE, None, "the revision is not in this pod")
+            settled(Delegated(Outcome.UNREACHABLE, None, "the revision is not in this pod"))
+            return
+        attempt = _Attempt(request, seconds, settled)
+        host.used_at = self._loop.time()
+        host.direct.handle(attempt.request, attempt.answered)
+
+
+class _Attempt:
+    """One request to another revision: its answer, or that none came in time."""
+
+    def __init__(self, request: Request, seconds: float, settled: Settled) -> None:
         loop = asyncio.get_running_loop()
-        answered: asyncio.Future[Response] = loop.create_future()
-        until = loop.time() + seconds
-        copy = replace(request, deadline=until if request.deadline is None else min(request.deadline, until))
-        host.used_at = loop.time()
-        host.direct.handle(copy, lambda response: None if answered.done() else answered.set_result(response))
-        try:
-            async with asyncio.timeout(seconds):
-                response = await answered
-        except TimeoutError:
-            copy.cancelled = True
-            return Delegated(Outcome.TIMEOUT, None, f"no answer within {seconds:g} seconds")
-        return Delegated(Outcome.of_status(response.status), response)
+        self.request = replace(request, deadline=loop.time() + seconds, delayed=None)
+        self._seconds = seconds
+        self._settled: Settled | None = settled
+        self._timer = loop.call_later(max(0.0, seconds), self._late)
+
+    def answered(self, response: Response) -> None:
+        self._timer.cancel()
+        self._settle(Delegated(Outcome.of_status(response.status), response))
+
+    def _late(self) -> None:
+        self.request.cancelled = True
+        self._settle(Delegated(Outcome.TIMEOUT, None, f"no answer within {self._seconds:g} seconds"))
+
+    def _settle(self, result: Delegated) -> None:
+        settled, self._settled = self._settled, None
+        if settled is not None:
+            settled(result)
 
 
 class Service:

@@ -49,7 +49,10 @@ class KnownHeads:
         """Remember the JSON of a request that ``decode`` has taken."""
         if request.id is not None or len(head) > LONGEST:
             return
-        places = _places(orjson.loads(head)["inputs"], signature)
+        try:
+            places = _places(orjson.loads(head)["inputs"], signature)
+        except orjson.JSONDecodeError:  # a number in it is beyond what orjson reads
+            return
         if places is None:
             return
         if len(self._known) >= KEPT:

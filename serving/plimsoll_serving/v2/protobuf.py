@@ -28,7 +28,7 @@ _Response = message("inference.ModelInferResponse")
 _SMALL = 16 * 1024
 _FIELDS = 64
 _NAME_TAG, _VERSION_TAG = 0x0A, 0x12
-_CONTENTS = {
+CONTENTS = {
     "BOOL": "bool_contents",
     "INT8": "int_contents",
     "INT16": "int_contents",
@@ -67,7 +67,7 @@ class ProtobufCodec:
 
     def encode(self, answer: Answer) -> Response:
         tensors = answer.signature.outputs
-        if not answer.request.encoding and all(tensors[name].datatype.name in _CONTENTS for name in answer.outputs):
+        if not answer.request.encoding and all(tensors[name].datatype.name in CONTENTS for name in answer.outputs):
             return Response(200, _typed_answer(answer), CONTENT_TYPE)
         raw = [pack(array) for array in answer.outputs.values()]
         body = self._answers.write(answer, raw)
@@ -92,7 +92,7 @@ def _typed_answer(answer: Answer) -> bytes:
     written = _head(answer)
     written.id = answer.request.id or ""
     for output, array in zip(written.outputs, answer.outputs.values(), strict=True):
-        getattr(output.contents, _CONTENTS[output.datatype]).extend(_elements(array))
+        getattr(output.contents, CONTENTS[output.datatype]).extend(_elements(array))
     encoded: bytes = written.SerializeToString()
     return encoded
 
@@ -189,7 +189,7 @@ def _array(item: Any, raw: bytes | None, field: str, tensor: Tensor) -> NDArray[
 
 def _typed(contents: Any, datatype: Datatype, field: str) -> NDArray[Any]:
     """The elements of the field for this datatype; no other may be filled."""
-    wanted = _CONTENTS.get(datatype.name)
+    wanted = CONTENTS.get(datatype.name)
     if wanted is None:
         raise RequestError(f"{field}.datatype is {datatype.name}, which has no contents; send raw_input_contents")
     for descriptor, _ in contents.ListFields():

@@ -51,8 +51,9 @@ class TypedReader:
                 identifier, inputs = self._long(body)
             else:
                 identifier, inputs = self._short(body)
-        except (ValueError, TypeError, KeyError, OverflowError, RuntimeError, struct.error):
-            return None  # RuntimeError: simdjson's, of integers beyond 64 bits
+        except (ValueError, TypeError, KeyError, OverflowError, RuntimeError, AttributeError, struct.error):
+            # RuntimeError: simdjson's, of integers beyond 64 bits. AttributeError: no object where one is due.
+            return None
         if len(inputs) != len(self._inputs) or (self._symbols > 1 and len(inputs) > 1):
             return None
         return InferRequest(identifier, inputs, self._outputs)

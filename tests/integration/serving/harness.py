@@ -2,8 +2,10 @@
 
 import json
 import os
+import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -82,7 +84,7 @@ class Server:
         return self
 
     def wait_ready(self) -> "Server":
-        eventually(lambda: self._alive() and self._ready(), f"{self.revision} ready")
+        eventually(lambda: self._alive() and self._ready(), f"{self.revision} ready", 60)
         return self
 
     def _alive(self) -> bool:
@@ -298,6 +300,15 @@ class Raw:
         while chunk := self._socket.recv(65536):
             received += chunk
         return received
+
+    def readable(self) -> bool:
+        """Whether something has come that was not read."""
+        return bool(select.select([self._socket], [], [], 0)[0])
+
+    def reset(self) -> None:
+        """Go without a word."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
 
     def close(self) -> None:
         self._socket.close()

@@ -139,6 +139,15 @@ def releases(draw: st.DrawFn) -> Manifest:
     }
 
 
+payload_logs = st.fixed_dictionaries(
+    {
+        "samplePercent": st.floats(0.001, 100) | st.integers(1, 100),
+        "sink": st.sampled_from(["http://broker/x", "https://broker.example:8443", "file:///tmp/payload.jsonl"]),
+    },
+    optional={"mask": st.lists(words, max_size=5)},
+)
+
+
 @st.composite
 def inference_services(draw: st.DrawFn) -> Manifest:
     release = draw(releases())
@@ -150,6 +159,7 @@ def inference_services(draw: st.DrawFn) -> Manifest:
             "resources": resources(),
             "env": env,
             "intraOpThreads": st.integers(1, 64),
+            "payloadLog": payload_logs,
         },
     )
     runtime = runtime | st.fixed_dictionaries({"pool": st.fixed_dictionaries({"name": names})})

@@ -137,6 +137,21 @@ def test_the_server_signs_prediction_ids_with_the_key_of_its_namespace_if_there_
     assert "feedback" not in {mount["name"] for mount in fetch["volumeMounts"]}
 
 
+def test_the_payload_log_is_set_by_variables_and_absent_without_it() -> None:
+    log = {"samplePercent": 0.5, "sink": "http://broker.events.svc/demo", "mask": ["income", "name"]}
+    _, server = containers(pod(payloadLog=log))
+    _, without = containers(pod())
+    told = {name: value for name, value in variables(server).items() if "PAYLOAD" in name}
+    assert told == {
+        "PLIMSOLL_PAYLOAD_LOG": "0.005",
+        "PLIMSOLL_PAYLOAD_LOG_SINK": "http://broker.events.svc/demo",
+        "PLIMSOLL_PAYLOAD_LOG_MASK": "income,name",
+    }
+    assert not [name for name in variables(without) if "PAYLOAD" in name]
+    plain, logged = render(serving(), SETTINGS, None, 1), render(serving(payloadLog=log), SETTINGS, None, 2)
+    assert plain.inputs != logged.inputs
+
+
 def test_a_variable_of_the_user_cannot_override_the_contract() -> None:
     _, server = containers(pod(env=[{"name": "PLIMSOLL_REVISION", "value": "mine"}, {"name": "MINE", "value": "1"}]))
     named = [one["name"] for one in server["env"]]

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
-from plimsoll_serving.arms import choose, point_of
+from plimsoll_serving.arms import Split
 from plimsoll_serving.route import Arm
 
 USERS = [f"user-{number}".encode() for number in range(4000)]
@@ -18,13 +18,13 @@ def arms(stable: int, candidate: int) -> list[Arm]:
 
 
 def of_candidate(weight: int) -> set[bytes]:
-    both = arms(100 - weight, weight)
-    return {user for user in USERS if choose(both, point_of(user, both)).version == "10"}
+    split = Split(arms(100 - weight, weight))
+    return {user for user in USERS if split.at(split.point_of(user)).version == "10"}
 
 
 @given(st.integers(0, 100), st.floats(0, 100, exclude_max=True))
 def test_a_point_below_the_weight_belongs_to_the_newest_version(weight: int, point: float) -> None:
-    assert choose(arms(100 - weight, weight), point).version == ("10" if point < weight else "9")
+    assert Split(arms(100 - weight, weight)).at(point).version == ("10" if point < weight else "9")
 
 
 def test_the_share_of_sticky_users_is_the_weight() -> None:
@@ -42,18 +42,20 @@ def test_a_rising_weight_takes_no_user_back() -> None:
 
 def test_neither_the_order_of_arms_nor_the_primary_moves_a_user() -> None:
     both = arms(60, 40)
+    one, other = Split(both), Split(both[::-1])
     for user in USERS[:200]:
-        assert choose(both, point_of(user, both)) is choose(both[::-1], point_of(user, both[::-1]))
+        assert one.at(one.point_of(user)) is other.at(other.point_of(user))
 
 
 def test_another_release_meets_other_users_first() -> None:
-    other = [
+    arms_later = [
         Arm("digits-bbbb", "10", 90, "Serve", "localhost", 2),
         Arm("digits-cccc", "11", 10, "Serve", "localhost", 3),
     ]
-    first = {user for user in USERS if choose(other, point_of(user, other)).version == "11"}
+    other = Split(arms_later)
+    first = {user for user in USERS if other.at(other.point_of(user)).version == "11"}
     assert len(first & of_candidate(10)) < len(first) / 4
 
 
 def test_a_point_at_the_end_of_the_range_still_has_an_arm() -> None:
-    assert choose(arms(90, 10), 100.0).version == "9"
+    assert Split(arms(90, 10)).at(100.0).version == "9"

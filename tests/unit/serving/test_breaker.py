@@ -85,3 +85,12 @@ def test_late_failures_from_before_the_opening_do_not_make_it_longer(breaker: Br
     for _ in range(5):
         breaker.failed(10.0)
     assert breaker.allows(30.0)
+
+
+def test_a_trial_whose_caller_left_decides_nothing(breaker: Breaker) -> None:
+    fail(breaker, 5)
+    assert breaker.allows(30.0)
+    breaker.left()
+    assert breaker.allows(30.0), "the next request tries"
+    breaker.failed(30.0)
+    assert not breaker.allows(59.9)

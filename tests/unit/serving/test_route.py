@@ -80,6 +80,14 @@ def arm(**changes: Any) -> dict[str, Any]:
         ({"arms": [arm(address="host:99999")]}, "arms[0].address is 'host:99999', not host:port"),
         ({"arms": [arm(version=1)]}, "arms[0].version is 1, not of type str"),
         ({"arms": [arm(weight=50), arm(weight=50)]}, "arms names a revision twice"),
+        ({"arms": [arm(), arm(revision="s", mode="Mirror", weight=101)]}, "arms[1].weight is 101, above 100"),
+        (
+            {"arms": [arm(), arm(revision="s", mode="Mirror")], "primary": "s"},
+            "primary 's' is an arm with mode Mirror, which answers no user",
+        ),
+        ({"tolerance": 1}, "tolerance is 1, not of type dict"),
+        ({"tolerance": {"relative": -1}}, "tolerance.relative is -1, not a number of at least 0"),
+        ({"tolerance": {"absolute": "0"}}, "tolerance.absolute is '0', not a number of at least 0"),
         ({"sticky": {}}, "sticky.header is None, not of type str"),
         ({"delegateTimeoutSeconds": 0}, "delegateTimeoutSeconds is 0, not a number of seconds above 0"),
         ({"validUntil": "tomorrow"}, "validUntil is 'tomorrow', not a time such as 2030-01-31T12:00:00Z"),
@@ -93,6 +101,20 @@ def test_a_document_that_cannot_be_followed_is_refused_by_field(changes: dict[st
     with pytest.raises(RouteError) as caught:
         route(**changes)
     assert str(caught.value) == sentence
+
+
+def test_an_arm_with_mode_mirror_takes_no_share_of_the_traffic() -> None:
+    read = route(arms=[arm(), arm(revision="shadow", mode="Mirror", weight=30)])
+    assert [(shadow.revision, shadow.weight) for shadow in read.shadows] == [("shadow", 30)]
+    assert [serving.revision for serving in read.serving] == [STABLE]
+    assert route(arms=[arm(), arm(revision="shadow", mode="Mirror", weight=0)]).shadows == ()
+
+
+def test_tolerances_have_defaults_of_their_own() -> None:
+    read = route().tolerance
+    assert (read.relative, read.absolute) == (1e-4, 1e-6)
+    read = route(tolerance={"absolute": 0}).tolerance
+    assert (read.relative, read.absolute) == (1e-4, 0)
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff", b"null"])

@@ -20,6 +20,7 @@ def test_the_defaults_are_those_of_the_contract(tmp_path: Path, monkeypatch: pyt
     assert (read.model_dir, read.route_path) == (Path("/plimsoll/model"), Path("/plimsoll/route/route.json"))
     assert (read.limits.body_bytes, read.drain_seconds, read.log_level) == (33554432, 10.0, "info")
     assert (read.connection_seconds, read.limits.read_seconds) == (60.0, 30.0)
+    assert (read.mirror.queue, read.mirror.concurrency, read.mirror.buffered_bytes) == (256, 32, 33554432)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ from tests.unit.serving.http2.peer import HEADERS, Peer
 class Echo:
     """A server that answers each request with its body."""
 
-    def __init__(self) -> None:
+    def __init__(self, long: int = 300) -> None:
+        self._long = long
         self.connection = Http2Connection(Http2Limits(stream_window=2**18))
         self._bodies: dict[int, bytes] = {}
 
@@ -36,7 +37,7 @@ class Echo:
         return self.connection.take_output()
 
     def _answer(self, stream_id: int) -> None:
-        self.connection.headers(stream_id, encode([(b":status", b"200"), (b"x-long", b"v" * 300)]))
+        self.connection.headers(stream_id, encode([(b":status", b"200"), (b"x-long", b"v" * self._long)]))
         self.connection.data(stream_id, self._bodies.pop(stream_id))
         self.connection.finish(stream_id, encode([(b"grpc-status", b"0")]))
 
@@ -75,6 +76,18 @@ def test_bodies_of_any_size_come_back_whole_and_streams_do_not_mix(sizes: list[i
     assert answers == bodies
     assert server.connection.idle
     assert server.connection.unsent == 0
+
+
+def test_a_long_header_block_goes_in_pieces() -> None:
+    client = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+    client.initiate_connection()
+    server = Echo(long=50_000)
+    client.receive_data(server.exchange(client.data_to_send()))
+    client.send_headers(1, HEADERS, end_stream=False)
+    client.send_data(1, b"body", end_stream=True)
+    events = client.receive_data(server.exchange(client.data_to_send()))
+    (answer,) = [event for event in events if isinstance(event, h2.events.ResponseReceived)]
+    assert dict(answer.headers)[b"x-long"] == b"v" * 50_000
 
 
 KINDS = st.one_of(st.integers(0, 10), st.integers(0, 255))

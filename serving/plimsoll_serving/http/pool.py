@@ -1,0 +1,157 @@
+"""Exchanges with one address over kept connections: no task, no future and no timer of their own."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from plimsoll_serving.http.client import AnswerHeads, ClientConnection, Failure, Reason
+from plimsoll_serving.http.deadlines import Deadlines
+from plimsoll_serving.http.message import Response
+
+MAX_AGE_SECONDS = 30.0
+
+Done = Callable[[Response | Failure], None]
+
+
+class ConnectionPool:
+    """Kept-alive connections to one address.
+
+    Each is at most 30 s old, so that a Service keeps spreading them over its pods.
+    """
+
+    def __init__(self, host: str, port: int, deadlines: Deadlines) -> None:
+        self._host = host
+        self._port = port
+        self._idle: deque[ClientConnection] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._heads = AnswerHeads()
+        self._closed = False
+        self.deadlines = deadlines
+
+    def take(self) -> ClientConnection | None:
+        """A kept connection, the one used last; None when there is none."""
+        oldest = self._loop.time() - MAX_AGE_SECONDS
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable and connection.born > oldest:
+                return connection
+            connection.close()
+        return None
+
+    def connect(self) -> "asyncio.Task[ClientConnection]":
+        """A new connection. The task raises OSError when the address does not answer."""
+        return self._loop.create_task(self._connect())
+
+    async def _connect(self) -> ClientConnection:
+        _, connection = await self._loop.create_connection(
+            lambda: ClientConnection(self._heads), self._host, self._port
+        )
+        return connection
+
+    def keep(self, connection: ClientConnection) -> None:
+        """Hand a connection back after a complete exchange."""
+        if self._closed or not connection.usable or self._loop.time() - connection.born >= MAX_AGE_SECONDS:
+            connection.close()
+            return
+        while self._idle and not self._idle[0].usable:
+            self._idle.popleft()
+        self._idle.append(connection)
+
+    def close(self) -> None:
+        """Close the idle connections; those in use are closed after their exchange."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+    def exchange(self, message: tuple[bytes, bytes], seconds: float, max_bytes: int, done: Done) -> None:
+        """Send a request and call ``done`` once with the answer or the failure, never before this has returned.
+
+        Args:
+            message: head and body.
+            seconds: for connecting, sending and the whole answer.
+            max_bytes: of the answer's body.
+        """
+        exchange = Exchange(self, message, self._loop.time() + seconds, done)
+        exchange.max_bytes = max_bytes
+        exchange.start()
+
+
+class Exchange:
+    """One request over a kept connection, or over a new one when the kept one turns out to be closed."""
+
+    __slots__ = ("_connecting", "_connection", "_done", "_kept", "_message", "_pool", "deadline", "max_bytes")
+
+    def __init__(self, pool: ConnectionPool, message: tuple[bytes, bytes], deadline: float, done: Done) -> None:
+        self._pool = pool
+        self._message = message
+        self._done: Done | None = done
+        self._connection: ClientConnection | None = None
+        self._connecting: asyncio.Task[ClientConnection] | None = None
+        self._kept = False
+        self.deadline = deadline
+        self.max_bytes = 0
+
+    def start(self) -> None:
+        self._pool.deadlines.add(self)
+        kept = self._pool.take()
+        if kept is None:
+            self._connect()
+        else:
+            self._kept = True
+            self._ask(kept)
+
+    def _ask(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        connection.ask(*self._message, self)
+
+    def _connect(self) -> None:
+        self._kept = False
+        self._connection = None
+        self._connecting = self._pool.connect()
+        self._connecting.add_done_callback(self._connected)
+
+    def _connected(self, task: "asyncio.Task[ClientConnection]") -> None:
+        self._connecting = None
+        error = None if task.cancelled() else task.exception()
+        if self._done is None:
+            if error is None and not task.cancelled():
+                task.result().close()
+        elif task.cancelled():
+            self._finish(Failure(Reason.UNREACHABLE, "connecting was cancelled"))
+        elif isinstance(error, OSError | UnicodeError):  # UnicodeError: no host can have that name
+            self._finish(Failure(Reason.UNREACHABLE, str(error)))
+        elif error is not None:
+            self._finish(Failure(Reason.UNREACHABLE, repr(error)))
+            raise error
+        elif task.result().usable:
+            self._ask(task.result())
+        else:
+            self._finish(Failure(Reason.BROKEN, "the connection was closed"))
+
+    def on_answer(self, response: Response) -> None:
+        connection = self._connection
+        if connection is not None:
+            self._pool.keep(connection)
+        self._finish(response)
+
+    def on_broken(self, failure: Failure, answered: bool) -> None:
+        # The peer may close a kept connection at any moment; that is no failure of the peer.
+        if self._kept and not answered:
+            self._connect()
+        else:
+            self._finish(failure)
+
+    def expire(self) -> None:
+        """The deadline has come."""
+        reason = Reason.UNREACHABLE if self._connection is None else Reason.TIMEOUT
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._connection is not None:
+            self._connection.close()
+        self._finish(Failure(reason, "no answer in time"))
+
+    def _finish(self, result: Response | Failure) -> None:
+        self._pool.deadlines.remove(self)
+        done, self._done = self._done, None
+        if done is not None:
+            done(result)

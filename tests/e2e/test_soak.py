@@ -1,0 +1,46 @@
+"""Everything that happens to a service, for a while, under mixed load. `make soak` does it for SOAK_SECONDS (1800)."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+
+import pytest
+
+from demo import load, store, story
+from demo.shell import Kubernetes
+from tests.e2e.releases import MANIFEST, SERVICE, Service, fragile, sound_too
+from tests.e2e.soak import GROWTH_BYTES, Soak
+
+SECONDS = float(os.environ.get("SOAK_SECONDS", "180"))
+IMAGE = "localhost/plimsoll-serving:dev"
+
+
+@pytest.fixture
+def service(kubernetes: Kubernetes, namespace: str) -> Service:
+    """Two pods of version 1, a sound version 2, a version 3 that fails, and users of all forms of requests."""
+    service = Service(kubernetes, namespace)
+    manifest = copy.deepcopy(MANIFEST)
+    manifest["spec"]["runtime"]["replicas"] = 2
+    service.kubectl("apply", "-f", str(story.EXAMPLES / "01-train.yaml"))
+    service.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+    service.until(lambda status: status.get("phase") == "Idle" and status.get("replicas") == "2/2", 600)
+    uri = kubernetes.get("mv", "digits-v1", namespace)["spec"]["artifact"]["uri"]
+    with store.bucket(kubernetes, namespace) as bucket:
+        service.models["1"] = store.download(bucket, uri)
+    service.publish(2, sound_too())
+    service.publish(3, fragile())
+    service.kubectl("wait", "mv/digits-v2", "mv/digits-v3", "--for=condition=Ready", "--timeout=180s")
+    load.start(kubernetes, namespace, SERVICE, IMAGE, "--mixed")
+    return service
+
+
+@pytest.mark.timeout(SECONDS + 1800)
+def test_nothing_is_dropped_nothing_is_wrong_and_memory_stays_flat(service: Service) -> None:
+    soak = Soak(service)
+    with service.users_notice_nothing():
+        soak.run(SECONDS)
+    assert all(growth <= GROWTH_BYTES for growth in soak.memory.growth.values()), soak.memory
+    told = load.report(service.kubernetes, service.namespace)
+    print(f"soak: {soak.happened}, requests {told['requests']}, p99 {told['p99_ms']} ms, memory {soak.memory.growth}")

@@ -1,0 +1,238 @@
+"""What users get is what ONNX Runtime answers to their rows alone, bit for bit, whoever else asks at the same time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tests.builders import echo_models
+from tests.builders.echo_models import ELEMENTS
+from tests.integration.serving import grpc_client
+from tests.integration.serving.harness import MODEL, Server, running
+from tests.integration.serving.wire import Arrays, Ask, Line, Told, ask_together, datatype_of, numpy_type, pack, unpack
+
+PLAIN = [name for name in ELEMENTS if name != "BF16"]
+MODELS: dict[str, Callable[[], bytes]] = {
+    "types": lambda: echo_models.of_every_type(PLAIN),
+    "ranks": echo_models.of_every_rank,
+    "fixed": echo_models.of_fixed_shape,
+    "widths": echo_models.of_several_widths,
+    "shares": echo_models.column_shares,
+    "counts": echo_models.column_counts,
+}
+#: More by hand: `EQUALITY_EXAMPLES=2000`.
+EXAMPLES = int(os.environ.get("EQUALITY_EXAMPLES", "40"))
+TYPES = {"tensor(float)": "FP32", "tensor(double)": "FP64", "tensor(float16)": "FP16", "tensor(string)": "BYTES"}
+
+
+class Served:
+    """A model behind a real server, and the same model in ONNX Runtime here."""
+
+    def __init__(self, server: Server, data: bytes) -> None:
+        self.server = server
+        self.session = onnxruntime.InferenceSession(data)
+        self.inputs = {node.name: (_datatype(node.type), node.shape) for node in self.session.get_inputs()}
+        self.outputs = [node.name for node in self.session.get_outputs()]
+
+    def expected(self, arrays: Arrays) -> Arrays:
+        return dict(zip(self.outputs, self.session.run(self.outputs, arrays), strict=True))
+
+    def check(self, ask: Ask, told: Told) -> None:
+        """The answer is to this request and is right."""
+        assert told.status == 200, told.document
+        assert told.document["id"] == ask.id
+        wanted = ask.outputs or dict.fromkeys(self.outputs, False)
+        assert list(told.arrays) == list(wanted)
+        assert told.binary == {name for name, binary in wanted.items() if binary}
+        expected = self.expected(ask.arrays)
+        for name, array in told.arrays.items():
+            right = expected[name]
+            if not (wanted[name] and name.startswith("echo_")):
+                # Which NaN a calculation makes depends on where its operands lie in memory.
+                array, right = _with_one_nan(array), _with_one_nan(right)
+            assert same(array, right), f"{name}: {array!r} instead of {right!r}"
+
+
+def _datatype(onnx_type: str) -> str:
+    return TYPES.get(onnx_type) or onnx_type.removeprefix("tensor(").removesuffix(")").upper()
+
+
+def _with_one_nan(array: NDArray[Any]) -> NDArray[Any]:
+    """JSON has one only."""
+    if array.dtype.kind != "f":
+        return array
+    return np.where(np.isnan(array), np.array(np.nan, array.dtype), array)
+
+
+def same(given: NDArray[Any], right: NDArray[Any]) -> bool:
+    """Same type, same shape, same bits."""
+    if (datatype_of(given), given.shape) != (datatype_of(right), right.shape):
+        return False
+    return given.tolist() == right.tolist() if right.dtype.kind == "O" else given.tobytes() == right.tobytes()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Served]]:
+    folder: Path = tmp_path_factory.mktemp("equality")
+    files = {name: build() for name, build in MODELS.items()}
+    servers = {name: Server(folder / name, data, f"{name}-aaaa") for name, data in files.items()}
+    with running(*servers.values()):
+        yield {name: Served(server, files[name]) for name, server in servers.items()}
+
+
+@st.composite
+def elements(draw: st.DrawFn, datatype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Any bits that the type can have."""
+    size = int(np.prod(shape))
+    if datatype == "BYTES":
+        texts = draw(st.lists(st.text(max_size=6), min_size=size, max_size=size))
+        return np.array([*texts, None], dtype=object)[:-1].reshape(shape)
+    kind = numpy_type(datatype)
+    raw = draw(st.binary(min_size=size * kind.itemsize, max_size=size * kind.itemsize))
+    if datatype == "BOOL":
+        return (np.frombuffer(raw, np.uint8) & 1).astype(bool).reshape(shape)
+    return np.frombuffer(raw, kind).reshape(shape)
+
+
+@st.composite
+def asks(draw: st.DrawFn, inputs: dict[str, tuple[str, list[Any]]], outputs: list[str]) -> Ask:
+    """A request of any sizes the model allows, each tensor in any form, and some or all of the outputs."""
+    named: dict[str, int] = {}
+    arrays = {}
+    for name, (datatype, shape) in inputs.items():
+        sizes = tuple(_size(draw, size, named) for size in shape)
+        arrays[name] = draw(elements(datatype, sizes))
+    binary = draw(st.frozensets(st.sampled_from(list(inputs))))
+    wanted = draw(st.none() | st.lists(st.sampled_from(outputs), unique=True, min_size=1))
+    forms = None if wanted is None else {name: draw(st.booleans()) for name in wanted}
+    return Ask(arrays, binary_inputs=binary, outputs=forms)
+
+
+def _size(draw: st.DrawFn, size: int | str | None, named: dict[str, int]) -> int:
+    if isinstance(size, int):
+        return size
+    if size is None:
+        return draw(st.integers(0, 3))
+    if size not in named:
+        named[size] = draw(st.integers(0, 4))
+    return named[size]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_any_mix_of_requests_is_answered_as_onnxruntime_answers_each(served: dict[str, Served], model: str) -> None:
+    one = served[model]
+
+    @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(st.lists(asks(one.inputs, one.outputs), min_size=1, max_size=8))
+    def together(mix: list[Ask]) -> None:
+        named = [Ask(ask.arrays, str(i), ask.binary_inputs, ask.outputs) for i, ask in enumerate(mix)]
+        for ask, told in zip(named, ask_together(one.server, named), strict=True):
+            note(f"{ask}")
+            one.check(ask, told)
+
+    together()
+
+
+LINES, ROUNDS = 64, 12
+
+
+def test_no_row_ever_reaches_another_requester(served: dict[str, Served]) -> None:
+    """Every value of every row says whose it is, on many connections that all have requests under way."""
+    one = served["widths"]
+    random = np.random.default_rng(4)
+    lines = [Line(one.server) for _ in range(LINES)]
+    for turn in range(ROUNDS):
+        asked = [_signed(turn * LINES + number, random) for number in range(LINES)]
+        for line, ask in zip(lines, asked, strict=True):
+            line.send(ask.bytes())
+        for line, ask in zip(lines, asked, strict=True):
+            one.check(ask, line.answer())
+    for line in lines:
+        line.close()
+    sizes = one.server.counts("plimsoll_batch_size_count", "model")
+    assert sum(sizes.values()) >= LINES * ROUNDS
+
+
+def _signed(number: int, random: np.random.Generator) -> Ask:
+    """A request of 1 to 5 rows, all of whose values are made of its number and of the row."""
+    rows, width = int(random.integers(1, 6)), int(random.integers(1, 3))
+    key = number * 8 + np.arange(rows)
+    values = np.repeat(key.astype(np.float32)[:, None], width, axis=1)
+    arrays: Arrays = {
+        "values": values,
+        "key": key,
+        "text": np.array([f"row {k}" for k in key], dtype=object)[:, None],
+        "cube": np.repeat(key.astype(np.float64), 2 * width).reshape(rows, 2, width),
+    }
+    binary = [name for name in arrays if random.random() < 0.5]
+    outputs = {name: bool(random.random() < 0.5) for name in ("keyed", "doubled", "echo_text", "echo_cube")}
+    return Ask(arrays, f"request {number}", frozenset(binary), outputs)
+
+
+def test_no_row_ever_reaches_another_requester_over_grpc_and_rest_together(served: dict[str, Served]) -> None:
+    one = served["widths"]
+    random = np.random.default_rng(5)
+    with grpc_client.channel(one.server) as opened:
+        call = grpc_client.infer(opened)
+        for turn in range(ROUNDS):
+            asked = [_signed(turn * LINES + number, random) for number in range(LINES)]
+            pending = [(ask, call.future(grpc_request(ask), timeout=30)) for ask in asked[::2]]
+            for ask, told in zip(asked[1::2], ask_together(one.server, asked[1::2]), strict=True):
+                one.check(ask, told)
+            for ask, future in pending:
+                one.check(
+                    replace(ask, outputs=dict.fromkeys(ask.outputs or one.outputs, True)), grpc_answer(future.result())
+                )
+
+
+def grpc_request(ask: Ask) -> Any:
+    """The same request with raw contents."""
+    request = grpc_client.InferRequest(model_name=MODEL, id=ask.id)
+    for name, array in ask.arrays.items():
+        request.inputs.add(name=name, datatype=datatype_of(array), shape=array.shape)
+        request.raw_input_contents.append(pack(array))
+    for name in ask.outputs or ():
+        request.outputs.add(name=name)
+    return request
+
+
+def grpc_answer(answer: Any) -> Told:
+    """An answer with raw contents, as one over REST."""
+    arrays = {
+        output.name: unpack(raw, output.datatype).reshape(list(output.shape))
+        for output, raw in zip(answer.outputs, answer.raw_output_contents, strict=True)
+    }
+    return Told(200, {"id": answer.id}, arrays, frozenset(arrays))
+
+
+EXTREMES: dict[str, list[Any]] = {
+    "FP16": [65504.0, 6e-8, 0.1, -0.0, np.nan, np.inf, -np.inf],
+    "FP32": [3.4028235e38, 1.4e-45, 1.1754942e-38, 0.1, 16777217.0, -0.0, np.nan, np.inf, -np.inf],
+    "FP64": [1.7976931348623157e308, 5e-324, 2.225073858507201e-308, 0.1, 9007199254740993.0, -0.0, np.nan, -np.inf],
+    "INT64": [-(2**63), 2**63 - 1, 2**53 + 1, -(2**53) - 1, 0],
+    "UINT64": [2**64 - 1, 2**63, 2**53 + 1, 0],
+    "BYTES": ["", "\x00", "\u2028 \u2029", '"\\/', "\x1f\x7f", "\N{PILE OF POO}", "\ufeff", "ü" * 300],
+}
+
+
+@pytest.mark.parametrize("datatype", EXTREMES)
+def test_extreme_values_survive_json_both_ways(served: dict[str, Served], datatype: str) -> None:
+    one = served["types"]
+    values = np.array(EXTREMES[datatype], dtype=numpy_type(datatype))[:, None].repeat(2, axis=1)
+    arrays: Arrays = {
+        name: values if kind == datatype else np.full(values.shape, "" if kind == "BYTES" else 0, numpy_type(kind))
+        for name, (kind, _) in one.inputs.items()
+    }
+    asked = [Ask(arrays, "json"), Ask(arrays, "mixed", frozenset(arrays), {f"echo_{datatype.lower()}": False})]
+    for ask, told in zip(asked, ask_together(one.server, asked), strict=True):
+        one.check(ask, told)

@@ -1,0 +1,19 @@
+"""What protoc makes of the .proto files is what is committed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from plimsoll_serving.grpc.proto import messages
+
+FOLDER = Path(messages.__file__).parent
+
+
+def test_the_compiled_descriptors_are_those_of_the_files(tmp_path: Path) -> None:
+    compiled = tmp_path / "descriptors.binpb"
+    files = sorted(path.name for path in FOLDER.glob("*.proto"))
+    command = [sys.executable, "-m", "grpc_tools.protoc", "-I", str(FOLDER), f"--descriptor_set_out={compiled}"]
+    subprocess.run([*command, *files], check=True)
+    assert compiled.read_bytes() == (FOLDER / "descriptors.binpb").read_bytes(), "run `make generate`"

@@ -1,0 +1,247 @@
+"""The client's side of a connection: answers whole, in pieces, malformed or unasked for."""
+
+import asyncio
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plimsoll_serving.http.client import AnswerHeads, ClientConnection, Failure, Reason
+from plimsoll_serving.http.deadlines import Deadlines
+from plimsoll_serving.http.forward import CACHED_HEADS, ForwardedHeads
+from plimsoll_serving.http.message import Request, Response, render
+
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 4\r\nx-name: a\r\n\r\nbody"
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx-name: a\r\n\r\n4\r\nbody\r\n0\r\n\r\n"
+
+
+class Transport:
+    """Notes what is written and whether the connection was ended."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.ended = False
+        self.unsent = 0
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def abort(self) -> None:
+        self.ended = True
+
+
+class Asker:
+    def __init__(self, max_bytes: int = 1000) -> None:
+        self.max_bytes = max_bytes
+        self.answers: list[Response] = []
+        self.failures: list[tuple[Reason, bool]] = []
+
+    def on_answer(self, response: Response) -> None:
+        self.answers.append(response)
+
+    def on_broken(self, failure: Failure, answered: bool) -> None:
+        self.failures.append((failure.reason, answered))
+
+
+class Talk:
+    """A connection, and what is asked on it."""
+
+    def __init__(self) -> None:
+        self.connection = ClientConnection(AnswerHeads())
+        self.transport: Any = Transport()
+        self.connection.connection_made(self.transport)
+
+    def ask(self, max_bytes: int = 1000) -> Asker:
+        asker = Asker(max_bytes)
+        self.connection.ask(b"head", b"body", asker)
+        return asker
+
+    def feed(self, *pieces: bytes) -> None:
+        for piece in pieces:
+            self.connection.data_received(piece)
+
+
+@pytest.fixture
+async def talk() -> Talk:
+    return Talk()
+
+
+async def test_the_same_head_is_read_alike_the_first_and_the_second_time(talk: Talk) -> None:
+    for _ in range(3):
+        asker = talk.ask()
+        talk.feed(ANSWER)
+        assert asker.answers == [Response(200, b"body", b"text/plain", [(b"x-name", b"a")])]
+        assert talk.connection.usable
+    assert talk.transport.written == b"headbody" * 3
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(1, len(ANSWER) - 1), max_size=4), st.sampled_from([ANSWER, CHUNKED]), st.booleans())
+def test_an_answer_may_come_in_any_pieces(cuts: list[int], answer: bytes, known: bool) -> None:
+    async def talked() -> None:
+        talk = Talk()
+        if known:
+            talk.ask()
+            talk.feed(answer)
+        asker = talk.ask()
+        edges = [0, *sorted({cut for cut in cuts if cut < len(answer)}), len(answer)]
+        talk.feed(*[answer[start:end] for start, end in pairwise(edges)])
+        assert [(response.status, response.body) for response in asker.answers] == [(200, b"body")]
+        assert asker.answers[0].headers == [(b"x-name", b"a")]
+        assert talk.connection.usable
+
+    asyncio.run(talked())
+
+
+async def test_an_answer_of_another_length_is_not_mistaken_for_the_known_one(talk: Talk) -> None:
+    talk.ask()
+    talk.feed(ANSWER)
+    asker = talk.ask()
+    talk.feed(ANSWER.replace(b"content-length: 4", b"content-length: 6") + b"..")
+    assert asker.answers[0].body == b"body.."
+
+
+async def test_interim_answers_are_skipped(talk: Talk) -> None:
+    for _ in range(2):
+        asker = talk.ask()
+        talk.feed(b"HTTP/1.1 100 Continue\r\nx-interim: 1\r\n\r\n" + ANSWER)
+        assert [(response.status, response.headers) for response in asker.answers] == [(200, [(b"x-name", b"a")])]
+
+
+async def test_a_connection_that_the_peer_will_close_is_not_used_again(talk: Talk) -> None:
+    asker = talk.ask()
+    talk.feed(ANSWER.replace(b"x-name: a", b"connection: close"))
+    assert len(asker.answers) == 1
+    assert not talk.connection.usable
+
+
+async def test_a_peer_that_answers_before_it_has_read_the_request_is_not_asked_again(talk: Talk) -> None:
+    asker = talk.ask()
+    talk.transport.unsent = 5
+    talk.feed(ANSWER)
+    assert len(asker.answers) == 1
+    assert not talk.connection.usable
+
+
+@pytest.mark.parametrize("surplus", [b"H", ANSWER, b"\0garbage"])
+async def test_bytes_beyond_the_answer_end_the_connection_but_not_the_answer(talk: Talk, surplus: bytes) -> None:
+    for _ in range(2):  # unknown, then known if it were ever learned
+        fresh = Talk()
+        asker = fresh.ask()
+        fresh.feed(ANSWER + surplus)
+        assert [response.body for response in asker.answers] == [b"body"]
+        assert asker.failures == []
+        assert not fresh.connection.usable
+
+
+async def test_bytes_that_nobody_asked_for_end_the_connection(talk: Talk) -> None:
+    talk.feed(ANSWER)
+    assert talk.transport.ended
+    assert not talk.connection.usable
+
+
+@pytest.mark.parametrize("broken", [b"SSH-2.0\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n"])
+async def test_what_is_not_http_is_told_once(talk: Talk, broken: bytes) -> None:
+    asker = talk.ask()
+    talk.feed(broken, broken)
+    talk.connection.connection_lost(None)
+    assert asker.failures == [(Reason.BROKEN, True)]
+    assert talk.transport.ended
+
+
+async def test_a_switch_of_protocols_is_an_end(talk: Talk) -> None:
+    asker = talk.ask()
+    talk.feed(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nraw")
+    talk.connection.connection_lost(None)
+    assert [answered for _, answered in asker.failures] == [True]
+    assert asker.answers == []
+
+
+@pytest.mark.parametrize(("received", "answered"), [(b"", False), (b"H", True), (ANSWER[:-1], True)])
+async def test_a_lost_connection_tells_whether_an_answer_had_begun(talk: Talk, received: bytes, answered: bool) -> None:
+    asker = talk.ask()
+    if received:
+        talk.feed(received)
+    talk.connection.connection_lost(ConnectionResetError("reset"))
+    assert asker.failures == [(Reason.BROKEN, answered)]
+
+
+@pytest.mark.parametrize("answer", [ANSWER, CHUNKED])
+async def test_an_answer_beyond_the_bound_is_given_up(talk: Talk, answer: bytes) -> None:
+    asker = talk.ask(max_bytes=3)
+    talk.feed(answer)
+    assert asker.failures == [(Reason.TOO_LARGE, True)]
+    assert asker.answers == []
+    assert talk.transport.ended
+
+
+def request(headers: list[tuple[bytes, bytes]], method: str = "POST", body: bytes = b"{}") -> Request:
+    return Request(method, "/v2/models/digits/infer", "a=b", headers, body, keep_alive=True)
+
+
+def test_a_request_is_sent_on_with_its_end_to_end_headers_and_its_own_length() -> None:
+    heads = ForwardedHeads("arm:8083", [(b"plimsoll-delegated", b"1")], frozenset({b"accept-encoding"}))
+    headers = [
+        (b"host", b"public"),
+        (b"content-length", b"999"),
+        (b"connection", b"keep-alive"),
+        (b"accept-encoding", b"gzip"),
+        (b"plimsoll-delegated", b"0"),
+        (b"x-user-id", b"7"),
+    ]
+    expected = (
+        b"POST /v2/models/digits/infer?a=b HTTP/1.1\r\nhost: arm:8083\r\nx-user-id: 7\r\nplimsoll-delegated: 1\r\n"
+        b"content-length: %d\r\n\r\n"
+    )
+    assert heads.head(request(headers)) == expected % 2
+    assert heads.head(request(headers, body=b"12345")) == expected % 5
+    assert heads.head(request(headers[:-1])) == (expected % 2).replace(b"x-user-id: 7\r\n", b"")
+
+
+def test_headers_of_the_connection_and_unsafe_ones_stay_behind() -> None:
+    headers = [(b"connection", b"close, X-Hop"), (b"x-hop", b"1"), (b"x-a", b"1\r\nx-b: 2"), (b"x-c", b"3")]
+    head = ForwardedHeads("arm", []).head(request(headers))
+    assert head == b"POST /v2/models/digits/infer?a=b HTTP/1.1\r\nhost: arm\r\nx-c: 3\r\ncontent-length: 2\r\n\r\n"
+
+
+def test_a_head_is_asked_for_as_a_get_so_that_the_end_of_its_answer_can_be_told() -> None:
+    assert ForwardedHeads("arm", []).head(request([], method="HEAD")).startswith(b"GET ")
+
+
+def test_remembered_heads_are_bounded() -> None:
+    heads = ForwardedHeads("arm", [])
+    for number in range(3 * CACHED_HEADS):
+        heads.head(request([(b"traceparent", str(number).encode())]))
+    assert len(heads._known) <= CACHED_HEADS
+    known = AnswerHeads()
+    for number in range(3 * CACHED_HEADS):
+        response = Response(200, b"", headers=[(b"x-id", str(number).encode())])
+        known.learn(render(response, False, None), response)
+    assert len(known._known) <= CACHED_HEADS
+
+
+class Sleeper:
+    def __init__(self, deadline: float, noted: "asyncio.Queue[float]") -> None:
+        self.deadline = deadline
+        self._noted = noted
+
+    def expire(self) -> None:
+        self._noted.put_nowait(self.deadline)
+
+
+async def test_waits_end_at_their_deadlines_unless_they_were_removed() -> None:
+    now = asyncio.get_running_loop().time
+    noted: asyncio.Queue[float] = asyncio.Queue()
+    deadlines = Deadlines()
+    begin = now()
+    late, early, removed = (Sleeper(begin + seconds, noted) for seconds in (0.12, 0.04, 0.05))
+    for wait in (late, early, removed):
+        deadlines.add(wait)
+    deadlines.remove(removed)
+    assert [await noted.get(), await noted.get()] == [early.deadline, late.deadline]
+    assert now() >= late.deadline
+    assert len(deadlines) == 0
