@@ -42,7 +42,8 @@ class PoolMetrics:
         yield _states(hosts)
 
     def common(self) -> Iterator[Metric]:
-        """The series of the pod."""
+        """The series of the pod, and the name of those that there are only with a service."""
+        yield _states(())
         yield from self._memory()
         yield from self._process.collect()
 
