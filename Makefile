@@ -62,13 +62,13 @@ fuzz: venv ## Damaged requests to a real server for FUZZ_SECONDS (600); what har
 
 .PHONY: soak
 soak: venv cluster ## Releases of every outcome and lost pods under mixed load for SOAK_SECONDS (1800), on the cluster
-	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTEST) tests/e2e/test_soak.py -s
+	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTEST) tests/e2e/long_soak.py -s
 
 ##@ Benchmarks
 
 .PHONY: bench-serving
 bench-serving: venv $(UV) ## This server against its peers on one core each; writes docs/benchmarks.md
-	$(PY) -m bench.serving $(BENCH_ARGS)
+	UV=$(UV) $(PY) -m bench.serving $(BENCH_ARGS)
 
 ##@ Cluster
 

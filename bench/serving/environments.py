@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 REQUIREMENTS = Path(__file__).parent / "requirements"
-UV = Path("build/uv/bin/uv")
+# The Makefile names it; without it pip does the same, more slowly.
+UV = Path(os.environ.get("UV", "uv"))
 
 
 class Missing(Exception):
