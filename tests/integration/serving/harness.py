@@ -1,5 +1,6 @@
 """Real server processes on loopback and small clients for them."""
 
+import itertools
 import json
 import os
 import select
@@ -172,6 +173,10 @@ def route_document(servers: list[Server], primary: Server, epoch: int, weights: 
         **changes,
     }
     return json.dumps(document)
+
+
+#: Servers that several modules share follow no epoch below one that they have seen.
+epochs = itertools.count(1)
 
 
 def write_route(servers: list[Server], primary: Server, epoch: int, weights: list[int], **changes: Any) -> None:

@@ -30,7 +30,18 @@ from tests.integration.serving.grpc_client import (
     typed,
     unary,
 )
-from tests.integration.serving.harness import COEFFICIENTS, INTERCEPTS, MODEL, RIGHT, Server, eventually, running, v2
+from tests.integration.serving.harness import (
+    COEFFICIENTS,
+    INTERCEPTS,
+    MODEL,
+    RIGHT,
+    Server,
+    epochs,
+    eventually,
+    running,
+    v2,
+    write_route,
+)
 
 ROW = [[1.0, 2.0, 3.0, 4.0]]
 
@@ -51,7 +62,7 @@ def test_the_server_tells_that_it_lives_is_ready_and_what_it_is(opened: grpc.Cha
     assert unary(opened, "ServerLive")(message("inference.ServerLiveRequest")()).live
     assert unary(opened, "ServerReady")(message("inference.ServerReadyRequest")()).ready
     told = unary(opened, "ServerMetadata")(message("inference.ServerMetadataRequest")())
-    assert (told.name, list(told.extensions)) == ("plimsoll", ["binary_tensor_data"])
+    assert (told.name, list(told.extensions)) == ("plimsoll", ["binary_tensor_data", "model_repository"])
 
 
 def test_a_model_tells_its_tensors(opened: grpc.Channel) -> None:
@@ -358,9 +369,7 @@ def test_a_server_that_ends_says_so_finishes_what_it_has_and_goes(tmp_path: Path
 
 def test_the_share_of_a_candidate_is_delegated_and_a_broken_one_costs_nothing(pair: tuple[Server, Server]) -> None:
     stable, candidate = pair
-    from tests.integration.serving.harness import write_route
-
-    write_route([stable, candidate], stable, 900, [0, 100])
+    write_route([stable, candidate], stable, next(epochs), [0, 100])
     with channel(stable) as opened, channel(stable, "grpc_direct") as direct:
         answer, call = infer(opened).with_call(raw(ROW))
         assert answer.model_version == "2"

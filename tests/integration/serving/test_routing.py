@@ -1,6 +1,5 @@
 """Canary traffic between two real servers: shares, failures that cost users nothing, roles."""
 
-import itertools
 import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ from tests.integration.serving.harness import (
     Load,
     Server,
     edit_route,
+    epochs,
     eventually,
     put_route,
     route_document,
@@ -24,7 +24,6 @@ from tests.integration.serving.harness import (
 ROW = v2([1, 2, 3, 4])
 POISON = v2([101, 2, 3, 4])
 Pair = tuple[Server, Server]
-epochs = itertools.count(1)
 
 
 def route(pair: Pair, weights: list[int], primary: int = 0, **changes: object) -> int:
