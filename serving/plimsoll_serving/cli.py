@@ -42,6 +42,9 @@ optional environment (default):
   PLIMSOLL_DIRECT_PORT (8083)                    PLIMSOLL_METRICS_PORT (8082); port 0 takes a free one
   PLIMSOLL_GRPC_PORT (8081)                      PLIMSOLL_GRPC_DIRECT_PORT (8084)
   PLIMSOLL_INTRA_OP_THREADS (CPU quota)          PLIMSOLL_WORKERS (max(2, threads)) concurrent inferences
+  PLIMSOLL_MAX_BATCH_ROWS (1024) share a run     PLIMSOLL_BATCH_WINDOW_SECONDS (0) waited for more rows
+  PLIMSOLL_MAX_QUEUE (1024) requests waiting     PLIMSOLL_MAX_QUEUE_SECONDS (1) of work waiting; 503 beyond
+  PLIMSOLL_EXECUTION_PROVIDERS (CPUExecutionProvider), by comma
   PLIMSOLL_MAX_BODY_BYTES (1/64 of the memory limit, at most 33554432), once decompressed
   PLIMSOLL_MAX_BUFFERED_BYTES (4 bodies), a quarter of it for bodies of at most 64 KiB
   PLIMSOLL_MAX_HEADER_BYTES (32768)              PLIMSOLL_MAX_CONNECTIONS (4096) for each port
