@@ -25,6 +25,7 @@ from tests.integration.api.apiserver import varied
 TABLE = yaml.safe_load((Path(__file__).parent / "bad_input.yaml").read_text())
 ROWS: list[dict[str, Any]] = TABLE["rows"]
 PATIENCE = 400.0
+SETTLED = 15.0
 #: What is random or of this moment in a sentence.
 SOFTENED = [
     (r"\b0/\d+ nodes are available: .*?(?=[;.] (?:ask|Ask) for less)", "{scheduler}"),
@@ -119,8 +120,12 @@ class Place:
 
     # --- what is said -------------------------------------------------------------------------------------------------
 
-    def told(self, of: Mapping[str, Any], condition: list[str]) -> str:
-        """The message of the condition once it has this status and reason. Fails with what it has instead."""
+    def told(self, of: Mapping[str, Any], condition: list[str], says: str | None = None) -> str:
+        """The message of the condition once it has this status and reason. Fails with what it has instead.
+
+        Another sentence than ``says`` may stand there for SETTLED seconds: the next pass may know more.
+        """
+        first: float | None = None
         deadline, namespace = time.monotonic() + PATIENCE, self.filled(of.get("namespace", self.namespace))
         while True:
             found = self.kubernetes.get(of["kind"], of["name"], namespace)
@@ -133,7 +138,10 @@ class Place:
             ]
             for one in said:
                 if [one["type"], one["status"], one["reason"]] == condition:
-                    return self.softened(found, one["message"])
+                    message = self.softened(found, one["message"])
+                    first = first or time.monotonic()
+                    if says in (None, message) or time.monotonic() > first + SETTLED:
+                        return message
             if time.monotonic() > deadline:
                 has = "\n".join(f"{one['type']}={one['status']} {one['reason']}: {one['message']}" for one in said)
                 pytest.fail(f"{of['kind']} {of['name']}: not {' '.join(condition)} after {PATIENCE:g} s, but\n{has}")

@@ -57,4 +57,5 @@ def test_bad_input_becomes_a_condition_with_a_sentence(place: Place, namespace: 
     for step in row.get("steps", ()):
         place.step(step)
     of = row.get("of") or row["apply"][-1]
-    assert place.told(of, row["told"]) == place.filled(row["says"])
+    says = place.filled(row["says"])
+    assert place.told(of, row["told"], says) == says
