@@ -14,6 +14,7 @@ PACKAGES = {
     "iptables": "iptables-save",
     "conntrack": "conntrack",
     "buildah": "buildah",
+    "curl": "curl",
     "mmdebstrap": "mmdebstrap",
     "iproute2": "ip",
     "openssl": "openssl",

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -14,6 +15,9 @@ from devcluster.config import API_URL
 from devcluster.network import NODE_ADDRESS, NODE_NAME, POD_RANGE, SERVICE_RANGE
 from devcluster.paths import Paths
 from devcluster.reporting import DevclusterError, settles
+
+# gRPC's frame of a message without fields: not compressed, no bytes follow.
+EMPTY_MESSAGE = bytes(5)
 
 
 @dataclass(frozen=True)
@@ -96,13 +100,15 @@ def _answers(url: str) -> Callable[[Paths], bool]:
     return lambda paths: get(paths, url)
 
 
-def _accepts(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        try:
-            client.connect(str(path))
-        except OSError:
-            return False
-    return True
+def _speaks_cri(paths: Paths) -> bool:
+    """Say whether containerd answers kubelet's first question; it listens seconds before it does on a busy machine."""
+    call: Argv = [
+        *("curl", "--silent", "--max-time", "5", "--http2-prior-knowledge", "--unix-socket", paths.containerd_socket),
+        *("--header", "content-type: application/grpc", "--header", "te: trailers", "--data-binary", "@-"),
+        "http://localhost/runtime.v1.RuntimeService/Version",
+    ]
+    answer = subprocess.run([str(word) for word in call], input=EMPTY_MESSAGE, capture_output=True, check=False)
+    return len(answer.stdout) > len(EMPTY_MESSAGE)  # a refusal is trailers alone
 
 
 def kube(paths: Paths, part: str) -> Argv:
@@ -173,7 +179,7 @@ def _coredns(paths: Paths) -> Argv:
     return [*kube(paths, "coredns"), "-conf", paths.etc / "Corefile"]
 
 
-CONTAINERD = Part("containerd", _containerd, lambda paths: _accepts(paths.containerd_socket))
+CONTAINERD = Part("containerd", _containerd, _speaks_cri)
 PARTS = [
     Part("etcd", _etcd, _answers("http://127.0.0.1:2379/readyz")),
     Part("apiserver", _apiserver, _answers(f"{API_URL}/readyz"), patience=120.0),
