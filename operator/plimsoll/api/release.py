@@ -74,11 +74,28 @@ class Latency(Part):
     )
 
 
+class PredictionShift(Part):
+    """Predictions of the candidate, by the bins of the version's profile, against those of the stable version."""
+
+    enabled: bool = Field(
+        default=True, description="Whether predictions are compared, of versions whose pods count them in bins."
+    )
+    max_psi: Annotated[float, Field(gt=0, le=10)] = Field(
+        default=0.25,
+        description="Population stability index of an output that is still accepted: 0.1 is a moderate shift, 0.25 a"
+        " large one.",
+    )
+    on_shift: Literal["Hold", "Rollback"] = Field(
+        default="Hold", description="Hold waits for a person, for a shift may be meant; Rollback takes it for harm."
+    )
+
+
 class Analysis(Part):
     """What is compared, and how sure the verdict must be."""
 
     error_rate: ErrorRate = Field(default_factory=ErrorRate, description="Compare failures.")
     latency: Latency = Field(default_factory=Latency, description="Compare latency.")
+    prediction_shift: PredictionShift = Field(default_factory=PredictionShift, description="Compare predictions.")
     alpha: Annotated[float, Field(gt=0, le=0.2)] = Field(
         default=0.01,
         description="Wanted chance of rolling back a healthy version, over the whole release. "
@@ -116,6 +133,12 @@ class Release(Part):
             "self.strategy == 'Recreate' || self.analysis.errorRate.enabled || self.analysis.latency.enabled",
             "enable errorRate or latency: a Canary advances on evidence alone",
             ".analysis",
+        ),
+        Rule(
+            "self.strategy != 'Recreate' || !has(self.analysis.predictionShift.onShift)"
+            " || self.analysis.predictionShift.onShift == 'Hold'",
+            "onShift: Rollback does not apply to strategy: Recreate, which has nothing to compare with: remove it",
+            ".analysis.predictionShift.onShift",
         ),
         Rule(
             "!has(self.steps)"
