@@ -117,3 +117,30 @@ def test_users_who_stay_with_a_version_may_be_of_any_number_of_requests(sticky: 
     life.add(version(2))
     assert life.run(400, stop=lambda: life.status["phase"] in {"Held", "Idle"} and life.status["attempt"] == 2)
     assert life.status["phase"] == ("Idle" if sticky else "Held")
+
+
+LABELS = {"accuracy": {"enabled": True, "minLabels": 50}}
+
+
+def test_a_version_whose_labels_say_that_it_is_worse_is_taken_back() -> None:
+    life = releasing(analysis=LABELS)
+    life.character(1).wrong, life.character(2).wrong = 0.05, 0.3
+    life.until("RolledBack")
+    assert life.status["verdict"]["metric"] == "accuracy"
+    assert "labels of equal age; worse than stable less 5%" in life.status["history"][0]["reason"]
+    replayed(life)
+
+
+def test_a_version_whose_labels_are_as_good_is_promoted() -> None:
+    life = releasing(analysis=LABELS)
+    life.character(1).wrong, life.character(2).wrong = 0.05, 0.05
+    life.until("Idle")
+    assert life.serves(2)
+    assert "within stable less 5%" in life.status["verdict"]["reason"]
+
+
+def test_without_labels_a_step_that_needs_them_waits_and_says_how_many_are_missing() -> None:
+    life = releasing(analysis=LABELS)
+    life.run(60)
+    assert life.status["step"] == "1/2"
+    assert "accuracy: 0 of 50 labels of the candidate that can be compared" in life.status["verdict"]["reason"]

@@ -145,6 +145,7 @@ def policy(observed: Observed) -> Policy:
     """The spec's analysis in the verdict's terms."""
     analysis, number = observed.spec.release.analysis, pace.step_number(observed, observed.status)
     errors, latency, shift = analysis.error_rate, analysis.latency, analysis.prediction_shift
+    labels = analysis.accuracy
     # With a sticky header users are split, not requests, and nobody counts users.
     by_request = observed.spec.traffic.sticky_header is None
     return Policy(
@@ -157,6 +158,10 @@ def policy(observed: Observed) -> Policy:
         shift_psi=shift.max_psi if shift.enabled else None,
         shift_fails=shift.enabled and shift.on_shift == "Rollback",
         split_tolerance=_SPLIT_TOLERANCE if by_request else None,
+        accuracy_drop=labels.max_drop if labels.enabled else None,
+        error_rise=labels.max_error_rise if labels.enabled else None,
+        min_labels=labels.min_labels,
+        oldest_label=labels.max_label_age,
     )
 
 

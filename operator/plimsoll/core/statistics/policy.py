@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from plimsoll.core.statistics.criteria import Criterion, Judge
+from plimsoll.core.statistics.labels import LabelRule, absolute_error, accuracy, ages_up_to, measures_numbers
 from plimsoll.core.statistics.measures import Noise, Table, above, not_worse, table, worse
 from plimsoll.core.statistics.shift import prediction_shift
 from plimsoll.core.statistics.split import SampleRatio, sample_ratio
 from plimsoll.facts import ArmCounts, Window
-from plimsoll.names import LATENCY_EDGES
+from plimsoll.names import LABEL_AGES, LATENCY_EDGES
 
 #: p99: the share of requests that may be slower.
 _SLOWEST = 0.01
@@ -37,6 +38,11 @@ class Policy:
     with `shift_fails`. `split_tolerance`: how far the split may be from the one that was asked, as a part of the
     smaller arm's share; beyond it the release is held. None switches either off. The chance of ever holding a healthy
     candidate is bounded by alpha as well, half of it for each.
+
+    `accuracy_drop`: how much less often the candidate may be right, as labels tell; `error_rise`: by how much its mean
+    absolute error may be larger, as a part of the stable one's; None for both switches labels off. Which of them
+    speaks is decided by what is labelled. `min_labels`: of the candidate, for Pass; `oldest_label`: later ones do not
+    count.
     """
 
     alpha: float = 0.01
@@ -58,6 +64,10 @@ class Policy:
     shift_psi: float | None = None
     shift_fails: bool = False
     split_tolerance: float | None = None
+    accuracy_drop: float | None = None
+    error_rise: float | None = None
+    min_labels: int = 100
+    oldest_label: str = "7d"
 
     def __post_init__(self) -> None:
         for name in ("alpha", "beta", "negligible", "negligible_latency", "breaker_share"):
@@ -87,6 +97,12 @@ class Policy:
         )
         _need(self.shift_psi is None or self.shift_psi > 0, "shift_psi", self.shift_psi, "above 0, or None")
         split = self.split_tolerance
+        drop, rise = self.accuracy_drop, self.error_rise
+        _need(drop is None or 0 < drop < 1, "accuracy_drop", drop, "between 0 and 1, or None")
+        _need(rise is None or rise > 0, "error_rise", rise, "above 0, or None")
+        _need((drop is None) == (rise is None), "error_rise", rise, "given together with accuracy_drop, or not at all")
+        _need(self.min_labels >= 1, "min_labels", self.min_labels, "at least 1")
+        _need(self.oldest_label in LABEL_AGES, "oldest_label", self.oldest_label, f"one of {', '.join(LABEL_AGES)}")
         _need(split is None or 0 < split < 1, "split_tolerance", split, "between 0 and 1, or None")
         for name in ("breaker_requests", "breaker_windows"):
             _need(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
@@ -116,6 +132,8 @@ def compared(windows: Sequence[Window], policy: Policy) -> list[Judge]:
         found.append(_client_error_rate(windows, policy, policy.error_margin, alphas["client error rate"]))
     if policy.latency_margin is not None:
         found.append(_latency(windows, policy, policy.latency_margin, alphas["latency"]))
+    if policy.accuracy_drop is not None:
+        found += _labels(windows, policy, policy.accuracy_drop, alphas["labels"])
     if policy.shift_psi is not None and any(window.outputs for window in windows):
         alpha = alphas.get("prediction shift", policy.alpha / 2)
         found.append(prediction_shift(windows, policy.shift_psi, alpha, policy.noise, fails=policy.shift_fails))
@@ -127,9 +145,19 @@ def _shares(policy: Policy) -> dict[str, float]:
     shares = {"error rate": 2.0, "client error rate": 1.0} if policy.error_margin is not None else {}
     if policy.latency_margin is not None:
         shares["latency"] = 1.0
+    if policy.accuracy_drop is not None:
+        shares["labels"] = 2.0
     if policy.shift_psi is not None and policy.shift_fails:
         shares["prediction shift"] = 1.0
     return shares
+
+
+def _labels(windows: Sequence[Window], policy: Policy, drop: float, alpha: float) -> list[Judge]:
+    """By what is labelled: classes, numbers, or nothing yet."""
+    rule, ages = LabelRule(alpha, policy.beta, policy.min_labels), ages_up_to(policy.oldest_label, LABEL_AGES)
+    if measures_numbers(windows) and policy.error_rise is not None:
+        return [absolute_error(windows, policy.error_rise, ages, rule)]
+    return [accuracy(windows, drop, ages, rule)]
 
 
 def split(windows: Sequence[Window], policy: Policy) -> SampleRatio | None:

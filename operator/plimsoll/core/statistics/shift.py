@@ -30,6 +30,11 @@ class _Output:
     stable: Array
     thinned: tuple[Array, Array]
 
+    @property
+    def told_apart(self) -> bool:
+        """Whether any two values are in different bins: not where profiles have no edge in common."""
+        return sum(label.startswith(("le:", "value:")) for label in self.bins) > 1
+
 
 @dataclass(frozen=True, slots=True)
 class PredictionShift:
@@ -82,6 +87,10 @@ class PredictionShift:
 
     def describe_pass(self, row: int) -> str:
         """The largest index, or how much is missing for one."""
+        unlike = [one.name for one in self.outputs if not one.told_apart]
+        if len(unlike) == len(self.outputs):
+            names = ", ".join(unlike)
+            return f"{self.name}: of {names} only missing and infinite values, for the profiles have no bins in common"
         at, index = self._worst(row)
         if at < 0 or isnan(index):
             seen = min((int(min(x[: row + 1].sum() for x in one.thinned)) for one in self.outputs), default=0)
