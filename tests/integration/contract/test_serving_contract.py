@@ -66,6 +66,14 @@ def infer(rendered: Rendered) -> httpx.Response:
     return httpx.post(f"http://{rendered.network.lead(f'{SERVICE}.{NAMESPACE}.svc:80')}{INFER}", json=row(), timeout=10)
 
 
+def tell(rendered: Rendered, answer: httpx.Response) -> None:
+    """The label of an answer, which turned out to be right."""
+    url = f"http://{rendered.network.lead(f'{SERVICE}.{NAMESPACE}.svc:80')}/v2/models/{MODEL}/feedback"
+    outputs = {output["name"]: output["data"] for output in answer.json()["outputs"]}
+    body = {"prediction_id": answer.headers["plimsoll-prediction-id"], "label": outputs["label"]}
+    assert httpx.post(url, json=body, timeout=10).status_code == 200
+
+
 def test_every_variable_of_the_pod_is_one_that_the_server_reads(rendered: Rendered) -> None:
     printed = subprocess.run(
         [sys.executable, "-m", "plimsoll_serving", "--help"],
@@ -174,12 +182,7 @@ async def test_the_reader_of_the_operator_sees_the_predictions_of_each_version_a
     before = await scraped(rendered)
     answers = [infer(rendered) for _ in range(30)]
     for answer in answers[:10]:
-        label = {
-            "prediction_id": answer.headers["plimsoll-prediction-id"],
-            "label": answer.json()["outputs"][0]["data"],
-        }
-        url = f"http://{rendered.network.lead(f'{SERVICE}.{NAMESPACE}.svc:80')}/v2/models/{MODEL}/feedback"
-        assert httpx.post(url, json=label, timeout=10).status_code == 200
+        tell(rendered, answer)
     window = window_between(
         before, await scraped(rendered), index=1, step=1, weight=50, stable=rendered.stable.name,
         candidate=rendered.candidate.name,
