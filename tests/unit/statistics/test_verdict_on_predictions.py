@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plimsoll.core.statistics.split import log_uneven
 from plimsoll.core.verdict import Policy, judge, verdicts
-from plimsoll.facts import Cohort, Labels, OutputBins, Verdict, Window
+from plimsoll.facts import Cohort, Labels, OutputBins, Pairs, Verdict, Window
 
 from tests.unit.statistics.builders import arm, window
 
@@ -174,6 +174,49 @@ def test_as_good_versions_fail_by_labels_in_at_most_alpha_of_releases() -> None:
         wrong = 0.1 + 0.1 * np.sin(np.arange(40) / 5)  # hard hours are hard for both
         found = [labelled(rng, i, (wrong[i], wrong[i] + 0.04)) for i in range(40)]
         failed += judge(found, alone).outcome == "Fail"
+    assert failed <= 1
+
+
+# --- shadows ----------------------------------------------------------------------------------------------------------
+
+SHADOW = Policy(disagreement_max=0.05, latency_margin=None)
+
+
+def mirrored(rng: np.random.Generator, index: int, differing: float) -> Window:
+    """100 mirrored requests, which are those of both arms."""
+    differed = int(rng.binomial(100, differing))
+    return replace(window(index, arm(100), arm(100), weight=0), pairs=Pairs(100 - differed, differed))
+
+
+def test_a_shadow_that_answers_otherwise_too_often_fails_and_one_that_seldom_does_passes() -> None:
+    rng = RNG(1)
+    often = judge([mirrored(rng, i, 0.2) for i in range(20)], SHADOW)
+    assert (often.outcome, often.metric) == ("Fail", "shadow disagreement")
+    assert " pairs (" in often.reason and "; above 5%; e = " in often.reason
+    found = verdicts([mirrored(rng, i, 0.01) for i in range(30)], SHADOW)
+    assert found[0].outcome == "Inconclusive" and "not yet shown to be below 5%" in found[0].reason
+    assert found[-1].outcome == "Pass" and "shadow disagreement candidate" in found[-1].reason
+
+
+def test_what_a_shadow_showed_counts_in_the_steps_that_follow() -> None:
+    rng = RNG(2)
+    shadow = [mirrored(rng, i, 0.01) for i in range(20)]
+    steps = [window(20 + i, arm(900), arm(100), step=1) for i in range(10)]
+    assert judge(shadow + steps, SHADOW).outcome == "Pass"
+
+
+def test_a_shadow_is_given_no_share_that_could_be_a_wrong_one() -> None:
+    rng = RNG(3)
+    assert judge([mirrored(rng, i, 0.01) for i in range(20)], replace(SHADOW, split_tolerance=0.1)).hold == ""
+
+
+def test_shadows_within_the_limit_fail_in_at_most_alpha_of_releases() -> None:
+    failed = 0
+    for seed in range(40):
+        rng = RNG(seed)
+        failed += (
+            judge([mirrored(rng, i, 0.05) for i in range(20)], replace(SHADOW, error_margin=None)).outcome == "Fail"
+        )
     assert failed <= 1
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from plimsoll.core.statistics.criteria import Criterion, Judge
+from plimsoll.core.statistics.disagreement import disagreement
 from plimsoll.core.statistics.labels import LabelRule, absolute_error, accuracy, ages_up_to, measures_numbers
 from plimsoll.core.statistics.measures import Noise, Table, above, not_worse, table, worse
 from plimsoll.core.statistics.shift import prediction_shift
@@ -42,7 +43,7 @@ class Policy:
     `accuracy_drop`: how much less often the candidate may be right, as labels tell; `error_rise`: by how much its mean
     absolute error may be larger, as a part of the stable one's; None for both switches labels off. Which of them
     speaks is decided by what is labelled. `min_labels`: of the candidate, for Pass; `oldest_label`: later ones do not
-    count.
+    count. `disagreement_max`: share of mirrored requests whose two answers may differ; None switches it off.
     """
 
     alpha: float = 0.01
@@ -68,6 +69,7 @@ class Policy:
     error_rise: float | None = None
     min_labels: int = 100
     oldest_label: str = "7d"
+    disagreement_max: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("alpha", "beta", "negligible", "negligible_latency", "breaker_share"):
@@ -97,6 +99,8 @@ class Policy:
         )
         _need(self.shift_psi is None or self.shift_psi > 0, "shift_psi", self.shift_psi, "above 0, or None")
         split = self.split_tolerance
+        most = self.disagreement_max
+        _need(most is None or 0 < most < 1, "disagreement_max", most, "between 0 and 1, or None")
         drop, rise = self.accuracy_drop, self.error_rise
         _need(drop is None or 0 < drop < 1, "accuracy_drop", drop, "between 0 and 1, or None")
         _need(rise is None or rise > 0, "error_rise", rise, "above 0, or None")
@@ -134,6 +138,9 @@ def compared(windows: Sequence[Window], policy: Policy) -> list[Judge]:
         found.append(_latency(windows, policy, policy.latency_margin, alphas["latency"]))
     if policy.accuracy_drop is not None:
         found += _labels(windows, policy, policy.accuracy_drop, alphas["labels"])
+    if policy.disagreement_max is not None and any(window.pairs for window in windows):
+        levels = alphas["shadow disagreement"], policy.beta
+        found.append(disagreement(windows, policy.disagreement_max, levels, policy.noise))
     if policy.shift_psi is not None and any(window.outputs for window in windows):
         alpha = alphas.get("prediction shift", policy.alpha / 2)
         found.append(prediction_shift(windows, policy.shift_psi, alpha, policy.noise, fails=policy.shift_fails))
@@ -147,6 +154,8 @@ def _shares(policy: Policy) -> dict[str, float]:
         shares["latency"] = 1.0
     if policy.accuracy_drop is not None:
         shares["labels"] = 2.0
+    if policy.disagreement_max is not None:
+        shares["shadow disagreement"] = 1.0
     if policy.shift_psi is not None and policy.shift_fails:
         shares["prediction shift"] = 1.0
     return shares
