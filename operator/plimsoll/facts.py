@@ -35,6 +35,7 @@ class PodCounters:
     `arm_requests` maps (revision, outcome) to a count, as the pod that chose the arm saw it; `latency` holds the
     cumulative bucket counts of the pod's own revision, one for each of names.LATENCY_EDGES and +Inf last;
     `started` is the process start in Unix seconds: another value means that the counters began anew.
+    `counts` has ("pair", stable, candidate, outcome): mirrored requests. What is not in it is zero.
     """
 
     pod: str
@@ -43,6 +44,8 @@ class PodCounters:
     epoch: int | None
     arm_requests: Mapping[tuple[str, str], int]
     latency: tuple[int, ...]
+    version: str = ""
+    counts: Mapping[tuple[str, ...], float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,7 @@ class Server:
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
     latency: list[int] = field(default_factory=lambda: [0] * (len(names.LATENCY_EDGES) + 1))
     owed: dict[str, float] = field(default_factory=dict)
+    pairs: dict[tuple[str, ...], float] = field(default_factory=dict)
 
 
 class Life(FakeWorld):
@@ -258,7 +259,21 @@ class Life(FakeWorld):
             {"revision": chooser.revision, "weight": 100}
         ]
         for arm in arms:
-            self._answer(chooser, arm["revision"], requests * arm["weight"] / 100)
+            answer = self._copy if arm.get("mode") == "Mirror" else self._answer
+            answer(chooser, arm["revision"], requests * arm["weight"] / 100)
+
+    def _copy(self, chooser: Server, revision: str, requests: float) -> None:
+        """Copies of requests that the chooser's own model answered well."""
+        serving = self.ready(revision)
+        rate = self.characters.get(serving[0].version, Character()).failing if serving else 1.0
+        failures = _whole(chooser.owed, f"{revision}/bad copies", requests * rate)
+        matches = _whole(chooser.owed, f"{revision}/copies", requests * (1 - rate))
+        bad = "candidate_error" if serving else "unreachable"
+        for outcome, count in ((bad, failures), ("match", matches)):
+            key = ("pair", chooser.revision, revision, outcome)
+            chooser.pairs[key] = chooser.pairs.get(key, 0) + count
+        for server in serving[:1]:
+            server.latency = [count + failures + matches for count in server.latency]
 
     def _answer(self, chooser: Server, revision: str, requests: float) -> None:
         """Whole requests only; what is left over is owed to the next moment."""
@@ -315,8 +330,16 @@ class Life(FakeWorld):
     @property
     def weights(self) -> dict[str, int]:
         """Shares by version number, as the route in force has them."""
-        route = self._route()
-        return {arm["version"]: arm["weight"] for arm in route["arms"] if arm["weight"]} if route else {}
+        return self._weights("Serve")
+
+    @property
+    def copies(self) -> dict[str, int]:
+        """Percent of the requests that are copied, by version number."""
+        return self._weights("Mirror")
+
+    def _weights(self, mode: str) -> dict[str, int]:
+        arms = (self._route() or {}).get("arms", ())
+        return {arm["version"]: arm["weight"] for arm in arms if arm["weight"] and arm["mode"] == mode}
 
     def serves(self, number: int) -> bool:
         """Whether this version is stable and no release runs."""
@@ -351,7 +374,8 @@ def _counters(server: Server) -> PodCounters:
     outcomes = ("ok", "client_error", "server_error", "unreachable", "timeout")
     counts = {(revision, outcome): 0 for revision in sorted(named) for outcome in outcomes} | server.counts
     epoch = server.document["epoch"] if server.document else None
-    return PodCounters(server.name, server.revision, server.born, epoch, counts, tuple(server.latency))
+    latency, pairs = tuple(server.latency), dict(server.pairs)
+    return PodCounters(server.name, server.revision, server.born, epoch, counts, latency, counts=pairs)
 
 
 def _whole(owed: dict[str, float], key: str, amount: float) -> int:

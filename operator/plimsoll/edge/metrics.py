@@ -21,6 +21,9 @@ _ASKED: Final = (
     names.METRIC_ROUTE_EPOCH,
     names.METRIC_START_TIME,
     names.POOL_METRIC_STATE,
+    names.METRIC_SHADOW_PAIRS,
+    names.METRIC_MIRRORED_DURATION,
+    f"{names.METRIC_MIRRORED_DURATION}_bucket",
 )
 _LONGEST: Final = 1 << 20
 
@@ -128,7 +131,7 @@ def counters(pod: str, revision: str, text: str) -> PodCounters:
     """One pod's counters from the Prometheus text format. Raises Missing, naming the series."""
     series = _parse(text)
     started, epoch = _started(series), _epoch(series, revision)
-    return PodCounters(pod, revision, started, epoch, _arms(series), _latency(series, revision))
+    return PodCounters(pod, revision, started, epoch, _arms(series), _latency(series, revision), counts=_pairs(series))
 
 
 def pooled_counters(pod: str, revisions: Sequence[str], text: str) -> Pooled:
@@ -163,6 +166,14 @@ def _arms(series: Series) -> dict[tuple[str, str], int]:
     return dict(arms)
 
 
+def _pairs(series: Series) -> dict[tuple[str, ...], float]:
+    return {
+        ("pair", labels.get("stable", ""), labels.get("candidate", ""), labels.get("outcome", "")): value
+        for labels, value in series.get(names.METRIC_SHADOW_PAIRS, ())
+        if value
+    }
+
+
 def _states(series: Series) -> dict[str, ModelState]:
     found = series.get(names.POOL_METRIC_STATE, ())
     return {
@@ -176,6 +187,10 @@ def _latency(series: Series, revision: str) -> tuple[int, ...]:
         if labels.get("revision") == revision:
             buckets[float(labels["le"])] += int(value)
     edges = (*names.LATENCY_EDGES, float("inf"))
+    # What it took to answer a copy is a time of the revision's as well; a server of an earlier release has none.
+    for labels, value in series.get(f"{names.METRIC_MIRRORED_DURATION}_bucket", ()):
+        if labels.get("revision") == revision and float(labels["le"]) in buckets:
+            buckets[float(labels["le"])] += int(value)
     if set(buckets) != set(edges):
         raise Missing(f"{names.METRIC_DURATION} of revision {revision} with the agreed bucket edges")
     return tuple(buckets[edge] for edge in edges)

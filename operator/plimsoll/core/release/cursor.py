@@ -15,7 +15,11 @@ CURSOR_KEY = "cursor.json"
 def encode(sample: Sample) -> str:
     """Canonical JSON of a sample."""
     pods = [
-        asdict(pod) | {"arm_requests": [[*key, count] for key, count in sorted(pod.arm_requests.items())]}
+        asdict(pod)
+        | {
+            "arm_requests": [[*key, count] for key, count in sorted(pod.arm_requests.items())],
+            "counts": None if pod.counts is None else [[*key, count] for key, count in sorted(pod.counts.items())],
+        }
         for pod in sample.pods
     ]
     return json.dumps({"at": sample.at, "pods": pods, "absent": dict(sample.absent)}, sort_keys=True)
@@ -38,4 +42,6 @@ def _pod(data: dict[str, Any]) -> PodCounters:
         epoch=data["epoch"],
         arm_requests={(revision, outcome): count for revision, outcome, count in data["arm_requests"]},
         latency=tuple(data["latency"]),
+        version=data.get("version", ""),
+        counts={tuple(key): count for *key, count in data["counts"]} if data.get("counts") is not None else None,
     )

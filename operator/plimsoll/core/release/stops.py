@@ -9,6 +9,9 @@ from plimsoll.core.release import turn as moves
 from plimsoll.core.release.observed import Trouble, trouble
 from plimsoll.core.release.turn import Status, Turn, hold
 
+#: Holds that wait for a person's approval.
+FOR_A_PERSON = frozenset({"AwaitingApproval", "PauseStep"})
+
 
 def failed(turn: Turn, status: Status) -> Status | None:
     """Back, when the evidence failed the candidate or it crashes; None when neither."""
