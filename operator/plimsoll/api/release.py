@@ -190,11 +190,52 @@ class Latency(Part):
     )
 
 
+class PredictionShift(Part):
+    """Predictions of the candidate, by the bins of the version's profile, against those of the stable version."""
+
+    enabled: bool = Field(
+        default=True, description="Whether predictions are compared, of versions whose pods count them in bins."
+    )
+    max_psi: Annotated[float, Field(gt=0, le=10)] = Field(
+        default=0.25,
+        description="Population stability index of an output that is still accepted: 0.1 is a moderate shift, 0.25 a"
+        " large one.",
+    )
+    on_shift: Literal["Hold", "Rollback"] = Field(
+        default="Hold", description="Hold waits for a person, for a shift may be meant; Rollback takes it for harm."
+    )
+
+
+class Accuracy(Part):
+    """Labels that came as feedback for predictions, candidate against stable, of equal age."""
+
+    enabled: bool = Field(
+        default=False, description="Whether labels decide; a step then waits for as many as minLabels."
+    )
+    max_drop: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.05,
+        description="How much smaller the share of right classes may be: with 0.05, 90 % where the stable version has"
+        " 95 %.",
+    )
+    max_error_rise: Annotated[float, Field(gt=0, le=10)] = Field(
+        default=0.1,
+        description="How much larger the mean absolute error of numbers may be, as a part of the stable version's.",
+    )
+    min_labels: Annotated[int, Field(ge=1, le=1000000000)] = Field(
+        default=100, description="The candidate needs so many labels that can be compared before a step is passed."
+    )
+    max_label_age: Literal["1m", "10m", "1h", "1d", "7d"] = Field(
+        default="7d", description="Labels that come later after their prediction do not count."
+    )
+
+
 class Analysis(Part):
     """What is compared, and how sure the verdict must be."""
 
     error_rate: ErrorRate = Field(default_factory=ErrorRate, description="Compare failures.")
     latency: Latency = Field(default_factory=Latency, description="Compare latency.")
+    prediction_shift: PredictionShift = Field(default_factory=PredictionShift, description="Compare predictions.")
+    accuracy: Accuracy = Field(default_factory=Accuracy, description="Compare predictions with labels.")
     alpha: Annotated[float, Field(gt=0, le=0.2)] = Field(
         default=0.01,
         description="Wanted chance of rolling back a healthy version, over the whole release. "
@@ -257,9 +298,26 @@ class Release(Part):
             ".steps",
         ),
         Rule(
-            "self.strategy == 'Recreate' || self.analysis.errorRate.enabled || self.analysis.latency.enabled",
-            "enable errorRate or latency: every strategy but Recreate decides on evidence",
+            "self.strategy == 'Recreate' || self.analysis.errorRate.enabled || self.analysis.latency.enabled"
+            " || self.analysis.accuracy.enabled",
+            "enable errorRate, latency or accuracy: every strategy but Recreate decides on evidence",
             ".analysis",
+        ),
+        Rule(
+            "!(self.strategy == 'Shadow' || has(self.shadowFirst))"
+            " || self.analysis.errorRate.enabled || self.analysis.latency.enabled",
+            "enable errorRate or latency: copies of requests get no labels that accuracy could be known by",
+            ".analysis",
+        ),
+        Rule(
+            "self.strategy != 'Recreate' || !self.analysis.accuracy.enabled",
+            "accuracy does not apply to strategy: Recreate, which has nothing to compare with: leave it out",
+            ".analysis.accuracy.enabled",
+        ),
+        Rule(
+            "self.strategy != 'Recreate' || self.analysis.predictionShift.onShift == 'Hold'",
+            "onShift: Rollback does not apply to strategy: Recreate, which has nothing to compare with: remove it",
+            ".analysis.predictionShift.onShift",
         ),
         Rule(
             "!has(self.steps)"

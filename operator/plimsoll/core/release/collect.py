@@ -11,6 +11,7 @@ from plimsoll.core import ledger, route
 from plimsoll.core.conditions import shortened, timestamp
 from plimsoll.core.copies import paired
 from plimsoll.core.evidence import window_between
+from plimsoll.core.predictions import pruned
 from plimsoll.core.release import pace
 from plimsoll.core.release.observed import Observed
 from plimsoll.core.release.record import Record, files_of, is_unjudged, ledger_text, recorded
@@ -21,6 +22,8 @@ from plimsoll.facts import Sample, Verdict, Window
 #: Scrapes are not punctual: a window may be this much shorter than the spec says.
 _EARLY_SECONDS = 0.05
 _SHOWN = 10
+#: How far the split may be from the one that was asked, as a part of the smaller arm's share.
+_SPLIT_TOLERANCE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +90,20 @@ def _grown(observed: Observed, record: Record, sample: Sample, followed: bool) -
         ledger.encode(grown)
     except ledger.LedgerError as error:
         return replace(record, full=str(error))
-    return Record(grown, sample)
+    return Record(grown, _kept(observed, sample))
 
 
 def _based(observed: Observed, record: Record, sample: Sample) -> Record:
     """The next window starts here. What was judged keeps the policy that it was judged by."""
-    return replace(record, ledger=record.ledger or _ledger(observed, ()), cursor=sample)
+    return replace(record, ledger=record.ledger or _ledger(observed, ()), cursor=_kept(observed, sample))
+
+
+def _kept(observed: Observed, sample: Sample) -> Sample:
+    """What of a sample the next window needs."""
+    stable, candidate = observed.status.stable, observed.status.candidate
+    assert stable is not None and candidate is not None
+    arms, versions = (stable.revision, candidate.revision), (stable.version, candidate.version)
+    return replace(sample, pods=tuple(pruned(pod, arms, versions) for pod in sample.pods))
 
 
 def _ledger(observed: Observed, windows: tuple[Window, ...]) -> ledger.Ledger:
@@ -137,7 +148,12 @@ def mode(observed: Observed) -> Mode:
 def policy(observed: Observed) -> Policy:
     """The spec's analysis in the verdict's terms."""
     analysis = observed.spec.release.analysis
-    errors, latency = analysis.error_rate, analysis.latency
+    errors, latency, shift = analysis.error_rate, analysis.latency, analysis.prediction_shift
+    labels = analysis.accuracy
+    # No user got the answers to copies, and nobody can say what would have been right.
+    labelled = labels.enabled and not observed.status.mirror
+    # With a sticky header users are split, not requests, and nobody counts users.
+    by_request = observed.spec.traffic.sticky_header is None
     return Policy(
         alpha=analysis.alpha,
         error_margin=errors.margin if errors.enabled else None,
@@ -145,6 +161,13 @@ def policy(observed: Observed) -> Policy:
         latency_margin=latency.margin if latency.enabled else None,
         latency_max_p99_seconds=seconds(latency.max_p99) if latency.max_p99 else None,
         min_requests=pace.least_requests(observed, observed.status),
+        shift_psi=shift.max_psi if shift.enabled else None,
+        shift_fails=shift.enabled and shift.on_shift == "Rollback",
+        split_tolerance=_SPLIT_TOLERANCE if by_request else None,
+        accuracy_drop=labels.max_drop if labelled else None,
+        error_rise=labels.max_error_rise if labelled else None,
+        min_labels=labels.min_labels,
+        oldest_label=labels.max_label_age,
     )
 
 

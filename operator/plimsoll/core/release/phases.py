@@ -251,6 +251,8 @@ def _held(turn: Turn, status: Status) -> Status:
         and reason != "SignatureChanged"
     ):
         return moves.roll_back(turn, status, "RolledBack", f"no progress in time: {status.reason or reason}")
+    if stops.still_seen(turn, status):
+        return status
     resumed = moves.go_on(turn, status)
     inner = PHASES[phase](turn, resumed)
     if inner.phase == "Held":
