@@ -269,11 +269,25 @@ class Life(FakeWorld):
         ]
         for arm in arms:
             weight = arm["weight"]
-            if len(arms) == 2 and self.skew != 1.0:
+            if len(arms) == 2 and "Mirror" not in [one["mode"] for one in arms] and self.skew != 1.0:
                 others = 100 - weight if arm["revision"] == chooser.revision else weight
                 skewed = min(100, others * self.skew)
                 weight = 100 - skewed if arm["revision"] == chooser.revision else skewed
-            self._answer(chooser, arm["revision"], requests * weight / 100)
+            answer = self._copy if arm.get("mode") == "Mirror" else self._answer
+            answer(chooser, arm["revision"], requests * weight / 100)
+
+    def _copy(self, chooser: Server, revision: str, requests: float) -> None:
+        """Copies of requests that the chooser's own model answered well."""
+        serving = self.ready(revision)
+        rate = self.characters.get(serving[0].version, Character()).failing if serving else 1.0
+        failures = _whole(chooser.owed, f"{revision}/bad copies", requests * rate)
+        matches = _whole(chooser.owed, f"{revision}/copies", requests * (1 - rate))
+        bad = "candidate_error" if serving else "unreachable"
+        for outcome, count in ((bad, failures), ("match", matches)):
+            key = ("pair", chooser.revision, revision, outcome)
+            chooser.seen[key] = chooser.seen.get(key, 0) + count
+        for server in serving[:1]:
+            server.latency = [count + failures + matches for count in server.latency]
 
     def _answer(self, chooser: Server, revision: str, requests: float) -> None:
         """Whole requests only; what is left over is owed to the next moment."""
@@ -339,8 +353,16 @@ class Life(FakeWorld):
     @property
     def weights(self) -> dict[str, int]:
         """Shares by version number, as the route in force has them."""
-        route = self._route()
-        return {arm["version"]: arm["weight"] for arm in route["arms"] if arm["weight"]} if route else {}
+        return self._weights("Serve")
+
+    @property
+    def copies(self) -> dict[str, int]:
+        """Percent of the requests that are copied, by version number."""
+        return self._weights("Mirror")
+
+    def _weights(self, mode: str) -> dict[str, int]:
+        arms = (self._route() or {}).get("arms", ())
+        return {arm["version"]: arm["weight"] for arm in arms if arm["weight"] and arm["mode"] == mode}
 
     def serves(self, number: int) -> bool:
         """Whether this version is stable and no release runs."""

@@ -69,16 +69,20 @@ class Witness:
     # --- the route --------------------------------------------------------------------------------------------------
 
     def _route(self, route: dict[str, Any]) -> None:
-        weights = [arm["weight"] for arm in route["arms"]]
-        assert all(0 <= weight <= 100 for weight in weights)
+        assert all(0 <= arm["weight"] <= 100 for arm in route["arms"])
+        weights = [arm["weight"] for arm in route["arms"] if arm["mode"] == "Serve"]
         assert sum(weights) == 100
         assert sum(weight > 0 for weight in weights) <= 2, "at most two revisions take traffic"
-        assert route["primary"] in {arm["revision"] for arm in route["arms"]}
+        assert route["primary"] in {arm["revision"] for arm in route["arms"] if arm["mode"] == "Serve"}
+        assert sum(arm["weight"] > 0 for arm in route["arms"]) <= 2, "a shadow is one of the two"
         assert route["epoch"] >= self.epoch, "the epoch only rises"
         assert route["epoch"] <= self.status.get("epoch", 0), "the intent is written before the effect"
         self.epoch = route["epoch"]
         meaning = json.dumps(
-            [route["primary"], sorted((arm["revision"], arm["weight"]) for arm in route["arms"] if arm["weight"])]
+            [
+                route["primary"],
+                sorted((one["revision"], one["weight"], one["mode"]) for one in route["arms"] if one["weight"]),
+            ]
         )
         assert self.meanings.setdefault(route["epoch"], meaning) == meaning, "an epoch has one meaning"
 

@@ -23,6 +23,8 @@ _ASKED: Final = (
     names.METRIC_ROUTE_EPOCH,
     names.METRIC_START_TIME,
     names.POOL_METRIC_STATE,
+    names.METRIC_MIRRORED_DURATION,
+    f"{names.METRIC_MIRRORED_DURATION}_bucket",
     *evidence.METRICS,
 )
 _LONGEST: Final = 1 << 20
@@ -185,6 +187,10 @@ def _latency(series: Series, revision: str) -> tuple[int, ...]:
         if labels.get("revision") == revision:
             buckets[float(labels["le"])] += int(value)
     edges = (*names.LATENCY_EDGES, float("inf"))
+    # What it took to answer a copy is a time of the revision's as well; a server of an earlier release has none.
+    for labels, value in series.get(f"{names.METRIC_MIRRORED_DURATION}_bucket", ()):
+        if labels.get("revision") == revision and float(labels["le"]) in buckets:
+            buckets[float(labels["le"])] += int(value)
     if set(buckets) != set(edges):
         raise Missing(f"{names.METRIC_DURATION} of revision {revision} with the agreed bucket edges")
     return tuple(buckets[edge] for edge in edges)

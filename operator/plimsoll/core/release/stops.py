@@ -9,6 +9,8 @@ from plimsoll.core.release import turn as moves
 from plimsoll.core.release.observed import Trouble, trouble
 from plimsoll.core.release.turn import Status, Turn, hold
 
+#: Holds that wait for a person's approval.
+FOR_A_PERSON = frozenset({"AwaitingApproval", "PauseStep"})
 #: Holds by what was seen: only other evidence, a person or a new spec ends them.
 SEEN = frozenset(("PredictionShift", "SampleRatioMismatch"))
 
