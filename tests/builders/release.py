@@ -87,6 +87,8 @@ class Character:
     #: Shares of the classes that it predicts, and of its predictions that turn out wrong, a few seconds later.
     predicts: dict[str, float] = field(default_factory=dict)
     wrong: float | None = None
+    #: Share of copies of requests that it answers otherwise than the stable version.
+    differs: float = 0.0
 
 
 @dataclass
@@ -281,13 +283,15 @@ class Life(FakeWorld):
         serving = self.ready(revision)
         rate = self.characters.get(serving[0].version, Character()).failing if serving else 1.0
         failures = _whole(chooser.owed, f"{revision}/bad copies", requests * rate)
-        matches = _whole(chooser.owed, f"{revision}/copies", requests * (1 - rate))
+        differing = self.characters.get(serving[0].version, Character()).differs if serving else 0.0
+        differs = _whole(chooser.owed, f"{revision}/other copies", requests * (1 - rate) * differing)
+        matches = _whole(chooser.owed, f"{revision}/copies", requests * (1 - rate) * (1 - differing))
         bad = "candidate_error" if serving else "unreachable"
-        for outcome, count in ((bad, failures), ("match", matches)):
+        for outcome, count in ((bad, failures), ("mismatch", differs), ("match", matches)):
             key = ("pair", chooser.revision, revision, outcome)
             chooser.seen[key] = chooser.seen.get(key, 0) + count
         for server in serving[:1]:
-            server.latency = [count + failures + matches for count in server.latency]
+            server.latency = [count + failures + differs + matches for count in server.latency]
 
     def _answer(self, chooser: Server, revision: str, requests: float) -> None:
         """Whole requests only; what is left over is owed to the next moment."""

@@ -229,6 +229,15 @@ class Accuracy(Part):
     )
 
 
+class ShadowAnswers(Part):
+    """Answers to copies of requests, beside those that users got."""
+
+    max_disagreement: Annotated[float, Field(gt=0, lt=1)] = Field(
+        description="Share of the copies whose answer may differ: above it the candidate is taken back, and it passes"
+        " once it is shown to be below."
+    )
+
+
 class Analysis(Part):
     """What is compared, and how sure the verdict must be."""
 
@@ -236,6 +245,9 @@ class Analysis(Part):
     latency: Latency = Field(default_factory=Latency, description="Compare latency.")
     prediction_shift: PredictionShift = Field(default_factory=PredictionShift, description="Compare predictions.")
     accuracy: Accuracy = Field(default_factory=Accuracy, description="Compare predictions with labels.")
+    shadow: ShadowAnswers | None = Field(
+        default=None, description="Bound how often answers to copies differ, with strategy: Shadow or shadowFirst."
+    )
     alpha: Annotated[float, Field(gt=0, le=0.2)] = Field(
         default=0.01,
         description="Wanted chance of rolling back a healthy version, over the whole release. "
@@ -308,6 +320,11 @@ class Release(Part):
             " || self.analysis.errorRate.enabled || self.analysis.latency.enabled",
             "enable errorRate or latency: copies of requests get no labels that accuracy could be known by",
             ".analysis",
+        ),
+        Rule(
+            "!has(self.analysis.shadow) || self.strategy == 'Shadow' || has(self.shadowFirst)",
+            "analysis.shadow needs copies of requests: add shadowFirst or use strategy: Shadow, or remove it",
+            ".analysis.shadow",
         ),
         Rule(
             "self.strategy != 'Recreate' || !self.analysis.accuracy.enabled",

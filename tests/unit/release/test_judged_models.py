@@ -144,3 +144,22 @@ def test_without_labels_a_step_that_needs_them_waits_and_says_how_many_are_missi
     life.run(60)
     assert life.status["step"] == "1/2"
     assert "accuracy: 0 of 50 labels of the candidate that can be compared" in life.status["verdict"]["reason"]
+
+
+@pytest.mark.parametrize(("differs", "phase"), [(0.3, "RolledBack"), (0.0, "Idle")])
+def test_a_shadow_that_answers_otherwise_too_often_is_taken_back_before_any_user_sees_it(
+    differs: float, phase: str
+) -> None:
+    shadow = {"minDuration": "2s", "minRequests": 50}
+    life = Life(version(1), service(shadowFirst=shadow, analysis={"shadow": {"maxDisagreement": 0.05}}))
+    life.until("Idle")
+    life.run(5)
+    life.character(2).differs = differs
+    life.add(version(2))
+    life.until("Shadowing")
+    life.until(phase)
+    if differs:
+        assert life.status["verdict"]["metric"] == "shadow disagreement"
+        assert life.weights == {"1": 100}
+    else:
+        assert life.serves(2)

@@ -168,6 +168,7 @@ def policy(observed: Observed) -> Policy:
         error_rise=labels.max_error_rise if labelled else None,
         min_labels=labels.min_labels,
         oldest_label=labels.max_label_age,
+        disagreement_max=analysis.shadow.max_disagreement if analysis.shadow else None,
     )
 
 

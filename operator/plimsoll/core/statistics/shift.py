@@ -161,7 +161,7 @@ def _output(windows: Sequence[Window], name: str) -> _Output:
 
 
 def _thinned(rows: Array, arms: Sequence[ArmCounts]) -> Array:
-    """Rows of one request may be all alike: together they count as one."""
-    requests = np.array([arm.timed for arm in arms], dtype=np.float64)
+    """Rows of one request may be all alike: together they count as one. Copies of requests are not timed as such."""
+    requests = np.array([arm.timed or arm.requests for arm in arms], dtype=np.float64)
     per_request = np.where(requests > 0, rows.sum(axis=1) / np.maximum(requests, 1.0), 1.0)
     return rows / np.maximum(per_request, 1.0)[:, None]
