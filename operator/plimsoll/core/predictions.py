@@ -59,11 +59,25 @@ def pruned(pod: PodCounters, arms: tuple[str, str], versions: Iterable[str]) -> 
 def outputs(stable: Sequence[Counts], candidate: Sequence[Counts]) -> tuple[OutputBins, ...]:
     """Rows by bin of each output that both versions have, by its name; those without a row in either are left out.
 
-    `stable` and `candidate` are what the pods of each counted.
+    `stable` and `candidate` are what the pods of each counted. Beside classes numbers only say how sure a model is,
+    which differs from one sort of model to another: of them only what is no number is compared.
     """
     arms = [_by_output(counts) for counts in (stable, candidate)]
     found = [_common(name, arms[0][name], arms[1][name]) for name in sorted(arms[0].keys() & arms[1].keys())]
-    return tuple(one for one in found if one is not None and (any(one.stable) or any(one.candidate)))
+    kept = [one for one in found if one is not None and (any(one.stable) or any(one.candidate))]
+    classes = any(_kind(label) == _VALUE for one in kept for label in one.bins)
+    return tuple(_without_numbers(one) if classes else one for one in kept)
+
+
+def _without_numbers(output: OutputBins) -> OutputBins:
+    """With all finite numbers in one bin."""
+    if not any(_kind(label) == _NUMBER for label in output.bins):
+        return output
+    arms = [dict(zip(output.bins, counts, strict=True)) for counts in (output.stable, output.candidate)]
+    merged = [_merged(arm, (), ()) for arm in arms]
+    bins = tuple(sorted(merged[0], key=_place))
+    stable, candidate = (tuple(arm[label] for label in bins) for arm in merged)
+    return OutputBins(output.name, bins, stable, candidate)
 
 
 def _by_output(counts: Iterable[Counts]) -> dict[str, dict[str, int]]:

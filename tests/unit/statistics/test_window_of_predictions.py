@@ -77,6 +77,14 @@ def test_a_version_without_a_profile_shows_at_least_what_is_no_number() -> None:
     assert (output.bins, output.stable, output.candidate) == (("finite", "infinite", "nan"), (6, 0, 0), (8, 0, 2))
 
 
+def test_how_sure_a_classifier_is_is_no_prediction_but_what_is_no_number_is_told() -> None:
+    label, sure = told(
+        bins(x=5, other=1) | numbers(e1=4, inf=2, nan=0), bins(x=4, other=2) | numbers(e1=0, inf=5, nan=1)
+    ).outputs
+    assert (label.stable, label.candidate) == ((5, 1), (4, 2))
+    assert (sure.bins, sure.stable, sure.candidate) == (("finite", "nan"), (6, 0), (5, 1))
+
+
 def test_numbers_and_classes_are_not_compared_and_neither_is_an_output_of_one_version() -> None:
     words = {("bin", "p", "value:a"): 3, ("bin", "q", "value:a"): 3}
     assert told(numbers(e1=2, inf=3), words).outputs == ()
