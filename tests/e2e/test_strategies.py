@@ -99,7 +99,7 @@ def services(kubernetes: Kubernetes, namespace: str) -> Services:
     found = Services(kubernetes)
     found.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(quick(one) for one in MANIFESTS.values()))
     # The first artifact that is to be read makes the operator prepare the bucket; nobody waits for this one.
-    nowhere = elsewhere.manifest("nothing", 1, f"s3://plimsoll-{namespace}/nothing", b"")
+    nowhere = elsewhere.manifest("nothing", 1, f"s3://plimsoll-{namespace}/nothing.onnx", b"nothing")
     found.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(nowhere))
     watch.until(kubernetes, namespace, "secret", "plimsoll-store", bool, seconds=60)
     contents = (bytes(elsewhere.sound().SerializeToString(deterministic=True)), sound_too(), fragile())
