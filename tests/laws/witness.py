@@ -36,6 +36,7 @@ class Witness:
         self.aborted: set[int] = set()
         self.replayed = ""
         self.saw_at = life.time
+        self.frozen_until = 0.0
         life.observer = self.look
 
     def look(self) -> None:
@@ -65,6 +66,8 @@ class Witness:
         self._attempt(before, after)
         self._primary(before, after)
         self._ended(before, after)
+        self._frozen(before, after)
+        self._shadow(before, after)
 
     # --- the route --------------------------------------------------------------------------------------------------
 
@@ -151,6 +154,25 @@ class Witness:
             assert any(not one["candidate"].startswith("0/") for one in after["windows"]), "no data is no failure"
         if before.get("weight") and "no progress" in reason and "pods that it needs" not in reason:
             assert self.life.time - self.saw_at < _SEEN_AS_OUTAGE, "an outage holds"
+
+    def _frozen(self, before: Status, after: Status) -> None:
+        """In a freeze nothing new begins and no share rises, unless nothing serves or a person promotes."""
+        if self.life.time >= self.frozen_until or after["attempt"] in self.waived or self.life.stale:
+            return
+        stable = before.get("stable")
+        if not stable or not self.life.ready(stable["revision"]):
+            return
+        assert after["attempt"] == before["attempt"], "no release begins in a freeze"
+        for share in ("weight", "mirror"):
+            assert (after.get(share) or 0) <= (before.get(share) or 0), "no step advances in a freeze"
+
+    def _shadow(self, before: Status, after: Status) -> None:
+        """Copies are for the stable version's primary; what follows them follows from evidence."""
+        if after.get("mirror"):
+            assert after["weight"] == 0 and after["primary"] == after["stable"]["revision"]
+        on = before.get("phase") == "Shadowing" and after.get("phase") in {"Analyzing", "Promoting"}
+        if on and self._compares(before, after):
+            assert after["verdict"]["outcome"] == "Pass" and "gap" not in after["windows"][-1]
 
     # --- people -----------------------------------------------------------------------------------------------------
 

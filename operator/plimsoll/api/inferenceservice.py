@@ -219,6 +219,16 @@ class VerdictStatus(StatusPart):
     at: Timestamp = Field(description="When.")
 
 
+class EffectStatus(StatusPart):
+    """What a test of two versions found, at its end."""
+
+    ratio: float | None = Field(default=None, description="Failure rate of the candidate by that of the stable one.")
+    low: float | None = Field(default=None, description="Lower end of the ratio's interval.")
+    high: float | None = Field(default=None, description="Upper end of the ratio's interval.")
+    level: float = Field(description="Chance that the interval covers the true ratio, whenever the test ended.")
+    reason: Text = Field(description="A sentence with the numbers.")
+
+
 class WindowStatus(StatusPart):
     """One window of evidence."""
 
@@ -300,6 +310,7 @@ class InferenceServiceStatus(StatusPart):
     )
     message: Text | None = Field(default=None, description="What is going on, in a sentence.")
     verdict: VerdictStatus | None = Field(default=None, description="The latest verdict.")
+    effect: EffectStatus | None = Field(default=None, description="What the last ABTest found.")
     started_at: Timestamp | None = Field(default=None, description="When the release began.")
     phase_since: Timestamp | None = Field(default=None, description="When the phase began.")
     step_since: Timestamp | None = Field(default=None, description="When the step's weight was seen in force.")

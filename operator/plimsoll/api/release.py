@@ -304,7 +304,7 @@ class Release(Part):
             ".steps",
         ),
         Rule(
-            "!has(self.steps) || has(self.steps[0].weight)",
+            "!has(self.steps) || size(self.steps) == 0 || has(self.steps[0].weight)",
             "the first step must give a weight: use shadowFirst, or strategy: BlueGreen with onPass: Hold,"
             " to look at a candidate without users",
             ".steps",

@@ -116,3 +116,23 @@ def test_bins_labels_fallbacks_and_pairs_are_read_of_the_own_version_and_without
         ("fallback", "r2"): 7,
         ("pair", "r1", "r2", "mismatch"): 2,
     }
+
+
+def test_the_times_of_copies_are_times_of_the_revision_that_answered_them() -> None:
+    pod = Pod("r2")
+    labels = ("model", "version", "revision")
+    copies = Histogram(
+        names.METRIC_MIRRORED_DURATION, "x", labels, buckets=names.LATENCY_EDGES, registry=pod.registry
+    )  # fmt: skip
+    copies.labels("m", "2", "r2").observe(0.02)
+    pod.seconds.labels("m", "2", "r2").observe(0.02)
+    assert counters("pod-b", "r2", pod.text()).latency[-1] == 2
+
+
+def test_pairs_of_copies_are_read_with_both_revisions() -> None:
+    pod = Pod("r1")
+    who = ("model", "stable", "candidate", "outcome")
+    pairs = Counter(names.METRIC_SHADOW_PAIRS, "x", who, registry=pod.registry)
+    pairs.labels("m", "r1", "r2", "match").inc(5)
+    found = counters("pod-a", "r1", pod.text()).counts
+    assert found is not None and found["pair", "r1", "r2", "match"] == 5

@@ -173,8 +173,9 @@ def test_the_condition_of_a_circle_goes_with_it() -> None:
 
 
 def test_the_second_begins_when_the_first_has_promoted() -> None:
-    life = serving(after=["stage"])
+    life = serving()
     life.add(other("stage", phase="Analyzing"))
+    life.edit(lambda body: body["spec"]["release"].update(after=["stage"]))
     life.add(version(2))
     life.run(30)
     assert (life.status["phase"], life.condition("Promoted")["reason"]) == ("Idle", "WaitsForOthers")

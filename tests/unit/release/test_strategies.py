@@ -224,6 +224,7 @@ def test_a_test_splits_users_by_their_header_until_it_is_decided_and_promotes_th
     assert ("Analyzing", {"1": 70, "2": 30}, {}) in seen
     assert any(document["sticky"] == {"header": "x-user-id"} for document in life.documents)
     assert life.serves(2)
+    assert life.status["effect"]["reason"].startswith("failures candidate 0/")
 
 
 @pytest.mark.parametrize(("failing", "outcome"), [(0.0, "Kept"), (0.4, "RolledBack")])
@@ -232,6 +233,7 @@ def test_a_test_may_end_with_the_old_version_either_way(failing: float, outcome:
     released(life, failing=failing)
     assert life.weights == {"1": 100}
     assert life.status["history"][0]["outcome"] == outcome
+    assert ("low" in life.status["effect"]) == (failing > 0)
 
 
 def test_a_new_course_in_the_middle_of_a_release_begins_where_it_begins() -> None:

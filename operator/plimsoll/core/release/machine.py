@@ -7,21 +7,31 @@ RolledBack┘        from any of them: Held(reason) and back, RollingBack → Ro
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from plimsoll.api.inferenceservice import VerdictStatus
 from plimsoll.core import route
 from plimsoll.core.conditions import precise, shortened, timestamp, unix
+from plimsoll.core.effect import ratio_of_failures
 from plimsoll.core.release import commands, gate, pace
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.archive import attempt_of
 from plimsoll.core.release.phases import PHASES
 from plimsoll.core.release.turn import Status, Turn, shift
+from plimsoll.core.statistics.policy import Policy
 
 #: Public connections live 60 s ± 20 %, so after this a revision without a share has none left.
 DRAIN_SECONDS = 75.0
+#: The interval of an effect misses the true one in at most so many tests.
+EFFECT_ALPHA = 0.05
 
 
 def decide(turn: Turn) -> Status:
     """The status that this pass wants: the intent of everything that is done after it is written."""
+    return _with_effect(turn, turn.observed.status, _decided(turn))
+
+
+def _decided(turn: Turn) -> Status:
     before = turn.observed.status
     status = _recovered(turn, before)
     status = commands.obey(turn, status) if status is before else status
@@ -31,6 +41,16 @@ def decide(turn: Turn) -> Status:
     after = _superseded(turn, status) or PHASES[status.phase or "Pending"](turn, status)
     frozen = gate.stopped(turn, status, after)
     return after if frozen is None else moves.hold(turn, status, "FreezeWindow", frozen.message)
+
+
+def _with_effect(turn: Turn, before: Status, after: Status) -> Status:
+    """A test that ends, however it does, says how large the difference was."""
+    phase = before.held_phase if before.phase == "Held" else before.phase
+    ends = phase == "Analyzing" and after.phase in {"Promoting", "RollingBack"} and after.attempt == before.attempt
+    if turn.observed.spec.release.strategy != "ABTest" or not ends:
+        return after
+    found = ratio_of_failures(turn.evidence.windows, EFFECT_ALPHA, Policy().noise)
+    return after if found is None else moves.changed(after, effect=asdict(found))
 
 
 # --- before the phase has its say -----------------------------------------------------------------------------------

@@ -93,7 +93,8 @@ def _kept(turn: Turn, status: Status) -> str:
     newest = status.history[0] if status.history else None
     if newest is None or newest.outcome != "Kept" or newest.revision not in turn.choice.passed_over:
         return ""
-    return f"v{newest.version} was tested: {newest.reason}"
+    found = f"; {status.effect.reason}" if status.effect else ""
+    return f"v{newest.version} was tested: {newest.reason}{found}"
 
 
 def _held(status: Status) -> str:

@@ -104,7 +104,7 @@ def begin(turn: Turn, status: Status, revision: Revision) -> Status:
     return enter(
         turn, status, "Preparing", candidate=reference, attempt=status.attempt + 1, weight=0, mirror=None,
         step=None, step_since=None, paused_at=None, approved=None, verdict=None, started_at=at, ledger=None,
-        windows=(), rollback_seconds=None,
+        windows=(), rollback_seconds=None, effect=None,
         retiring=tuple(one for one in status.retiring if one.revision != revision.name),
     )  # fmt: skip
 
