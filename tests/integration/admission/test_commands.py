@@ -21,9 +21,7 @@ FORM = (
 )
 
 
-TO = (
-    'metadata.annotations[plimsoll.dev/command]: "to" is the version to go back to: rollback needs it,'
-)
+TO = 'metadata.annotations[plimsoll.dev/command]: "to" is the version to go back to: rollback needs it,'
 
 
 def written(verb: str, by: str, **more: str) -> dict[str, Any]:
