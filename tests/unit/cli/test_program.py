@@ -21,7 +21,7 @@ from tests.unit.cli.conftest import Terminal
 from tests.unit.docs.pages import ROOT
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS])
+@pytest.mark.parametrize("name", list(COMMANDS))
 def test_every_subcommand_shows_examples_that_it_takes(terminal: Terminal, name: str) -> None:
     done = terminal.run(name, "--help")
     assert done.exit_code == 0
@@ -105,7 +105,7 @@ def test_without_kubectl_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> 
         ('Error from server (NotFound): x "a" not found\n', NotFound, 'x "a" not found'),
         ("Error from server (Conflict): Operation cannot be fulfilled", Conflict, "Operation cannot be fulfilled"),
         (
-            "Error from server (Forbidden): x \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'p' denied "
+            "Error from server (Forbidden): x is forbidden: ValidatingAdmissionPolicy 'p' with binding 'p' denied "
             "request: ann may not abort here",
             Trouble,
             "ann may not abort here",
