@@ -6,12 +6,14 @@ import itertools
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
+from plimsoll.cli.app import app
 from plimsoll.cli.kubectl import SERVICES, Kubectl
 from plimsoll.cli.trouble import Conflict
 from plimsoll.core import ledger as ledgers
@@ -31,20 +33,14 @@ NUMBERS = itertools.count(1)
 
 @dataclass
 class Terminal:
-    """`kubectl` with the plugin on PATH, as an installed archive has it."""
+    """Somebody at a terminal with kubectl and the plugin; the plugin runs in this process, kubectl in its own."""
 
     installed: Installed
-    environment: dict[str, str]
     context: list[str]
 
-    def kubectl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["kubectl", *arguments], env=self.environment, capture_output=True, text=True, check=False, timeout=120
-        )
-
-    def plimsoll(self, *arguments: str, user: str = "") -> subprocess.CompletedProcess[str]:
+    def plimsoll(self, *arguments: str, user: str = "") -> Result:
         where = ["-n", self.installed.administrator.namespace, *self.context]
-        return self.kubectl("plimsoll", *arguments, *where, *([f"--as={user}"] if user else []))
+        return CliRunner().invoke(app, [*arguments, *where, *([f"--as={user}"] if user else [])])
 
     def make(self) -> str:
         """A new InferenceService."""
@@ -66,21 +62,15 @@ class Terminal:
         self.installed.administrator.write_status("inferenceservices", name, status)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def terminal(
-    installed: Installed, cluster_access: ClusterAccess, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Terminal]:
-    """The plugin from the archive that Krew would install."""
-    folder = tmp_path_factory.mktemp("plugin")
-    for name, content in build.files().items():
-        (folder / name).write_bytes(content)
-        (folder / name).chmod(0o755)
-    environment = {
-        "PATH": f"{folder}:{Path(helm()).parent}:{os.environ['PATH']}",
-        "KUBECONFIG": cluster_access.kubeconfig,
-        "HOME": str(folder),
-    }
-    yield Terminal(installed, environment, [f"--context={cluster_access.context}"] if cluster_access.context else [])
+    installed: Installed, cluster_access: ClusterAccess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Terminal:
+    """With the cluster's kubectl."""
+    monkeypatch.setenv("PATH", f"{Path(helm()).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("KUBECONFIG", cluster_access.kubeconfig)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return Terminal(installed, [f"--context={cluster_access.context}"] if cluster_access.context else [])
 
 
 @pytest.fixture
@@ -92,13 +82,13 @@ def version_of(verb: str) -> list[str]:
     return ["--to=1"] if verb == "rollback" else []
 
 
-# --- commands -----------------------------------------------------------------------------------------------------------
+# --- commands -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_who_has_the_verb_gives_the_command_in_their_own_name(terminal: Terminal, service: str, verb: str) -> None:
     done = terminal.plimsoll(verb, service, *version_of(verb), "--reason=the dashboards", "--wait=0s", user=verb)
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output
     command = commands.read(terminal.read(service))
     assert command is not None
     assert (command.verb, command.by, command.reason, command.to) == (
@@ -112,7 +102,7 @@ def test_who_has_the_verb_gives_the_command_in_their_own_name(terminal: Terminal
 
 def test_who_has_not_the_verb_is_told_which_to_ask_for(terminal: Terminal, service: str) -> None:
     done = terminal.plimsoll("abort", service, "--wait=0s", user="editor")
-    assert (done.returncode, done.stderr) == (
+    assert (done.exit_code, done.output) == (
         1,
         "Error: metadata.annotations[plimsoll.dev/command]: editor may not abort here: ask for that verb on "
         "inferenceservices.plimsoll.dev (ClusterRole plimsoll-edit)\n",
@@ -122,18 +112,18 @@ def test_who_has_not_the_verb_is_told_which_to_ask_for(terminal: Terminal, servi
 
 def test_nobody_gives_a_command_in_another_name_unless_they_act_for_others(terminal: Terminal, service: str) -> None:
     done = terminal.plimsoll("promote", service, "--wait=0s", "--by=ann", user="promote")
-    assert done.returncode == 1
-    assert "by must be your own user name, promote" in done.stderr
-    assert terminal.plimsoll("promote", service, "--wait=0s", "--by=ann", user="git").returncode == 0
+    assert done.exit_code == 1
+    assert "by must be your own user name, promote" in done.output
+    assert terminal.plimsoll("promote", service, "--wait=0s", "--by=ann", user="git").exit_code == 0
 
 
 def test_a_promote_does_not_take_the_place_of_an_abort_that_nobody_read(terminal: Terminal, service: str) -> None:
-    assert terminal.plimsoll("abort", service, "--wait=0s", "--id=first", user="abort").returncode == 0
+    assert terminal.plimsoll("abort", service, "--wait=0s", "--id=first", user="abort").exit_code == 0
     done = terminal.plimsoll("promote", service, "--wait=0s", user="promote")
-    assert done.returncode == 1
-    assert "abort by abort (id first) has not been read yet" in done.stderr
+    assert done.exit_code == 1
+    assert "abort by abort (id first) has not been read yet" in done.output
     terminal.write_status(service, commands=["first"])
-    assert terminal.plimsoll("promote", service, "--wait=0s", user="promote").returncode == 0
+    assert terminal.plimsoll("promote", service, "--wait=0s", user="promote").exit_code == 0
 
 
 def test_what_became_of_a_command_is_told_once_the_operator_wrote_it(terminal: Terminal, service: str) -> None:
@@ -141,23 +131,18 @@ def test_what_became_of_a_command_is_told_once_the_operator_wrote_it(terminal: T
     refused = last | {"outcome": "Refused", "message": "nothing is being released"}
     terminal.write_status(service, commands=["mine"], lastCommand=refused)
     done = terminal.plimsoll("pause", service, "--id=mine", user="pause")
-    assert (done.returncode, done.stderr) == (3, "Error: the operator refused pause: nothing is being released\n")
+    assert (done.exit_code, done.output) == (3, "Error: the operator refused pause: nothing is being released\n")
 
 
 def test_a_write_onto_a_state_that_is_gone_is_a_conflict(terminal: Terminal, service: str) -> None:
-    kubectl = Kubectl(
-        str(Path(helm()).parent / "kubectl"),
-        (f"--kubeconfig={terminal.environment['KUBECONFIG']}", f"-n={terminal.installed.administrator.namespace}",
-         *terminal.context),
-    )  # fmt: skip
+    kubectl = Kubectl.found([f"-n={terminal.installed.administrator.namespace}", *terminal.context])
     before = kubectl.get(SERVICES, service)["metadata"]["resourceVersion"]
-    change = {"metadata": {"labels": {"a": "b"}, "resourceVersion": before}}
-    kubectl.patch(SERVICES, service, change)
+    kubectl.patch(SERVICES, service, {"metadata": {"labels": {"a": "b"}, "resourceVersion": before}})
     with pytest.raises(Conflict):
         kubectl.patch(SERVICES, service, {"metadata": {"labels": {"a": "c"}, "resourceVersion": before}})
 
 
-# --- looking ------------------------------------------------------------------------------------------------------------
+# --- looking -----------------------------------------------------------------------------------------------------
 
 
 def released(terminal: Terminal, service: str) -> str:
@@ -180,22 +165,22 @@ def released(terminal: Terminal, service: str) -> str:
 def test_who_may_only_look_sees_the_release_and_why(terminal: Terminal, service: str) -> None:
     reason = released(terminal, service)
     status = terminal.plimsoll("status", service)
-    assert f"Verdict:   {reason}" in status.stdout, status.stderr
-    assert "└── v1   stable, 100 %   r-1" in status.stdout
-    assert json.loads(terminal.plimsoll("why", service, "-o", "json").stdout)["same"] is True
-    assert reason in terminal.plimsoll("history", service).stdout
-    assert terminal.plimsoll("wait", service, "--for=rolled-back", "--timeout=5s").stdout == "v1 serves\n"
-    assert terminal.plimsoll("wait", service, "--for=promoted", "--timeout=5s").returncode == 3
+    assert f"Verdict:   {reason}" in status.output, status.output
+    assert "└── v1   stable, 100 %   r-1" in status.output
+    assert json.loads(terminal.plimsoll("why", service, "-o", "json").output)["same"] is True
+    assert reason in terminal.plimsoll("history", service).output
+    assert terminal.plimsoll("wait", service, "--for=rolled-back", "--timeout=5s").output == "v1 serves\n"
+    assert terminal.plimsoll("wait", service, "--for=promoted", "--timeout=5s").exit_code == 3
 
 
-def test_a_wait_sees_a_change_at_once(terminal: Terminal, service: str) -> None:
-    where = ["-n", terminal.installed.administrator.namespace, *terminal.context]
-    command = ["kubectl", "plimsoll", "wait", service, "--for=held", "--timeout=2m", *where]
-    with subprocess.Popen(command, env=terminal.environment, stdout=subprocess.PIPE, text=True) as waiting:
-        held = {"phase": "Held", "heldReason": "Paused", "reason": "paused by ann"}
-        terminal.write_status(service, candidate={"revision": "r-2", "version": "2"}, attempt=1, **held)
-        assert waiting.communicate(timeout=120)[0] == "held: Paused, paused by ann\n"
-        assert waiting.returncode == 0
+def test_a_wait_sees_a_change(terminal: Terminal, service: str) -> None:
+    held = {"phase": "Held", "heldReason": "Paused", "reason": "paused by ann", "attempt": 1}
+    held |= {"candidate": {"revision": "r-2", "version": "2"}}
+    changing = threading.Timer(1.0, lambda: terminal.write_status(service, **held))
+    changing.start()
+    done = terminal.plimsoll("wait", service, "--for=held", "--timeout=2m")
+    changing.join()
+    assert (done.exit_code, done.output) == (0, "held: Paused, paused by ann\n")
 
 
 def test_events_and_versions_are_shown(terminal: Terminal, service: str) -> None:
@@ -210,7 +195,7 @@ def test_events_and_versions_are_shown(terminal: Terminal, service: str) -> None
     }
     event |= {"message": "promote by ann (id a): nothing is being released", "lastTimestamp": "2026-11-24T12:00:00Z"}
     boss.create("events", event)
-    assert "CommandRefused   1x" in terminal.plimsoll("events", service).stdout
+    assert "CommandRefused   1x" in terminal.plimsoll("events", service).output
     for number, accuracy in ((71, 0.9), (72, 0.95)):
         artifact = {"uri": "s3://b/m.onnx", "sha256": str(number) * 32, "sizeBytes": number, "format": "onnx"}
         body = {
@@ -220,7 +205,7 @@ def test_events_and_versions_are_shown(terminal: Terminal, service: str) -> None
         }
         boss.create("modelversions", body | {"spec": {"model": "digits", "artifact": artifact,
                                                       "metrics": {"accuracy": accuracy}}})  # fmt: skip
-    shown = terminal.plimsoll("diff", "digits-v71", "72").stdout
+    shown = terminal.plimsoll("diff", "digits-v71", "72").output
     assert "accuracy   0.9    0.95   +0.05" in shown
 
 
@@ -233,13 +218,21 @@ def test_events_and_versions_are_shown(terminal: Terminal, service: str) -> None
 )
 def test_what_is_not_there_is_said(terminal: Terminal, arguments: list[str], said: str) -> None:
     done = terminal.plimsoll(*arguments)
-    assert (done.returncode, done.stderr) == (1, said)
+    assert (done.exit_code, done.output) == (1, said)
 
 
-def test_kubectl_completes_the_plugin(terminal: Terminal, service: str) -> None:
-    def answered(*words: str) -> list[str]:
-        return terminal.kubectl("__complete", "plimsoll", *words).stdout.split()
+def test_the_archive_for_krew_holds_a_plugin_that_kubectl_runs_and_completes(
+    terminal: Terminal, service: str, tmp_path: Path
+) -> None:
+    for name, content in build.files().items():
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
 
-    assert "promote" in answered("pro")
-    where = ["--namespace", terminal.installed.administrator.namespace]
-    assert service in answered("status", *where, "cli-")
+    def kubectl(*arguments: str) -> str:
+        command = ["kubectl", *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    where = ["--namespace", terminal.installed.administrator.namespace, *terminal.context]
+    assert kubectl("plimsoll", "history", service, *where) == "no release has ended yet\n"
+    assert service in kubectl("__complete", "plimsoll", "status", *where, "cli-").splitlines()
