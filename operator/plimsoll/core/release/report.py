@@ -31,7 +31,22 @@ def reported(turn: Turn, status: Status) -> Status:
 
 
 def notices(before: Status, after: Status) -> tuple[Notice, ...]:
-    """One Event for each transition: of the phase, the reason of a hold, the step or its share."""
+    """One Event for what became of a command, and one for each transition: of the phase, the reason of a hold, the step
+    or its share."""
+    return (*_commanded(before, after), *_moved(before, after))
+
+
+def _commanded(before: Status, after: Status) -> tuple[Notice, ...]:
+    done = after.last_command
+    if done is None or done == before.last_command:
+        return ()
+    if done.outcome == "Obeyed":
+        return (Notice("Normal", "CommandObeyed", f"{done.message} (id {done.id})"),)
+    asked = f"{done.verb} {done.to}" if done.to else done.verb
+    return (Notice("Warning", "CommandRefused", f"{asked} by {done.by or 'nobody'} (id {done.id}): {done.message}"),)
+
+
+def _moved(before: Status, after: Status) -> tuple[Notice, ...]:
     here, there = (
         (one.phase, one.held_reason, one.step, one.attempt, one.weight, one.mirror) for one in (before, after)
     )
@@ -53,7 +68,7 @@ def message(turn: Turn, status: Status) -> str:
             return _waits(turn, status) or turn.choice.message or "waiting for a version"
         case "Idle":
             more = (_kept(turn, status), turn.choice.message, _waits(turn, status))
-            return "; ".join([f"{stable} serves", *(one for one in more if one)])
+            return "; ".join([f"{stable} serves{_pinned(status)}", *(one for one in more if one)])
         case "RolledBack":
             waits = _waits(turn, status)
             return f"{stable} serves; {_taken_back(status)}{f'; {waits}' if waits else _unserved(turn)}"
@@ -151,6 +166,13 @@ def _evidence(turn: Turn, status: Status) -> str:
     if turn.evidence.outage is not None:
         return f"no evidence ({turn.evidence.outage}), holding"
     return status.verdict.reason if status.verdict else "waiting for evidence"
+
+
+def _pinned(status: Status) -> str:
+    pin = status.pin
+    if pin is None or status.stable is None or status.stable.version != pin.version:
+        return ""
+    return f" since {pin.by or 'a command'} rolled back to it, until a version above {pin.above} is approved"
 
 
 def _queued(turn: Turn, status: Status) -> str:
