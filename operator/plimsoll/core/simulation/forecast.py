@@ -47,9 +47,7 @@ def chunks(trial: Trial, runs: int, seed: int) -> Releases:
     """`run`, a few hundred at a time; the result depends on `runs` and `seed` alone."""
     if runs < 1:
         raise ValueError(f"runs is {runs}: it must be at least 1")
-    parts = [
-        run(trial, min(_CHUNK, runs - first), seed * 1_000_003 + first) for first in range(0, runs, _CHUNK)
-    ]
+    parts = [run(trial, min(_CHUNK, runs - first), seed * 1_000_003 + first) for first in range(0, runs, _CHUNK)]
     return Releases(*(np.concatenate([getattr(part, name) for part in parts]) for name in Releases.__slots__))
 
 

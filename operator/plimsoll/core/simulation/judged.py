@@ -4,9 +4,9 @@ Rows are laid out step by step, each step as long as its longest run; a run that
 say nothing. So all runs share the starts of steps and spells, and what the functions give in the rows that a run did
 have is what `plimsoll.core.verdict` says of its windows; a test compares them on random ledgers.
 
-One thing differs: after a window without telemetry a spell stays where it was, instead of beginning with the next window.
-Latency and client errors are those of a model that answers within `Policy.latency_floor_seconds`: they never fail, and
-pass long before the errors do; what they take of alpha is taken.
+One thing differs: after a window without telemetry a spell stays where it was, instead of beginning with the next
+window. Latency and client errors are those of a model that answers within `Policy.latency_floor_seconds`: they never
+fail, and pass long before the errors do; what they take of alpha is taken.
 """
 
 from __future__ import annotations
@@ -102,5 +102,3 @@ def _breaker(counts: Counts, policy: Policy) -> NDArray[np.bool_]:
         shared = (n_stable >= policy.breaker_requests) & (2 * k_stable * n >= k * n_stable)
         fails[length - 1 :] |= tripped & ~shared
     return fails
-
-

@@ -139,13 +139,12 @@ class _Walk:
     def _more(self, number: int, group: _Group, counts: Counts | None, rows: int) -> Counts:
         """The counts of the first `rows` windows of a step, drawn as far as they are not there yet."""
         had = 0 if counts is None else len(counts.seen)
-        begins = (group.began + np.arange(had, rows)[:, None]) * self.trial.window_seconds
-        weight = np.full(begins.shape, self.trial.steps[number].weight / 100)
-        trial, fixed = self.trial, self.fixed
-        mine = Hour(*(getattr(fixed, name)[group.runs] for name in ("stable", "candidate", "shared", "gap", "reset")))
+        begins = np.asarray((group.began + np.arange(had, rows)[:, None]) * self.trial.window_seconds, dtype=np.float64)
+        weight = np.full(begins.shape, self.trial.steps[number].weight / 100, dtype=np.float64)
+        trial, mine = self.trial, self.fixed.of(group.runs)
         found = draw(trial.traffic, mine, trial.effect, trial.window_seconds, begins, weight, self.rng)
         if number == len(trial.steps) - 1 and number:
-            found = _in_one_pod(found)
+            found = found.in_one_pod()
         return found if counts is None else counts.joined(found)
 
     def _first(self, number: int, whole: _Rows, rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -176,17 +175,8 @@ class _Rows:
         """In step `number` only the first rows of each run, and none beyond the longest."""
         earlier = int((self.steps < number).sum())
         length = earlier + int(rows.max())
-        cut = Counts(*(getattr(self.counts, name)[:length] for name in Counts.__slots__))
-        return _Rows(cut.until(earlier + rows), self.steps[:length])
+        return _Rows(self.counts.head(length).until(earlier + rows), self.steps[:length])
 
 
 def _first(found: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.where(found.any(axis=0), found.argmax(axis=0), len(found)).astype(np.int64)
-
-
-def _in_one_pod(counts: Counts) -> Counts:
-    """While the candidate is primary its pods choose: what the old version answers is not known pod by pod."""
-    pods = [np.zeros_like(x) for x in (counts.n_pods, counts.k_pods)]
-    for pod, values in zip(pods, (counts.n_pods, counts.k_pods), strict=True):
-        pod[:, 0] = values.sum(axis=1)
-    return Counts(counts.n_candidate, counts.k_candidate, *pods, counts.seen, counts.bad)

@@ -6,8 +6,9 @@ decide differently see the same hour. Minutes are its grain; a count is drawn wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +82,10 @@ class Hour:
     gap: NDArray[np.bool_]
     reset: NDArray[np.bool_]
 
+    def of(self, runs: NDArray[np.int64]) -> Hour:
+        """Only these runs."""
+        return Hour(self.stable[runs], self.candidate[runs], self.shared[runs], self.gap[runs], self.reset[runs])
+
 
 def hour(traffic: Traffic, runs: int, minutes: int, seed: int) -> Hour:
     """Draw it. The last stable pod more than `traffic.stable_pods` is a baseline that Kayenta's users start."""
@@ -123,20 +128,29 @@ class Counts:
 
     def joined(self, more: Counts) -> Counts:
         """Both, one after the other."""
-        names = ("n_candidate", "k_candidate", "n_pods", "k_pods", "seen", "bad")
-        return Counts(*(np.concatenate([getattr(self, name), getattr(more, name)]) for name in names))
+        return self._each(lambda mine, name: np.concatenate([mine, getattr(more, name)]))
 
     def of(self, runs: NDArray[np.int64] | NDArray[np.bool_]) -> Counts:
         """Only these runs."""
-        names = ("n_candidate", "k_candidate", "n_pods", "k_pods", "seen", "bad")
-        return Counts(*(getattr(self, name)[..., runs] for name in names))
+        return self._each(lambda mine, name: mine[..., runs])
+
+    def head(self, rows: int) -> Counts:
+        """The first rows."""
+        return self._each(lambda mine, name: mine[:rows])
 
     def until(self, rows: NDArray[np.int64]) -> Counts:
-        """Only the first rows of each run: `rows` (runs,) of them. The rest is zero, which says nothing."""
-        kept = np.arange(len(self.n_candidate))[:, None] < rows
-        arms = [np.where(kept, x, 0.0) for x in (self.n_candidate, self.k_candidate)]
-        pods = [np.where(kept[:, None], x, 0.0) for x in (self.n_pods, self.k_pods)]
-        return Counts(*arms, *pods, self.seen & kept, np.where(kept, self.bad, 0.0))
+        """Of each run only its first `rows` (runs,). The rest is zero, which says nothing."""
+        kept = np.arange(len(self.seen))[:, None] < rows
+        return self._each(lambda mine, name: mine * (kept[:, None] if mine.ndim == 3 else kept))
+
+    def in_one_pod(self) -> Counts:
+        """What is not known pod by pod: the first pod has all of the stable arm's counts."""
+        first = np.arange(self.n_pods.shape[1])[:, None] == 0
+        pods = [np.where(first, x.sum(axis=1, keepdims=True), 0.0) for x in (self.n_pods, self.k_pods)]
+        return Counts(self.n_candidate, self.k_candidate, pods[0], pods[1], self.seen, self.bad)
+
+    def _each(self, change: Callable[[Any, str], Any]) -> Counts:
+        return Counts(**{field.name: change(getattr(self, field.name), field.name) for field in fields(self)})
 
 
 def draw(
@@ -144,24 +158,39 @@ def draw(
 ) -> Counts:
     """Counts of windows of `seconds` that begin at `begins` (rows, runs), in seconds since the release began, at
     `weight` (rows, runs): the candidate's share."""
-    runs = np.arange(begins.shape[1])
-    minute = np.minimum((begins // MINUTE).astype(np.int64), fixed.shared.shape[1] - 1)
+    runs, minute = np.arange(begins.shape[1]), _minute(fixed, begins)
     offered = traffic.load(begins / MINUTE) * seconds
-    shared = fixed.shared[runs, minute]
-    warm = np.where(begins < traffic.cold_minutes * MINUTE, traffic.cold_factor, 1.0)
-    rate_candidate = traffic.candidate_rate(effect) * shared * warm * _of_pods(fixed.candidate[runs, minute], weight)
     stable = traffic.stable_pods
-    rate_pods = traffic.error_rate * shared[..., None] * fixed.stable[runs, minute, :stable]
+    rate_pods = traffic.error_rate * fixed.shared[runs, minute][..., None] * fixed.stable[runs, minute, :stable]
     n_candidate = rng.poisson(offered * weight)
-    bad = rng.binomial(n_candidate, np.minimum(rate_candidate, 1.0))
+    bad = rng.binomial(n_candidate, candidate_rates(traffic, fixed, effect, begins, weight))
     n_pods = rng.poisson(np.repeat((offered * (1 - weight) / stable)[..., None], stable, axis=-1))
     k_pods = rng.binomial(n_pods, np.minimum(rate_pods, 1.0))
     seen = ~fixed.gap[runs, minute]
     kept = seen & ~fixed.reset[runs, minute, stable]
     kept_pods = seen[..., None] & ~fixed.reset[runs, minute, :stable]
-    pods = [np.swapaxes(np.where(kept_pods, x, 0), 1, 2).astype(np.float64) for x in (n_pods, k_pods)]
-    arm = [np.where(kept, x, 0).astype(np.float64) for x in (n_candidate, bad)]
-    return Counts(*arm, *pods, seen, bad.astype(np.float64))
+    n_pods, k_pods = (np.swapaxes(np.where(kept_pods, x, 0), 1, 2) for x in (n_pods, k_pods))
+    return Counts(
+        n_candidate=np.where(kept, n_candidate, 0).astype(np.float64),
+        k_candidate=np.where(kept, bad, 0).astype(np.float64),
+        n_pods=n_pods.astype(np.float64),
+        k_pods=k_pods.astype(np.float64),
+        seen=seen,
+        bad=bad.astype(np.float64),
+    )
+
+
+def candidate_rates(traffic: Traffic, fixed: Hour, effect: float, begins: Array, weight: Array) -> Array:
+    """Failures per request of the candidate in windows that begin at `begins`, at `weight`; both (rows, runs)."""
+    runs, minute = np.arange(begins.shape[1]), _minute(fixed, begins)
+    cold = np.where(begins < traffic.cold_minutes * MINUTE, traffic.cold_factor, 1.0)
+    rate: Array = traffic.candidate_rate(effect) * fixed.shared[runs, minute] * cold
+    return np.minimum(rate * _of_pods(fixed.candidate[runs, minute], weight), 1.0)
+
+
+def _minute(fixed: Hour, begins: Array) -> NDArray[np.int64]:
+    minute: NDArray[np.int64] = np.minimum((begins // MINUTE).astype(np.int64), fixed.shared.shape[1] - 1)
+    return minute
 
 
 def _of_pods(noise: Array, weight: Array) -> Array:
