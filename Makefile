@@ -113,6 +113,10 @@ generate: venv ## CRDs, API reference, plain manifests and protocol buffers, fro
 
 PROTO := serving/plimsoll_serving/grpc/proto
 
+.PHONY: krew
+krew: venv ## The archive of the kubectl plugin and its Krew manifest, in build/krew; URL is where the archive will be
+	$(PY) -m plugins.krew.build $(if $(URL),--url $(URL))
+
 .PHONY: format
 format: venv ## Format the code
 	$(BIN)/ruff format .

@@ -133,9 +133,9 @@ class Life(FakeWorld):
         self.cluster.edit(SERVICE, change)
         self.ring()
 
-    def command(self, id_: str, verb: str) -> None:
+    def command(self, id_: str, verb: str, **more: str) -> None:
         """Annotate the service with a command."""
-        written = json.dumps({"id": id_, "verb": verb, "by": "ann"})
+        written = json.dumps({"id": id_, "verb": verb, "by": "ann"} | more)
         self.cluster.edit(
             SERVICE,
             lambda body: body["metadata"].setdefault("annotations", {}).update({names.ANNOTATION_COMMAND: written}),

@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from plimsoll.core.release.commands import VERBS
 
 from tests.builders.release import Character, Life, service, version
 from tests.laws.witness import Witness
@@ -33,7 +34,8 @@ _people = st.one_of(
     st.tuples(st.just("edit runtime"), st.integers(0, 2)),
     st.tuples(st.just("scale"), st.integers(1, 3)),
     st.tuples(st.just("change token"), st.integers(0, 2)),
-    st.tuples(st.just("command"), st.sampled_from(["promote", "abort", "pause", "resume", "retry"])),
+    st.tuples(st.just("command"), st.sampled_from(sorted(VERBS))),
+    st.tuples(st.just("roll back"), st.integers(1, 4)),
     st.tuples(st.just("degrade"), st.sampled_from([0.0, 0.5])),
 )
 _world = st.one_of(
@@ -88,6 +90,10 @@ class Story:
     def _command(self, verb: str) -> None:
         self.commands += 1
         self.life.command(f"c{self.commands}", verb)
+
+    def _roll_back(self, number: int) -> None:
+        self.commands += 1
+        self.life.command(f"c{self.commands}", "rollback", to=str(number))
 
     def _degrade(self, share: float) -> None:
         self.life.character(self.published).failing = share

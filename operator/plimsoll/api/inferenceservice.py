@@ -229,6 +229,31 @@ class ReleaseRecord(StatusPart):
     reason: Text = Field(description="Why.")
     started_at: Timestamp = Field(description="When it began.")
     finished_at: Timestamp = Field(description="When it ended.")
+    by: Annotated[str, Field(max_length=256)] | None = Field(
+        default=None, description="Who decided it, when it was a person's command."
+    )
+
+
+class CommandRecord(StatusPart):
+    """What became of a command."""
+
+    id: Short = Field(description="Its id.")
+    verb: Annotated[str, Field(max_length=16)] = Field(description="What was asked for.")
+    to: Annotated[str, Field(max_length=10)] | None = Field(default=None, description="The version that it names.")
+    by: Annotated[str, Field(max_length=256)] = Field(default="", description="In whose name.")
+    at: Timestamp = Field(description="When it was read.")
+    outcome: Literal["Obeyed", "Refused"] = Field(description="Whether it was obeyed.")
+    message: Annotated[str, Field(max_length=512)] = Field(default="", description="What was done, or why it was not.")
+
+
+class Pin(StatusPart):
+    """What `auto` means after the command rollback, until a version newer than all at that time is approved."""
+
+    model: ModelName = Field(description="The model.")
+    version: Annotated[str, Field(max_length=10)] = Field(description="The version to serve.")
+    above: Annotated[str, Field(max_length=10)] = Field(description="Only versions above this number are newer.")
+    by: Annotated[str, Field(max_length=256)] = Field(default="", description="Who asked for it.")
+    at: Timestamp = Field(description="When.")
 
 
 class Retiring(StatusPart):
@@ -311,6 +336,8 @@ class InferenceServiceStatus(StatusPart):
     commands: Annotated[tuple[Short, ...], Field(max_length=20)] = Field(
         default=(), description="Ids of commands that were consumed."
     )
+    last_command: CommandRecord | None = Field(default=None, description="What became of the latest command.")
+    pin: Pin | None = Field(default=None, description="The version that somebody rolled back to.")
     replicas: Annotated[str, Field(max_length=16)] | None = Field(
         default=None, description="Ready and wanted pods of the stable version."
     )

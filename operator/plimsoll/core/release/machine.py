@@ -10,7 +10,7 @@ from __future__ import annotations
 from plimsoll.api.inferenceservice import VerdictStatus
 from plimsoll.core import route
 from plimsoll.core.conditions import precise, shortened, timestamp, unix
-from plimsoll.core.release import commands, pace
+from plimsoll.core.release import commands, pace, pins
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.archive import attempt_of
 from plimsoll.core.release.phases import PHASES
@@ -27,7 +27,7 @@ def decide(turn: Turn) -> Status:
     status = commands.obey(turn, status) if status is before else status
     if status is not before:
         return status
-    status = _dropped(turn, _noted(turn, status))
+    status = _dropped(turn, _noted(turn, pins.lifted(turn.observed, status)))
     return _superseded(turn, status) or PHASES[status.phase or "Pending"](turn, status)
 
 
@@ -108,7 +108,11 @@ def _superseded(turn: Turn, status: Status) -> Status | None:
     if wanted.name == candidate.revision:
         return None
     if status.stable is not None and wanted.name == status.stable.revision:
-        return moves.roll_back(turn, status, "Superseded", f"the spec went back to version {status.stable.version}")
+        pin, stable = status.pin, status.stable.version
+        who = f"{pin.by or 'a command'} rolled" if pin is not None and pin.version == stable else "the spec went"
+        return moves.roll_back(
+            turn, status, "Superseded", f"{who} back to version {stable}", by=pin.by if pin is not None else None
+        )
     serves = status.primary == candidate.revision and (
         status.phase != "Held" or not pace.stable_is_down(turn.observed, status)
     )

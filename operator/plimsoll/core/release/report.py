@@ -29,7 +29,22 @@ def reported(turn: Turn, status: Status) -> Status:
 
 
 def notices(before: Status, after: Status) -> tuple[Notice, ...]:
-    """One Event for each transition: of the phase, the reason of a hold, the step or its share."""
+    """One Event for what became of a command, and one for each transition: of the phase, the reason of a hold, the step
+    or its share."""
+    return (*_commanded(before, after), *_moved(before, after))
+
+
+def _commanded(before: Status, after: Status) -> tuple[Notice, ...]:
+    done = after.last_command
+    if done is None or done == before.last_command:
+        return ()
+    if done.outcome == "Obeyed":
+        return (Notice("Normal", "CommandObeyed", f"{done.message} (id {done.id})"),)
+    asked = f"{done.verb} {done.to}" if done.to else done.verb
+    return (Notice("Warning", "CommandRefused", f"{asked} by {done.by or 'nobody'} (id {done.id}): {done.message}"),)
+
+
+def _moved(before: Status, after: Status) -> tuple[Notice, ...]:
     here, there = ((one.phase, one.held_reason, one.step, one.attempt, one.weight) for one in (before, after))
     if here == there or after.phase is None:
         return ()
@@ -48,7 +63,7 @@ def message(turn: Turn, status: Status) -> str:
         case "Pending":
             return turn.choice.message or "waiting for a version"
         case "Idle":
-            return f"{stable} serves" + (f"; {turn.choice.message}" if turn.choice.message else "")
+            return f"{stable} serves{_pinned(status)}" + (f"; {turn.choice.message}" if turn.choice.message else "")
         case "RolledBack":
             return f"{stable} serves; {_taken_back(status)}{_unserved(turn)}"
         case "Preparing":
@@ -110,6 +125,13 @@ def _evidence(turn: Turn, status: Status) -> str:
     if turn.evidence.outage is not None:
         return f"no evidence ({turn.evidence.outage}), holding"
     return status.verdict.reason if status.verdict else "waiting for evidence"
+
+
+def _pinned(status: Status) -> str:
+    pin = status.pin
+    if pin is None or status.stable is None or status.stable.version != pin.version:
+        return ""
+    return f" since {pin.by or 'a command'} rolled back to it, until a version above {pin.above} is approved"
 
 
 def _queued(turn: Turn, status: Status) -> str:

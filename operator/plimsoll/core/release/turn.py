@@ -123,10 +123,10 @@ def go_on(turn: Turn, status: Status) -> Status:
     return enter(turn, status, status.held_phase or "Preparing")
 
 
-def roll_back(turn: Turn, status: Status, outcome: Outcome, reason: str) -> Status:
+def roll_back(turn: Turn, status: Status, outcome: Outcome, reason: str, *, by: str | None = None) -> Status:
     """Take the candidate back at once, waiting for nobody. All but a superseded revision goes into quarantine."""
     assert status.candidate is not None
-    status = recorded(turn, status, outcome, reason)
+    status = recorded(turn, status, outcome, reason, by=by)
     if outcome != "Superseded":
         status = _with_quarantine(turn, status, reason)
     if status.stable is not None:
@@ -169,14 +169,25 @@ def _retired(turn: Turn, status: Status, reference: RevisionRef) -> Status:
     return changed(status, retiring=(entry, *others)[:8])
 
 
-def recorded(turn: Turn, status: Status, outcome: Outcome, reason: str) -> Status:
-    """The history with this attempt, the newest first."""
+def recorded(turn: Turn, status: Status, outcome: Outcome, reason: str, *, by: str | None = None) -> Status:
+    """The history with this attempt, the newest first; `by` is the person who decided it."""
     assert status.candidate is not None
     entry = ReleaseRecord(
         attempt=status.attempt, revision=status.candidate.revision, version=status.candidate.version, outcome=outcome,
         reason=cut_short(reason), started_at=status.started_at or timestamp(turn.now), finished_at=timestamp(turn.now),
+        by=by or _decided_by(status),
     )  # fmt: skip
     return changed(status, history=(entry, *status.history)[:_KEPT])
+
+
+def _decided_by(status: Status) -> str | None:
+    """Who rolled back to the candidate, or waived its evidence; None when it was nobody."""
+    assert status.candidate is not None
+    if status.pin is not None and status.pin.version == status.candidate.version:
+        return status.pin.by
+    command = status.last_command
+    waived = command is not None and (command.verb, command.outcome) == ("promote", "Obeyed")
+    return command.by if command is not None and waived and status.reason else None
 
 
 def cut(text: str) -> str:
