@@ -128,20 +128,20 @@ class Counts:
 
     def joined(self, more: Counts) -> Counts:
         """Both, one after the other."""
-        return self._each(lambda mine, name: np.concatenate([mine, getattr(more, name)]))
+        return self.each(lambda mine, name: np.concatenate([mine, getattr(more, name)]))
 
     def of(self, runs: NDArray[np.int64] | NDArray[np.bool_]) -> Counts:
         """Only these runs."""
-        return self._each(lambda mine, name: mine[..., runs])
+        return self.each(lambda mine, name: mine[..., runs])
 
     def head(self, rows: int) -> Counts:
         """The first rows."""
-        return self._each(lambda mine, name: mine[:rows])
+        return self.each(lambda mine, name: mine[:rows])
 
     def until(self, rows: NDArray[np.int64]) -> Counts:
         """Of each run only its first `rows` (runs,). The rest is zero, which says nothing."""
         kept = np.arange(len(self.seen))[:, None] < rows
-        return self._each(lambda mine, name: mine * (kept[:, None] if mine.ndim == 3 else kept))
+        return self.each(lambda mine, name: mine * (kept[:, None] if mine.ndim == 3 else kept))
 
     def in_one_pod(self) -> Counts:
         """What is not known pod by pod: the first pod has all of the stable arm's counts."""
@@ -149,7 +149,8 @@ class Counts:
         pods = [np.where(first, x.sum(axis=1, keepdims=True), 0.0) for x in (self.n_pods, self.k_pods)]
         return Counts(self.n_candidate, self.k_candidate, pods[0], pods[1], self.seen, self.bad)
 
-    def _each(self, change: Callable[[Any, str], Any]) -> Counts:
+    def each(self, change: Callable[[Any, str], Any]) -> Counts:
+        """With each field, which `change` is given with its name, changed."""
         return Counts(**{field.name: change(getattr(self, field.name), field.name) for field in fields(self)})
 
 
