@@ -2,8 +2,8 @@
 
 Source: docs/features/analysis.md of v1.10.2 (https://argo-rollouts.readthedocs.io/en/stable/features/analysis/):
 "Background Analysis", "Failure Conditions and Failure Limit", "ConsecutiveSuccessLimit and FailureLimit", "Handling
-Metric Results". Where the page is silent (order of the limits, what no series is) the real controller was asked:
-`recorded/argo`, `recorded/cases/argo.json`.
+Metric Results". Where the page is silent (order of the limits, what no series is) analysis/analysis.go and
+utils/evaluate/evaluate.go of that version were read.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Source: docs/gitbook/usage/how-it-works.md, deployment-strategies.md and metrics.md of v1.36.1
 (https://docs.flagger.app/usage/how-it-works, https://docs.flagger.app/usage/deployment-strategies); the numbers are
-those of the tutorials (https://docs.flagger.app/tutorials/istio-progressive-delivery). Where the pages are silent (no
-requests, order of tick and rollback) the real controller was asked: `recorded/flagger`, `recorded/cases/flagger.json`.
+those of the tutorials (https://docs.flagger.app/tutorials/istio-progressive-delivery). Where the pages are silent
+(no requests, order of tick and rollback) pkg/controller/scheduler.go of that version was read.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ metric `Pass` or `High`, a score of 0 to 100, and thresholds for it.
 Sources: https://spinnaker.io/docs/guides/user/canary/judge/ (the test, its 98 % interval, the tolerance of 25 % of the
 estimate), https://spinnaker.io/docs/guides/user/canary/best-practices/ (a lifetime of three hours, an interval of one,
 a baseline of the same size), https://spinnaker.io/docs/guides/user/canary/config/canary-config/, docs/canary-config.md
-(defaults of `nanStrategy` and `effectSize`), thresholds 95 and 75 as in Spinnaker's own examples. Checked against the
-real classifier: `recorded/cases/kayenta.json`.
+(defaults of `nanStrategy` and `effectSize`), thresholds 95 and 75 as in Spinnaker's own examples. Checked against what
+its real classifier said: `recorded/kayenta.json`.
 """
 
 from __future__ import annotations

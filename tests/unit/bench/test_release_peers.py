@@ -1,4 +1,4 @@
-"""The peers' rules, re-stated, do what the real programs were recorded to do (bench/release/recorded)."""
+"""Kayenta's judge, re-stated, says what the real one was recorded to say (bench/release/recorded)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from bench.release.peers import kayenta
 from tests.unit.docs.pages import ROOT
 
-CASES = ROOT / "bench/release/recorded/cases"
+CASES = ROOT / "bench/release/recorded"
 
 
 def cases(name: str) -> list[Any]:
