@@ -70,6 +70,10 @@ soak: venv cluster ## Releases of every outcome and lost pods under mixed load f
 bench-serving: venv $(UV) ## This server against its peers on one core each; writes docs/benchmarks.md
 	UV=$(UV) $(PY) -m bench.serving $(BENCH_ARGS)
 
+.PHONY: bench-release
+bench-release: venv $(UV) ## This release engine against its peers' rules, simulated; writes docs/benchmarks-release.md
+	UV=$(UV) $(PY) -m bench.release $(BENCH_ARGS)
+
 ##@ Cluster
 
 .PHONY: cluster

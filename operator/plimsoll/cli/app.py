@@ -20,6 +20,7 @@ COMMANDS = {
     "events": "plimsoll.cli.events",
     "diff": "plimsoll.cli.diff",
     "wait": "plimsoll.cli.wait",
+    "simulate": "plimsoll.cli.simulate",
     "promote": "plimsoll.cli.orders",
     "abort": "plimsoll.cli.orders",
     "pause": "plimsoll.cli.orders",
