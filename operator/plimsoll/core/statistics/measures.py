@@ -50,8 +50,8 @@ class Table:
         return np.asarray(((self.arms.n_candidate > 0) & (self.arms.n_stable > 0)).any(axis=1))
 
     def rise(self) -> Array:
-        """Candidate's rate less the stable one's (windows, edges), over all windows with both arms or those of the step:
-        the larger."""
+        """Candidate's rate less the stable one's (windows, edges) where both had trials, over all windows or over those
+        of the step: the larger."""
         arms, both = self.arms, self.both()[:, None]
         columns = [x * both for x in (arms.k_candidate, arms.n_candidate, arms.k_stable, arms.n_stable)]
         total = [np.cumsum(column, axis=0) for column in columns]
