@@ -1,57 +1,65 @@
-"""Intervals of an effect cover the truth at all looks at once, and shrink."""
+"""The effect of a test and its interval."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from plimsoll.core.statistics.effect import difference_interval, ratio_interval
-from plimsoll.core.statistics.means import BET_WEIGHTS, Moments, log_worse
-from plimsoll.core.statistics.wealth import mixture
+from plimsoll.core.effect import Effect, ratio_of_failures
+from plimsoll.core.statistics.measures import Noise
+from plimsoll.facts import ArmCounts, Window
 
-RUNS, WINDOWS = 80, 40
-
-
-def draws(seed: int, candidate: float, stable: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    n_c, n_s = np.full((RUNS, WINDOWS), 300.0), np.full((RUNS, WINDOWS), 900.0)
-    return rng.binomial(300, candidate, n_c.shape) * 1.0, n_c, rng.binomial(900, stable, n_s.shape) * 1.0, n_s
+CALM = Noise(0.05, 0.0)
 
 
-def test_the_difference_of_proportions_is_covered_at_every_look() -> None:
-    missed, widths = 0, []
-    for k_c, n_c, k_s, n_s in zip(*draws(2, 0.25, 0.2), strict=True):
-        low, high = difference_interval(Moments(n_c, k_c, k_c), Moments(n_s, k_s, k_s), 0.05)
-        missed += bool(((low > 0.05) | (high < 0.05)).any())
-        widths.append((high - low)[[0, -1]])
-    assert missed / RUNS <= 0.05
-    assert np.mean(widths, axis=0)[1] < 0.04 < np.mean(widths, axis=0)[0]
+def windows(candidate: list[tuple[int, int]], stable: list[tuple[int, int]]) -> list[Window]:
+    """Failures and requests of both arms, window by window."""
+    arms = [[ArmCounts(requests=n, failures=k, timed=n) for k, n in side] for side in (candidate, stable)]
+    return [Window(i, 10.0 * i, 10.0 * i + 10, 1, 50, s, c) for i, (c, s) in enumerate(zip(*arms, strict=True), 1)]
 
 
-def test_a_bound_is_where_the_test_begins_to_refute() -> None:
-    k_c, n_c, k_s, n_s = (x[0] for x in draws(3, 0.3, 0.2))
-    arms = Moments(n_c, k_c, k_c), Moments(n_s, k_s, k_s)
-    low, high = difference_interval(*arms, 0.05)
-    for bound, sign in ((low[-1], 1), (high[-1], -1)):
-        at = mixture(log_worse(*arms, float(bound), sign=sign).sum(axis=0)[None], BET_WEIGHTS)[0]
-        assert at == pytest.approx(np.log(40), abs=1e-6)
+def effect(candidate: list[tuple[int, int]], stable: list[tuple[int, int]]) -> Effect:
+    found = ratio_of_failures(windows(candidate, stable), 0.05, CALM)
+    assert found is not None
+    return found
 
 
-def test_the_ratio_of_rates_is_covered_at_every_look_though_the_level_wanders() -> None:
-    missed, widths = 0, []
-    level = np.random.default_rng(1).uniform(0.01, 0.05, size=WINDOWS)
-    runs = list(zip(*(x[:40] for x in draws(4, 2 * level, level)), strict=True))  # type: ignore[arg-type]
-    for k_c, n_c, k_s, n_s in runs:
-        looks = [ratio_interval((k_c[:t], k_s[:t]), (n_c[:t], n_s[:t]), 0.05) for t in (1, 3, 10, 20, WINDOWS)]
-        missed += any(not low <= 2 <= high for low, high in looks)
-        widths.append(looks[-1][1] / looks[-1][0])
-    assert missed / len(runs) <= 0.05
-    assert np.median(widths) < 1.8
+def test_a_clear_difference_has_an_interval_on_one_side_of_one() -> None:
+    found = effect([(40, 1000)] * 20, [(10, 1000)] * 20)
+    assert found.low is not None and found.high is not None
+    assert 1.5 < found.low < 4 < found.high < 9
+    assert found.reason.startswith("failures candidate 800/20,000 (4.00%) vs stable 200/20,000 (1.00%); ratio 4, 95%")
 
 
-def test_without_events_or_arms_nothing_is_known() -> None:
-    zero, some = np.zeros(1), np.full(1, 50.0)
-    assert ratio_interval((zero, zero), (some, some), 0.05) == (0.0, np.inf)
-    empty = Moments(zero, zero, zero)
-    assert [x[0] for x in difference_interval(empty, empty, 0.05)] == [-1.0, 1.0]
-    with pytest.raises(ValueError, match="alpha is 2"):
-        ratio_interval((zero, zero), (some, some), 2)
+def test_arms_that_change_places_turn_the_interval_round() -> None:
+    one, other = effect([(40, 1000)] * 20, [(10, 1000)] * 20), effect([(10, 1000)] * 20, [(40, 1000)] * 20)
+    assert one.low is not None and other.high is not None and one.high is not None and other.low is not None
+    assert (one.low, one.high) == pytest.approx((1 / other.high, 1 / other.low))
+
+
+def test_more_evidence_never_widens_the_interval_of_equal_arms() -> None:
+    found = [effect([(10, 1000)] * count, [(10, 1000)] * count) for count in (5, 20, 80)]
+    widths = [(one.high or np.inf) / (one.low or 1e-9) for one in found]
+    assert widths == sorted(widths, reverse=True)
+    assert all((one.low or 0) <= 1 <= (one.high or np.inf) for one in found)
+
+
+def test_without_failures_nothing_is_known_of_a_ratio() -> None:
+    found = effect([(0, 1000)] * 20, [(0, 1000)] * 20)
+    assert (found.ratio, found.low, found.high) == (None, None, None)
+    assert found.reason.endswith("ratio unknown, 95% interval 0 to any")
+
+
+def test_without_requests_there_is_no_effect() -> None:
+    assert ratio_of_failures(windows([(0, 0)], [(1, 10)]), 0.05, CALM) is None
+
+
+@pytest.mark.parametrize("true", [0.5, 1.0, 3.0])
+def test_the_interval_covers_the_truth_wherever_one_stops(true: float) -> None:
+    """At the end of 40 tests of 12 windows, each interval being the one of all its past."""
+    rng = np.random.default_rng(7)
+    missed = 0
+    for _ in range(40):
+        k_c, k_s = rng.binomial(500, 0.02 * true, 12), rng.binomial(500, 0.02, 12)
+        found = effect([(int(k), 500) for k in k_c], [(int(k), 500) for k in k_s])
+        missed += not (found.low or 0) <= true <= (found.high or np.inf)
+    assert missed <= 5

@@ -16,7 +16,7 @@ The modules, each usable by itself, with its source in its docstrings:
     bins            shifts of histograms; the population stability index without its bias
     mcnemar         two models on the same requests
     means           differences of means: bounded values exactly, unbounded ones asymptotically
-    effect          intervals of a difference or a ratio that hold at every look
+    intervals       intervals of a difference or a ratio that hold at every look
     sample_ratio    whether the split is the one that was asked for
     sample_size     how much longer it takes
     wealth          e-values put together: mixtures, averages under any dependence, restarts, caps
@@ -31,7 +31,7 @@ Most give the log e-value of each window and alternative; sum over windows, then
     >>> np.exp(mixture(np.cumsum(logs, axis=0), mcnemar.WORSE_WEIGHTS)).round(1).tolist()
     [5.2, 139.9, 496.9]
 
-Alpha 0.01 is reached at 100. Error rates as simulated, and the cost of noise: docs/decisions/0006-the-sequential-test.md.
+Alpha 0.01 is reached at 100. Error rates as simulated, and the cost of noise: decision 0006 (docs/decisions).
 
 Nothing in here knows Kubernetes; only `measures`, `criteria` and `policy` know windows, and they build on the rest.
 """

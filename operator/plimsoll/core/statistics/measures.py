@@ -37,13 +37,13 @@ Count = Callable[[ArmCounts], tuple[Sequence[int], int]]
 class Table:
     """The counts of one measure: arms and cv of shape (windows, edges), the rows where a step begins, for each row the
     first row of its spell (windows that may share their noise), and events and trials of the stable pods (windows,
-    pods, edges)."""
+    pods, edges), as far as they are known."""
 
     arms: Arms
     cv: Array
     starts: NDArray[np.int64]
     spells: NDArray[np.int64]
-    pods: tuple[Array, Array]
+    pods: tuple[Array, Array] | None = None
 
     def both(self) -> NDArray[np.bool_]:
         """The rows (windows,) in which both arms had trials: only those compare, and only they may fail."""
@@ -70,7 +70,7 @@ def table(windows: Sequence[Window], count: Count, edges: int, noise: Noise) -> 
         _columns([count(arm) for arm in side], edges)
         for side in ([w.candidate for w in windows], [w.stable for w in windows])
     ]
-    spells = _spells(windows, noise.seconds)
+    spells = spells_of(windows, noise.seconds)
     pods = max(len(window.stable_pods) for window in windows)
     filled = [
         count(pod)
@@ -83,12 +83,16 @@ def table(windows: Sequence[Window], count: Count, edges: int, noise: Noise) -> 
         coefficient_of_variation(within(k, firsts), within(n, firsts), firsts, noise.cv_floor)
         for firsts in (each, spells)
     ]
+    return Table(Arms(*arms[0], *arms[1]), np.maximum(*cvs), starts_of(windows), spells, (k, n))
+
+
+def starts_of(windows: Sequence[Window]) -> NDArray[np.int64]:
+    """The rows where a step begins."""
     steps = np.array([window.step for window in windows])
-    starts = np.flatnonzero(np.concatenate([[True], steps[1:] != steps[:-1]]))
-    return Table(Arms(*arms[0], *arms[1]), np.maximum(*cvs), starts, spells, (k, n))
+    return np.flatnonzero(np.concatenate([[True], steps[1:] != steps[:-1]]))
 
 
-def _spells(windows: Sequence[Window], seconds: float) -> NDArray[np.int64]:
+def spells_of(windows: Sequence[Window], seconds: float) -> NDArray[np.int64]:
     """The first row of each row's spell: at most `seconds` long, of one step, one weight and the same number of
     pods."""
     first = 0
@@ -121,7 +125,8 @@ def worse(data: Table, margin: float, tolerance: float) -> Array:
     arms, both = data.arms, data.both()
     columns = (arms.k_candidate, arms.n_candidate, arms.k_stable, arms.n_stable)
     told = (arms.n_candidate > 0) & (arms.n_stable > 0)
-    evidence = Evidence(Arms(*(np.where(told, x, 0.0) for x in columns)), *data.pods)
+    unknown = np.zeros((len(both), 0, told.shape[1]))
+    evidence = Evidence(Arms(*(np.where(told, x, 0.0) for x in columns)), *(data.pods or (unknown, unknown)))
     steps = np.split(np.arange(len(both)), data.starts[1:])
     starts = np.array([rows[both[rows]][0] for rows in steps if both[rows].any()], dtype=np.int64)
     return log_worse_in_noise(evidence, data.spells, starts, margin, tolerance)
