@@ -37,21 +37,21 @@ Count = Callable[[ArmCounts], tuple[Sequence[int], int]]
 class Table:
     """The counts of one measure: arms and cv of shape (windows, edges), the rows where a step begins, for each row the
     first row of its spell (windows that may share their noise), and events and trials of the stable pods (windows,
-    pods, edges)."""
+    pods, edges), as far as they are known."""
 
     arms: Arms
     cv: Array
     starts: NDArray[np.int64]
     spells: NDArray[np.int64]
-    pods: tuple[Array, Array]
+    pods: tuple[Array, Array] | None = None
 
     def both(self) -> NDArray[np.bool_]:
         """The rows (windows,) in which both arms had trials: only those compare, and only they may fail."""
         return np.asarray(((self.arms.n_candidate > 0) & (self.arms.n_stable > 0)).any(axis=1))
 
     def rise(self) -> Array:
-        """Candidate's rate less the stable one's (windows, edges), over all windows with both arms or the step's:
-        the larger."""
+        """Candidate's rate less the stable one's (windows, edges) where both had trials, over all windows or over those
+        of the step: the larger."""
         arms, both = self.arms, self.both()[:, None]
         columns = [x * both for x in (arms.k_candidate, arms.n_candidate, arms.k_stable, arms.n_stable)]
         total = [np.cumsum(column, axis=0) for column in columns]
@@ -125,7 +125,8 @@ def worse(data: Table, margin: float, tolerance: float) -> Array:
     arms, both = data.arms, data.both()
     columns = (arms.k_candidate, arms.n_candidate, arms.k_stable, arms.n_stable)
     told = (arms.n_candidate > 0) & (arms.n_stable > 0)
-    evidence = Evidence(Arms(*(np.where(told, x, 0.0) for x in columns)), *data.pods)
+    unknown = np.zeros((len(both), 0, told.shape[1]))
+    evidence = Evidence(Arms(*(np.where(told, x, 0.0) for x in columns)), *(data.pods or (unknown, unknown)))
     steps = np.split(np.arange(len(both)), data.starts[1:])
     starts = np.array([rows[both[rows]][0] for rows in steps if both[rows].any()], dtype=np.int64)
     return log_worse_in_noise(evidence, data.spells, starts, margin, tolerance)
