@@ -400,6 +400,20 @@ def test_an_abort_takes_the_candidate_back_and_quarantines_it() -> None:
     assert life.status["attempt"] == 2
 
 
+@pytest.mark.parametrize("wanted", ["auto", "2"])
+def test_the_sentence_on_what_was_taken_back_is_whole_from_its_first_pass_on(wanted: str) -> None:
+    life = serving(version="1")
+    life.add(version(2))
+    life.edit(lambda body: body["spec"]["model"].update(version=wanted))
+    life.until("Analyzing")
+    life.command("a", "abort")
+    life.until("RollingBack")
+    first = life.condition("Promoted")["message"]
+    life.until("RolledBack")
+    assert "change spec.release.retryToken to try it again" in first
+    assert life.condition("Promoted")["message"] == first
+
+
 def test_abort_beats_promote() -> None:
     life = serving()
     life.add(version(2))
