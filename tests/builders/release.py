@@ -333,8 +333,10 @@ class _Scraper:
 
     def __init__(self, life: Life) -> None:
         self._life = life
+        self.asked = 0
 
     async def sample(self, namespace: str, pods: list[Manifest]) -> Sample:
+        self.asked += 1
         asked = [pod["metadata"]["name"] for pod in pods]
         if self._life.blind:
             return Sample(self._life.time, (), dict.fromkeys(asked, "connection refused"))

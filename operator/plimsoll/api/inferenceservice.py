@@ -21,6 +21,7 @@ from plimsoll.api.common import (
     Text,
     Timestamp,
 )
+from plimsoll.api.monitoring import Degraded, Monitoring, Warm
 from plimsoll.api.release import Release
 from plimsoll.api.release import Step as Step
 
@@ -181,11 +182,19 @@ class InferenceServiceSpec(Part):
             "pool cannot change, appear or vanish while the service lives: make another InferenceService",
             ".runtime.pool",
         ),
+        Rule(
+            "!has(self.runtime.pool) || !has(self.monitoring) || !has(self.monitoring.keepWarm)",
+            "keepWarm does not apply with runtime.pool, whose pods are shared: leave it out",
+            ".monitoring.keepWarm",
+        ),
     )
     model: ModelRef = Field(description="Which model and which version.")
     runtime: Runtime = Field(default_factory=Runtime, description="How the server runs.")
     release: Release = Field(default_factory=Release, description="How a new version takes over.")
     traffic: Traffic = Field(default_factory=Traffic, description="How requests are split.")
+    monitoring: Monitoring | None = Field(
+        default=None, description="What is watched after a release has ended; nothing, when it is left out."
+    )
 
 
 class RevisionRef(StatusPart):
@@ -266,6 +275,11 @@ class InferenceServiceStatus(StatusPart):
     stable: RevisionRef | None = Field(default=None, description="What answers users.")
     candidate: RevisionRef | None = Field(default=None, description="What is being released.")
     last_proven: RevisionRef | None = Field(default=None, description="The last revision that ended its probation.")
+    warm: Warm | None = Field(default=None, description="What keeps its pods, to go back to.")
+    degraded: Degraded | None = Field(default=None, description="Why what serves is worse than it may be.")
+    suspicion: Annotated[tuple[float, ...], Field(max_length=8)] = Field(
+        default=(), description="Evidence against what serves that is not enough yet: natural logarithms."
+    )
     weight: Annotated[int, Field(ge=0, le=100)] | None = Field(
         default=None, description="Percent of requests for the candidate."
     )
@@ -314,4 +328,4 @@ class InferenceServiceStatus(StatusPart):
     replicas: Annotated[str, Field(max_length=16)] | None = Field(
         default=None, description="Ready and wanted pods of the stable version."
     )
-    conditions: Conditions = Field(default=(), description="Ready, Promoted, Progressing.")
+    conditions: Conditions = Field(default=(), description="Ready, Promoted, Progressing, Healthy.")

@@ -57,7 +57,13 @@ ROLLBACK_SECONDS: Final = Histogram(
     buckets=(0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300),
     registry=REGISTRY,
 )
-_OF_NAMESPACES: Final = (RELEASES, ATTEMPTS, VERDICTS, HOLDS, ROLLBACK_SECONDS)
+DEGRADATIONS: Final = Counter(
+    "plimsoll_inferenceservice_degradations_total",
+    "Services that were found to be worse than they may be.",
+    ("namespace",),
+    registry=REGISTRY,
+)
+_OF_NAMESPACES: Final = (DEGRADATIONS, RELEASES, ATTEMPTS, VERDICTS, HOLDS, ROLLBACK_SECONDS)
 
 Manifest = Mapping[str, Any]
 
@@ -82,6 +88,8 @@ def count_transitions(before: Manifest, after: Manifest) -> None:
     reason = new.get("heldReason")
     if reason and reason != old.get("heldReason"):
         HOLDS.labels(namespace, reason).inc()
+    if new.get("degraded") and not old.get("degraded"):
+        DEGRADATIONS.labels(namespace).inc()
     seconds = new.get("rollbackSeconds")
     if seconds is not None and seconds != old.get("rollbackSeconds"):
         ROLLBACK_SECONDS.labels(namespace).observe(seconds)

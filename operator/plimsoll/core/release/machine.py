@@ -10,7 +10,7 @@ from __future__ import annotations
 from plimsoll.api.inferenceservice import VerdictStatus
 from plimsoll.core import route
 from plimsoll.core.conditions import precise, shortened, timestamp, unix
-from plimsoll.core.release import commands, pace
+from plimsoll.core.release import commands, pace, watching
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.archive import attempt_of
 from plimsoll.core.release.phases import PHASES
@@ -27,8 +27,12 @@ def decide(turn: Turn) -> Status:
     status = commands.obey(turn, status) if status is before else status
     if status is not before:
         return status
-    status = _dropped(turn, _noted(turn, status))
-    return _superseded(turn, status) or PHASES[status.phase or "Pending"](turn, status)
+    status = watching.noted(turn, _dropped(turn, _noted(turn, status)))
+    return (
+        _superseded(turn, status)
+        or watching.taken_back(turn, status)
+        or PHASES[status.phase or "Pending"](turn, status)
+    )
 
 
 # --- before the phase has its say -----------------------------------------------------------------------------------

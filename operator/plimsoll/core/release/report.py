@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from plimsoll.core.conditions import Finding, conditions, shortened
-from plimsoll.core.release import pace
+from plimsoll.core.release import pace, watching
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.observed import trouble
 from plimsoll.core.release.turn import Status, Turn
@@ -16,9 +16,8 @@ def reported(turn: Turn, status: Status) -> Status:
     """The status with url, pods, message and conditions."""
     observed = turn.observed
     ready = observed.ready(status.stable.revision) if status.stable else None
-    findings = [
-        one for one in (_ready(turn, status), _promoted(turn, status), _progressing(turn, status)) if one is not None
-    ]
+    said = (_ready(turn, status), _promoted(turn, status), _progressing(turn, status), watching.healthy(turn, status))
+    findings = [one for one in said if one is not None]
     return moves.changed(
         status,
         url=f"http://{observed.name}.{observed.namespace}.svc" if status.attempt else None,
@@ -29,7 +28,21 @@ def reported(turn: Turn, status: Status) -> Status:
 
 
 def notices(before: Status, after: Status) -> tuple[Notice, ...]:
-    """One Event for each transition: of the phase, the reason of a hold, the step or its share."""
+    """One Event for each transition: of the phase, the reason of a hold, the step or its share; of the health, too."""
+    return (*_moved(before, after), *_health(before, after))
+
+
+def _health(before: Status, after: Status) -> tuple[Notice, ...]:
+    if after.degraded is not None and after.degraded != before.degraded:
+        return (Notice("Warning", "Degraded", after.degraded.reason),)
+    if before.degraded is not None and after.degraded is None and before.stable == after.stable:
+        return (
+            Notice("Normal", "Recovered", f"v{after.stable.version if after.stable else ''} is within bounds again"),
+        )
+    return ()
+
+
+def _moved(before: Status, after: Status) -> tuple[Notice, ...]:
     here, there = ((one.phase, one.held_reason, one.step, one.attempt, one.weight) for one in (before, after))
     if here == there or after.phase is None:
         return ()
@@ -48,9 +61,9 @@ def message(turn: Turn, status: Status) -> str:
         case "Pending":
             return turn.choice.message or "waiting for a version"
         case "Idle":
-            return f"{stable} serves" + (f"; {turn.choice.message}" if turn.choice.message else "")
+            return f"{stable} serves{_worse(status)}" + (f"; {turn.choice.message}" if turn.choice.message else "")
         case "RolledBack":
-            return f"{stable} serves; {_taken_back(status)}{_unserved(turn)}"
+            return f"{stable} serves{_worse(status)}; {_taken_back(status)}{_unserved(turn)}"
         case "Preparing":
             return f"candidate {candidate}: recording the revision"
         case "Warming":
@@ -66,6 +79,10 @@ def message(turn: Turn, status: Status) -> str:
         case "RollingBack":
             return f"taking {candidate} back: {status.reason or ''}"
     return f"{_held(status)} ({status.held_phase} of {candidate} at {status.weight or 0} %)"
+
+
+def _worse(status: Status) -> str:
+    return f", degraded: {status.degraded.reason}" if status.degraded else ""
 
 
 def _held(status: Status) -> str:
