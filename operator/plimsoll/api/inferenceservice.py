@@ -228,6 +228,14 @@ class WindowStatus(StatusPart):
     gap: Annotated[str, Field(max_length=256)] | None = Field(default=None, description="Why it does not count.")
 
 
+class Eta(StatusPart):
+    """How long it will take, if traffic and rates stay as they are."""
+
+    in_time: bool = Field(description="Whether a healthy candidate passes the step within progressDeadline.")
+    pass_seconds: int | None = Field(default=None, description="Seconds until it passes; nothing: not in sight.")
+    message: Text = Field(description="A sentence; what would be in time, where it is not.")
+
+
 class ReleaseRecord(StatusPart):
     """How an ended release went."""
 
@@ -298,6 +306,7 @@ class InferenceServiceStatus(StatusPart):
     )
     message: Text | None = Field(default=None, description="What is going on, in a sentence.")
     verdict: VerdictStatus | None = Field(default=None, description="The latest verdict.")
+    eta: Eta | None = Field(default=None, description="How long the step will take at today's traffic.")
     started_at: Timestamp | None = Field(default=None, description="When the release began.")
     phase_since: Timestamp | None = Field(default=None, description="When the phase began.")
     step_since: Timestamp | None = Field(default=None, description="When the step's weight was seen in force.")

@@ -13,6 +13,7 @@ from plimsoll.core.release import children, pace, report, watching
 from plimsoll.core.release.archive import archive
 from plimsoll.core.release.choice import choose
 from plimsoll.core.release.collect import Collected, collect, shown
+from plimsoll.core.release.eta import forecast
 from plimsoll.core.release.machine import DRAIN_SECONDS, decide
 from plimsoll.core.release.observed import Observed
 from plimsoll.core.release.record import digest, ledger_text
@@ -37,7 +38,7 @@ def plan(observed: Observed) -> Plan:
         # What was taken back in this pass is not what the spec asks for any more: else the first sentence lacked that.
         turn = replace(turn, choice=choose(replace(observed, status=status)))
     status = _with_ledger(observed, status, collected)
-    status = report.reported(turn, status)
+    status = report.reported(turn, changed(status, eta=forecast(turn, status)))
     after = children.actions(observed, status, turn.choice)
     status = _acted(observed, status) if not after else _with_troubles(observed, status)
     old, new = observed.status.to_manifest(), status.to_manifest()

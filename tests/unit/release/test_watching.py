@@ -1,4 +1,4 @@
-"""After a release: what serves is watched without a write, told when it gets worse, and taken back where that is asked."""
+"""After a release: what serves is watched without a write, told when it gets worse, taken back where that is asked."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def reported(turn: Turn, status: Status) -> Status:
 
 def notices(before: Status, after: Status) -> tuple[Notice, ...]:
     """One Event for each transition: of the phase, the reason of a hold, the step or its share; of the health, too."""
-    return (*_moved(before, after), *_health(before, after))
+    return (*_moved(before, after), *_health(before, after), *_slow(before, after))
 
 
 def _health(before: Status, after: Status) -> tuple[Notice, ...]:
@@ -40,6 +40,13 @@ def _health(before: Status, after: Status) -> tuple[Notice, ...]:
             Notice("Normal", "Recovered", f"v{after.stable.version if after.stable else ''} is within bounds again"),
         )
     return ()
+
+
+def _slow(before: Status, after: Status) -> tuple[Notice, ...]:
+    """Told as soon as it is known that a step cannot be decided in time."""
+    if after.eta is None or after.eta.in_time or (before.eta is not None and not before.eta.in_time):
+        return ()
+    return (Notice("Warning", "NoVerdictInTime", after.eta.message),)
 
 
 def _moved(before: Status, after: Status) -> tuple[Notice, ...]:
