@@ -14,15 +14,15 @@ import numpy as np
 from plimsoll.core.verdict import Policy, verdicts
 from plimsoll.facts import ArmCounts, Window
 
-#: How far ahead is looked, in seconds (the longest progressDeadline), and in how many windows, each longer than the last.
+#: How far ahead is looked, in seconds (the longest progressDeadline); in windows, each longer than the one before.
 HORIZON = 7 * 24 * 3600.0
 _POINTS = 60
 #: More windows of the past would cost more than they tell.
 _PAST = 100
 #: What of a policy speaks of errors and latency: what else is judged does not depend on the number of requests alone.
 _OF_REQUESTS = (
-    "alpha", "beta", "error_margin", "latency_margin", "min_requests", "negligible", "negligible_latency", "error_floor",
-    "latency_floor_seconds", "cv_floor", "noise_seconds",
+    "alpha", "beta", "error_margin", "latency_margin", "min_requests", "negligible", "negligible_latency",
+    "error_floor", "latency_floor_seconds", "cv_floor", "noise_seconds",
 )  # fmt: skip
 #: The regression whose discovery is forecast: so many times the stable failure rate.
 EFFECT = 2.0
