@@ -241,12 +241,22 @@ def test_a_candidate_that_crashes_is_taken_back_before_it_has_a_share() -> None:
     assert "crashes" in life.status["history"][0]["reason"]
 
 
+def test_a_candidate_that_runs_out_of_memory_is_taken_back_with_the_remedy() -> None:
+    life = serving()
+    life.character(2).out_of_memory = True
+    life.add(version(2))
+    life.until("RolledBack")
+    assert life.weights == {"1": 100}
+    assert "OOMKilled: raise spec.runtime.resources.memory" in life.status["history"][0]["reason"]
+
+
 @pytest.mark.parametrize(
     ("flaw", "reason"),
     [
         ("unschedulable", "InsufficientCapacity"),
         ("image_missing", "ImageUnavailable"),
         ("fetch_fails", "ArtifactUnavailable"),
+        ("quota_exceeded", "InsufficientCapacity"),
     ],
 )
 def test_what_is_not_the_candidates_fault_holds_before_any_share_and_goes_on_when_it_is_gone(
