@@ -388,7 +388,7 @@ def test_a_version_that_proves_bad_after_its_release_is_taken_back_to_the_one_th
 ) -> None:
     """Without steps a version that fails on every fifth row passes its probation: nothing compares it."""
     before = service.status["stable"]
-    release = {"strategy": "Recreate", "steps": None, "holdback": None, "analysis": None}
+    release = {"strategy": "Recreate", "steps": None, "holdback": None}
     monitoring = {"errorRate": {"max": 0.05}, "interval": "10s", "onDegraded": "Rollback", "keepWarm": "30m"}
     change = {"spec": {"release": release, "monitoring": monitoring}}
     service.kubectl("patch", "inf", SERVICE, "--type=merge", "-p", json.dumps(change))

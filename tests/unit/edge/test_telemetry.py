@@ -72,6 +72,12 @@ def test_a_hold_is_counted_by_its_reason_when_it_begins() -> None:
     assert value("plimsoll_release_holds_total", reason="Paused") == 2
 
 
+def test_a_service_that_gets_worse_is_counted_when_it_is_noticed() -> None:
+    worse = {"phase": "Idle", "degraded": {"revision": "r", "metric": "error rate"}}
+    told({"phase": "Idle"}, worse, worse, {"phase": "Idle"}, worse)
+    assert value("plimsoll_inferenceservice_degradations_total") == 2
+
+
 def test_a_status_that_was_lost_and_found_again_is_no_attempt() -> None:
     told({"attempt": 7, "candidate": {"revision": "r"}}, {}, {"attempt": 7, "phase": "Idle"})
     assert value("plimsoll_release_attempts_total") == 1

@@ -99,6 +99,19 @@ def test_pods_that_cannot_be_read_are_told_once_and_are_no_failure() -> None:
     assert health(life) == ("True", "WithinBounds")
 
 
+def test_a_clock_that_was_set_back_stops_no_watch() -> None:
+    life = watched()
+    life.time -= 3600
+    for server in life.servers.values():
+        server.born -= 3600  # the age of a pod is of the same clock
+    life.ring()
+    asked = life.metrics.asked
+    life.character(1).failing = 4 * BOUND
+    life.run(80)
+    assert life.metrics.asked - asked >= 7
+    assert health(life) == ("False", "Degraded")
+
+
 # --- when it gets worse -----------------------------------------------------------------------------------------------
 
 
@@ -241,6 +254,16 @@ def test_a_new_release_from_a_degraded_version_begins_as_ever_and_does_not_keep_
     assert life.serves(3)
     assert life.status["warm"]["version"] == "1"
     assert "degraded" not in life.status
+
+
+def test_a_new_version_does_not_inherit_the_suspicion_of_the_one_before() -> None:
+    life = watched(rate=5.0)
+    life.character(1).failing = 2.2 * BOUND
+    assert life.run(300, stop=lambda: bool(life.status.get("suspicion")))
+    life.add(version(2))
+    life.until("Probation")
+    life.until("Idle")
+    assert not life.status.get("suspicion")
 
 
 def test_a_release_of_the_warm_version_takes_its_pods_as_they_are() -> None:

@@ -155,7 +155,9 @@ def succeed(turn: Turn, status: Status) -> Status:
     assert status.candidate is not None
     new, old, warm = status.candidate, status.stable, _kept_warm(turn, status)
     forgiven = tuple(one for one in status.quarantine if one.revision != new.revision)
-    status = changed(status, stable=new, candidate=None, quarantine=forgiven, warm=warm or status.warm, degraded=None)
+    status = changed(
+        status, stable=new, candidate=None, quarantine=forgiven, warm=warm or status.warm, degraded=None, suspicion=()
+    )  # fmt: skip
     if old is not None:
         status = _retired(turn, status, old)
     was_shared = old is not None and (status.weight or 0) < 100

@@ -55,8 +55,8 @@ def next_look(observed: Observed, watched: Watched | None) -> float | None:
     """When to ask the pods next, in Unix seconds; None when nothing is watched."""
     if not applies(observed) or observed.spec.monitoring is None:
         return None
-    if watched is None or watched.revision != _stable(observed):
-        return observed.now
+    if watched is None or watched.revision != _stable(observed) or watched.looked_at > observed.now:
+        return observed.now  # nothing is known of it, or the clock was set back
     return watched.looked_at + seconds(observed.spec.monitoring.interval)
 
 
