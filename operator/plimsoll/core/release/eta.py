@@ -14,7 +14,10 @@ from plimsoll.core.release.turn import Status, Turn
 def forecast(turn: Turn, status: Status) -> Eta | None:
     """Made anew with each window of a step; None when no step is under way."""
     before = turn.observed.status
-    if status.phase != "Analyzing" or status.step_since is None:
+    if status.phase != "Analyzing" or status.step_since is None or not status.weight:
+        return None
+    stage = pace.stage(turn.observed, status)
+    if stage is not None and stage.pauses:
         return None
     if not turn.evidence.fresh:
         return before.eta if before.attempt == status.attempt else None
@@ -41,11 +44,10 @@ def forecast(turn: Turn, status: Status) -> Eta | None:
 
 def _least(turn: Turn, status: Status) -> float:
     """What is left of the step's minDuration, in seconds."""
-    number = pace.step_number(turn.observed, status)
-    if not number or status.step_since is None:
+    stage = pace.stage(turn.observed, status)
+    if stage is None or status.step_since is None:
         return 0.0
-    step = pace.steps(turn.observed)[number - 1]
-    return max(0.0, unix(status.step_since) + seconds(step.min_duration) - turn.now)
+    return max(0.0, unix(status.step_since) + stage.stay - turn.now)
 
 
 def _sentence(rate: float, passes: float | None, seen: Outlook) -> str:

@@ -60,6 +60,7 @@ class Observed:
 
     `pods` are all pods of the service; `records` the ControllerRevisions; `sample` is None when nobody asked the pods;
     `watched` is what is known of a service at rest.
+    `others` are the other InferenceServices of the namespace, when the order of releases asks for them.
     With a `pool`, pods and Deployments are the pool's as seen by each revision, and `troubles` say what is wrong.
     """
 
@@ -80,6 +81,7 @@ class Observed:
     watched: Watched | None = None
     pool: Pool | None = None
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
+    others: Mapping[str, Manifest] = field(default_factory=dict)
 
     @property
     def replicas(self) -> int:
