@@ -137,8 +137,10 @@ def _command(verb: str, help_: str, *, to: str | None = None) -> click.Command:
         order = Order(verb=verb, id=id_, to=version, patience=patience, **given)
         done = give(cluster(), name, order)
         shown = done or {"id": id_, "outcome": "Given", "message": "the operator was not waited for"}
-        show(shown, form, lambda: f"{name}: {shown['message']}")
-        if shown["outcome"] == "Refused":
+        refused = shown["outcome"] == "Refused"
+        if form is not None or not refused:
+            show(shown, form, lambda: f"{name}: {shown['message']}")
+        if refused:
             raise No(f"the operator refused {verb}: {shown['message']}")
 
     function: Any = run

@@ -12,7 +12,8 @@ from plimsoll.cli.options import cluster, connection, examples, output, service_
 from plimsoll.cli.trouble import No, TooLate
 
 Object = dict[str, Any]
-_BACK = {"RolledBack", "Aborted"}
+#: "Kept": a test ended with the old version.
+_BACK = {"RolledBack", "Aborted", "Kept"}
 
 
 class Length(click.ParamType[float]):
@@ -105,7 +106,9 @@ class Goal:
 
 
 def _word(record: Object) -> str:
-    return {"Promoted": "was promoted", "RolledBack": "was rolled back", "Aborted": "was aborted"}[record["outcome"]]
+    return {"Promoted": "was promoted", "RolledBack": "was rolled back", "Aborted": "was aborted"}.get(
+        record["outcome"], f"ended as {record['outcome']}"
+    )
 
 
 def _wait(kubectl: Kubectl, name: str, goal: Goal, seconds: float) -> tuple[Object, str]:

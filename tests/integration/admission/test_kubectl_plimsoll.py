@@ -165,7 +165,7 @@ def released(terminal: Terminal, service: str) -> str:
 def test_who_may_only_look_sees_the_release_and_why(terminal: Terminal, service: str) -> None:
     reason = released(terminal, service)
     status = terminal.plimsoll("status", service)
-    assert f"Verdict:   {reason}" in status.output, status.output
+    assert f"Verdict:  {reason}" in status.output, status.output
     assert "└── v1   stable, 100 %   r-1" in status.output
     assert json.loads(terminal.plimsoll("why", service, "-o", "json").output)["same"] is True
     assert reason in terminal.plimsoll("history", service).output
@@ -197,7 +197,7 @@ def test_events_and_versions_are_shown(terminal: Terminal, service: str) -> None
     boss.create("events", event)
     assert "CommandRefused   1x" in terminal.plimsoll("events", service).output
     for number, accuracy in ((71, 0.9), (72, 0.95)):
-        artifact = {"uri": "s3://b/m.onnx", "sha256": str(number) * 32, "sizeBytes": number, "format": "onnx"}
+        artifact = {"uri": "s3://bucket/m.onnx", "sha256": str(number) * 32, "sizeBytes": number, "format": "onnx"}
         body = {
             "apiVersion": "plimsoll.dev/v1alpha1",
             "kind": "ModelVersion",

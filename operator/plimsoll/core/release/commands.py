@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from plimsoll import names
 from plimsoll.api.inferenceservice import CommandRecord
 from plimsoll.core.conditions import shortened, timestamp, unix
-from plimsoll.core.release import pins
+from plimsoll.core.release import pace, pins, stops
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.choice import is_quarantined
+from plimsoll.core.release.course import PROMOTION
 from plimsoll.core.release.turn import Status, Turn
 from plimsoll.facts import Manifest
 
@@ -126,12 +127,12 @@ def _promote(turn: Turn, status: Status, command: Command) -> Status | Refusal:
     if (refusal := _unless_releasing(status)) is not None:
         return refusal
     phase = _phase(status)
-    if phase not in {"Warming", "Analyzing", "Promoting", "Probation"}:
+    if phase not in {"Warming", "Shadowing", "Analyzing", "Promoting", "Probation"}:
         return Refusal(f"the release is {phase}: there is nothing to promote yet")
     if phase == "Probation":
         said = command.said("probation ended")
         return moves.succeed(turn, moves.recorded(turn, status, "Promoted", said, by=command.by))
-    return moves.enter(turn, status, "Promoting", reason=command.said("promoted"))
+    return moves.enter(turn, status, "Promoting", reason=command.said("promoted"), paused_at=None, approved=PROMOTION)
 
 
 def _pause(turn: Turn, status: Status, command: Command) -> Status | Refusal:
@@ -139,7 +140,15 @@ def _pause(turn: Turn, status: Status, command: Command) -> Status | Refusal:
 
 
 def _resume(turn: Turn, status: Status, command: Command) -> Status | Refusal:
-    return moves.go_on(turn, status) if status.phase == "Held" else Refusal("the release is not held")
+    if status.phase != "Held":
+        return Refusal("the release is not held")
+    return moves.go_on(turn, _approved(turn, status))
+
+
+def _approved(turn: Turn, status: Status) -> Status:
+    """What waits for a person is approved by resuming it; what was paused by a command is only resumed."""
+    asked = pace.awaits(turn.observed, status, status.held_phase) if status.held_reason in stops.FOR_A_PERSON else None
+    return moves.changed(status, approved=asked) if asked else status
 
 
 def _retry(turn: Turn, status: Status, command: Command) -> Status | Refusal:
