@@ -34,7 +34,8 @@ class PodCounters:
 
     `arm_requests` maps (revision, outcome) to a count, as the pod that chose the arm saw it; `latency` holds the
     cumulative bucket counts of the pod's own revision, one for each of names.LATENCY_EDGES and +Inf last;
-    `started` is the process start in Unix seconds: another value means that the counters began anew.
+    `started` is the process start in Unix seconds: another value means that the counters began anew. `served` counts by
+    outcome what the pod's own model answered, whoever chose it: all there is where a gateway chooses.
     """
 
     pod: str
@@ -43,6 +44,7 @@ class PodCounters:
     epoch: int | None
     arm_requests: Mapping[tuple[str, str], int]
     latency: tuple[int, ...]
+    served: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from plimsoll import names
 from plimsoll.api.inferenceservice import InferenceServiceStatus
-from plimsoll.core import route
+from plimsoll.core import gateway, route
 from plimsoll.core.conditions import Finding, conditions, shortened, unix
 from plimsoll.core.release import children, pace, report
 from plimsoll.core.release.archive import archive
@@ -130,6 +130,8 @@ def _deadlines(observed: Observed, status: Status, collected: Collected) -> Iter
         yield from (unix(one.since) + DRAIN_SECONDS for one in status.retiring)
     if observed.pool is not None and observed.pool.config_map is not None and status.phase in _POOL_WAITS:
         yield now + _POOL_WAITS[status.phase]
+    if gateway.reference(observed) is not None and observed.gateway.problem is not None:
+        yield now + gateway.MISSING_SECONDS
     measured = status.candidate is not None and bool(status.weight)
     if measured and status.step_since is not None and collected.next_at is not None:
         yield collected.next_at

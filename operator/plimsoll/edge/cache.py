@@ -50,6 +50,10 @@ class Cache:
             found[name] for name in sorted(found) if wanted <= (found[name]["metadata"].get("labels") or {}).items()
         ]
 
+    def everywhere(self, api_version: str, kind: str) -> Sequence[Manifest]:
+        """Objects of a kind in all namespaces."""
+        return [one for found in self._kinds.get((api_version, kind), {}).values() for one in found.values()]
+
     def put(self, manifest: Manifest) -> bool:
         """Take in an object; False when what is here is as new, or when it was deleted since."""
         ref, uid, version = Ref.of(manifest), _uid(manifest), version_of(manifest)

@@ -58,6 +58,9 @@ def _warming(turn: Turn, status: Status) -> Status:
         if observed.ready(candidate) >= pace.least(observed):
             return enter(turn, shift(turn, status, primary=candidate, weight=100), "Promoting", step=None)
         return stops.short_of(turn, status, pace.least(observed))
+    held = stops.misrouted(turn, status)
+    if held is not None:
+        return held
     if not plan:
         return enter(turn, status, "Promoting", step=None)
     needed = pace.needed(observed, plan[0].weight)
@@ -69,7 +72,7 @@ def _warming(turn: Turn, status: Status) -> Status:
 
 
 def _analyzing(turn: Turn, status: Status) -> Status:
-    failed = stops.failed(turn, status)
+    failed = stops.failed(turn, status) or stops.misrouted(turn, status)
     if failed is not None:
         return failed
     observed, number = turn.observed, pace.step_number(turn.observed, status)
@@ -116,7 +119,7 @@ def _step_passed(turn: Turn, status: Status, number: int) -> bool:
 def _promoting(turn: Turn, status: Status) -> Status:
     assert status.candidate is not None
     observed, candidate = turn.observed, status.candidate.revision
-    failed = stops.failed(turn, status)
+    failed = stops.failed(turn, status) or stops.misrouted(turn, status)
     if failed is not None:
         return failed
     alone = pace.stable_is_down(observed, status)
@@ -142,7 +145,7 @@ def _promoting(turn: Turn, status: Status) -> Status:
 
 def _probation(turn: Turn, status: Status) -> Status:
     assert status.candidate is not None
-    failed = stops.failed(turn, status)
+    failed = stops.failed(turn, status) or stops.misrouted(turn, status)
     if failed is not None:
         return failed
     if not _proven(turn, status):
