@@ -1,8 +1,8 @@
 """A service behind a Gateway: its controller takes the HTTPRoute, refuses it or is silent, and splits what users send.
 
-    life = GatewayLife(version(1), behind())
-    life.until("Idle")
-    life.no = ("Accepted", "NotAllowedByListeners", "no listener takes it")
+life = GatewayLife(version(1), behind())
+life.until("Idle")
+life.no = ("Accepted", "NotAllowedByListeners", "no listener takes it")
 """
 
 from __future__ import annotations
