@@ -56,6 +56,11 @@ test-integration: venv cluster ## Against a real API server, a real S3 server an
 test-e2e: venv cluster ## Against real pods
 	$(PYTEST) tests/e2e
 
+.PHONY: test-gateway
+test-gateway: venv cluster ## The traffic provider GatewayAPI behind a real Envoy Gateway, which is built first (devcluster only)
+	$(PYTHON) devcluster images gateway
+	$(PYTEST) tests/e2e/long_gateway.py
+
 .PHONY: fuzz
 fuzz: venv ## Damaged requests to a real server for FUZZ_SECONDS (600); what harms it goes to build/fuzz
 	PYTHONPATH=serving $(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
@@ -124,6 +129,7 @@ lock: $(UV) ## New exact versions: requirements/*.txt from pyproject.toml
 	for extra in operator serving training; do \
 	  $(UV) pip compile -q pyproject.toml --extra $$extra -c requirements/dev.txt $(LOCK) -o requirements/$$extra.txt; done
 	$(UV) pip compile -q --group conformance --override requirements/conformance-overrides.in $(LOCK) -o requirements/conformance.txt
+	$(UV) pip compile -q --group gateway $(LOCK) -o requirements/gateway.txt
 
 .PHONY: lock-bench
 lock-bench: $(UV) ## New exact versions of the benchmark's peers, from bench/serving/requirements/*.in
