@@ -185,7 +185,7 @@ def finding(observed: Observed, status: InferenceServiceStatus) -> Finding | Non
             "RouteAccepted", "True", "Accepted", f"Gateway {where} splits requests by HTTPRoute {observed.name}"
         )
     return Finding(
-        "RouteAccepted", "Unknown", "Pending", f"Gateway {where} has not taken HTTPRoute {observed.name} yet"
+        "RouteAccepted", "Unknown", "RoutePending", f"Gateway {where} has not taken HTTPRoute {observed.name} yet"
     )
 
 
