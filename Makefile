@@ -11,6 +11,7 @@ PYTEST := $(BIN)/pytest $(PYTEST_ARGS)
 UV_VERSION := 0.13.9
 UV := build/uv-$(UV_VERSION)/bin/uv
 CONFORMANCE := build/conformance/.venv
+GATEWAY := build/gateway/.venv
 
 export PYTHONDONTWRITEBYTECODE = 1
 # ONNX Runtime reports usage to its makers unless it is told not to.
@@ -57,9 +58,8 @@ test-e2e: venv cluster ## Against real pods
 	$(PYTEST) tests/e2e
 
 .PHONY: test-gateway
-test-gateway: venv cluster ## The traffic provider GatewayAPI behind a real Envoy Gateway, which is built first (devcluster only)
-	$(PYTHON) devcluster images gateway
-	$(PYTEST) tests/e2e/long_gateway.py
+test-gateway: venv $(GATEWAY)/.complete ## What a real Envoy does with our HTTPRoutes; needs no cluster
+	ENVOY=$$(echo $(GATEWAY)/lib/python3*/site-packages/envoy/_bin/envoy) $(PYTEST) tests/gateway
 
 .PHONY: fuzz
 fuzz: venv ## Damaged requests to a real server for FUZZ_SECONDS (600); what harms it goes to build/fuzz
@@ -108,6 +108,12 @@ $(CONFORMANCE)/.complete: requirements/conformance.txt | $(UV)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(CONFORMANCE)
 	@# The file is complete, and MLServer's own requirements are left out of it on purpose.
 	VIRTUAL_ENV=$(CONFORMANCE) $(UV) pip install --quiet --no-deps --require-hashes -r requirements/conformance.txt
+	@touch $@
+
+$(GATEWAY)/.complete: requirements/gateway.txt
+	@echo "Envoy: the exact version of requirements/gateway.txt"
+	$(PYTHON) -m venv --clear $(GATEWAY)
+	$(GATEWAY)/bin/pip install --quiet --require-hashes -r requirements/gateway.txt
 	@touch $@
 
 .PHONY: generate
