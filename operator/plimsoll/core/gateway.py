@@ -64,9 +64,10 @@ def http_route(observed: Observed, status: InferenceServiceStatus, gateway: Gate
 
 
 def arms(status: InferenceServiceStatus) -> tuple[route.Arm, ...]:
-    """Those of the route that take requests, and a candidate that has just lost its share."""
+    """Those of the route that answer users, and a candidate that has just lost its share; copies are no share."""
     candidate = status.candidate.revision if status.candidate else None
-    return tuple(arm for arm in route.arms(status) if arm.weight or arm.revision == candidate)
+    serving = (arm for arm in route.arms(status) if arm.mode == "Serve")
+    return tuple(arm for arm in serving if arm.weight or arm.revision == candidate)
 
 
 def _rules(observed: Observed, status: InferenceServiceStatus, gateway: GatewayRef) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,7 @@ from plimsoll import names
 from plimsoll.api.inferenceservice import InferenceServiceStatus
 from plimsoll.core import gateway, route
 from plimsoll.core.conditions import Finding, conditions, shortened, unix
-from plimsoll.core.release import children, pace, report
+from plimsoll.core.release import children, gate, pace, report
 from plimsoll.core.release.archive import archive
 from plimsoll.core.release.choice import choose
 from plimsoll.core.release.collect import Collected, collect, shown
@@ -132,7 +132,9 @@ def _deadlines(observed: Observed, status: Status, collected: Collected) -> Iter
         yield now + _POOL_WAITS[status.phase]
     if gateway.reference(observed) is not None and observed.gateway.problem is not None:
         yield now + gateway.MISSING_SECONDS
-    measured = status.candidate is not None and bool(status.weight)
+    if (frozen := gate.freeze(observed, status)) is not None and frozen.until is not None:
+        yield frozen.until
+    measured = pace.measured(status)
     if measured and status.step_since is not None and collected.next_at is not None:
         yield collected.next_at
     if measured and (renewal := route.renewal_due(observed)) is not None:

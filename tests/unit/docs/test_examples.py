@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from plimsoll.api.kinds import KINDS
 from plimsoll.core.result import Result
 from plimsoll.core.statistics.policy import Policy
 from plimsoll.core.verdict import verdicts
+from plimsoll.facts import OutputBins
 from plimsoll_serving.pool import document as pool_document
 from plimsoll_serving.route import parse
 from plimsoll_serving.v2.datatypes import DATATYPES
@@ -141,8 +143,11 @@ def test_the_verdicts_that_are_read_aloud_are_what_the_verdict_says() -> None:
         for candidate in (harmful, healthy)
         for verdict in verdicts(repeat(8, stable, candidate), Policy())
     ]
+    labels = OutputBins("label", ("value:3", "value:8", "other"), (180, 180, 1440), (4, 152, 44))
+    shifted = [replace(one, outputs=(labels,)) for one in repeat(8, stable, healthy)]
+    said += [verdict.reason for verdict in verdicts(shifted, Policy(shift_psi=0.25))]
     shown = [block.text.strip() for block in blocks("text") if block.page == "docs/releases.md"]
-    assert len(shown) == 2 and set(shown) <= set(said)
+    assert len(shown) == 3 and set(shown) <= set(said)
 
 
 def shell_words() -> list[str]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from plimsoll import names
-from plimsoll.core.gateway import counted
+from plimsoll.api.inferenceservice import InferenceServiceStatus
+from plimsoll.core.gateway import arms, counted
 from plimsoll.facts import PodCounters, Sample
 
 from tests.builders.gateway import ROUTE, GatewayLife, behind
@@ -110,6 +111,12 @@ def test_a_route_that_somebody_changes_is_put_right() -> None:
     life.ring()
     life.run(5)
     assert rules(life)[0]["backendRefs"][0]["weight"] == 100
+
+
+def test_a_version_that_gets_copies_only_has_no_share_of_the_gateways_requests() -> None:
+    one, two = ({"revision": f"r{number}", "version": str(number)} for number in (1, 2))
+    fields = {"phase": "Shadowing", "primary": "r1", "stable": one, "candidate": two, "weight": 0, "mirror": 100}
+    assert [(arm.revision, arm.weight) for arm in arms(InferenceServiceStatus.model_validate(fields))] == [("r1", 100)]
 
 
 # --- a release --------------------------------------------------------------------------------------------------------
@@ -266,7 +273,7 @@ def test_a_header_sends_requests_to_one_version_while_two_take_requests() -> Non
 def test_behind_a_gateway_each_pod_counts_what_it_answered_for_its_own_revision() -> None:
     buckets = (0,) * (len(names.LATENCY_EDGES) + 1)
     chosen = {("r1", "ok"): 7, ("r2", "timeout"): 3}
-    pod = PodCounters("pod", "r1", 1.0, 4, chosen, buckets, {"ok": 90, "server_error": 2})
+    pod = PodCounters("pod", "r1", 1.0, 4, chosen, buckets, served={"ok": 90, "server_error": 2})
     (read,) = counted(Sample(5.0, (pod,))).pods
     assert read.arm_requests == {("r1", "ok"): 90, ("r1", "server_error"): 2}
     assert (read.epoch, read.latency, read.started) == (4, buckets, 1.0)

@@ -6,7 +6,9 @@ import json
 from dataclasses import dataclass
 
 from plimsoll import names
+from plimsoll.core.release import pace, stops
 from plimsoll.core.release import turn as moves
+from plimsoll.core.release.course import PROMOTION
 from plimsoll.core.release.turn import Status, Turn
 from plimsoll.facts import Manifest
 
@@ -47,7 +49,7 @@ def obey(turn: Turn, status: Status) -> Status:
         case "pause":
             return _pause(turn, status, command)
         case "resume" if status.phase == "Held":
-            return moves.go_on(turn, status)
+            return moves.go_on(turn, _approved(turn, status))
         case "retry":
             return moves.changed(status, quarantine=status.quarantine[1:])
     return status
@@ -69,13 +71,20 @@ def _abort(turn: Turn, status: Status, command: Command) -> Status:
 def _promote(turn: Turn, status: Status, command: Command) -> Status:
     """Evidence is waived, capacity is not. A rollback that has begun is not taken back."""
     phase = status.held_phase if status.phase == "Held" else status.phase
-    if not _releasing(status) or phase not in {"Warming", "Analyzing", "Promoting", "Probation"}:
+    if not _releasing(status) or phase not in {"Warming", "Shadowing", "Analyzing", "Promoting", "Probation"}:
         return status
     if phase == "Probation":
         return moves.succeed(
             turn, moves.recorded(turn, status, "Promoted", f"probation ended by {command.by or 'a command'}")
         )
-    return moves.enter(turn, status, "Promoting", reason=f"promoted by {command.by or 'a command'}")
+    said = f"promoted by {command.by or 'a command'}"
+    return moves.enter(turn, status, "Promoting", reason=said, paused_at=None, approved=PROMOTION)
+
+
+def _approved(turn: Turn, status: Status) -> Status:
+    """What waits for a person is approved by resuming it; what was paused by a command is only resumed."""
+    asked = pace.awaits(turn.observed, status, status.held_phase) if status.held_reason in stops.FOR_A_PERSON else None
+    return moves.changed(status, approved=asked) if asked else status
 
 
 def _pause(turn: Turn, status: Status, command: Command) -> Status:

@@ -48,6 +48,7 @@ class Observed:
     """The owner and its children as they were seen, by name. `now` is in Unix seconds.
 
     `pods` are all pods of the service; `records` the ControllerRevisions; `sample` is None when nobody asked the pods.
+    `others` are the other InferenceServices of the namespace, when the order of releases asks for them.
     With a `pool`, pods and Deployments are the pool's as seen by each revision, and `troubles` say what is wrong.
     """
 
@@ -68,6 +69,7 @@ class Observed:
     pool: Pool | None = None
     gateway: Gateway = Gateway()
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
+    others: Mapping[str, Manifest] = field(default_factory=dict)
 
     @property
     def replicas(self) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from plimsoll.core import gateway
-from plimsoll.core.conditions import Finding, conditions, shortened
-from plimsoll.core.release import pace
+from plimsoll.core.conditions import Finding, conditions, shortened, timestamp
+from plimsoll.core.release import gate, order, pace
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.observed import trouble
 from plimsoll.core.release.turn import Status, Turn
@@ -21,6 +21,7 @@ def reported(turn: Turn, status: Status) -> Status:
         _ready(turn, status),
         _promoted(turn, status),
         _progressing(turn, status),
+        _ordered(turn),
         gateway.finding(observed, status),
     )
     findings = [one for one in said if one is not None]
@@ -35,7 +36,9 @@ def reported(turn: Turn, status: Status) -> Status:
 
 def notices(before: Status, after: Status) -> tuple[Notice, ...]:
     """One Event for each transition: of the phase, the reason of a hold, the step or its share."""
-    here, there = ((one.phase, one.held_reason, one.step, one.attempt, one.weight) for one in (before, after))
+    here, there = (
+        (one.phase, one.held_reason, one.step, one.attempt, one.weight, one.mirror) for one in (before, after)
+    )
     if here == there or after.phase is None:
         return ()
     kind = "Warning" if after.phase in _WARNINGS else "Normal"
@@ -51,26 +54,51 @@ def message(turn: Turn, status: Status) -> str:
     candidate = f"v{status.candidate.version}" if status.candidate else ""
     match status.phase:
         case "Pending":
-            return turn.choice.message or "waiting for a version"
+            return _waits(turn, status) or turn.choice.message or "waiting for a version"
         case "Idle":
-            return f"{stable} serves" + (f"; {turn.choice.message}" if turn.choice.message else "")
+            more = (_kept(turn, status), turn.choice.message, _waits(turn, status))
+            return "; ".join([f"{stable} serves", *(one for one in more if one)])
         case "RolledBack":
-            return f"{stable} serves; {_taken_back(status)}{_unserved(turn)}"
+            waits = _waits(turn, status)
+            return f"{stable} serves; {_taken_back(status)}{f'; {waits}' if waits else _unserved(turn)}"
         case "Preparing":
             return f"candidate {candidate}: recording the revision"
         case "Warming":
             return f"candidate {candidate} is starting; {stable} serves"
+        case "Shadowing":
+            return _shadowing(turn, status)
         case "Analyzing":
             return _analyzing(turn, status)
         case "Promoting":
-            what = "becoming primary" if status.primary == _name(status) else "scaling up to take over"
-            return f"candidate {candidate} is {what}"
+            if status.primary == _name(status):
+                return f"candidate {candidate} is becoming primary"
+            ready, wanted = turn.observed.ready(_name(status)), pace.peak(turn.observed, status)
+            return f"candidate {candidate} is scaling up to take over: {ready} of {wanted} pods are ready"
         case "Probation":
             said = f"{_evidence(turn, status)}{_queued(turn, status)}"
             return f"{candidate} serves {status.weight} %, {stable} stays warm; {said}"
         case "RollingBack":
             return f"taking {candidate} back: {status.reason or ''}"
-    return f"{_held(status)} ({status.held_phase} of {candidate} at {status.weight or 0} %)"
+    return f"{_held(status)} ({status.held_phase} of {candidate} {_share(status)})"
+
+
+def _share(status: Status) -> str:
+    return f"with copies of {status.mirror} %" if status.mirror else f"at {status.weight or 0} %"
+
+
+def _waits(turn: Turn, status: Status) -> str:
+    """What the wanted version waits for before its release begins; empty when it does not."""
+    wanted, found = turn.choice.revision, gate.wait(turn.observed, status, turn.choice.revision)
+    return f"v{wanted.version} waits: {found.message}" if wanted is not None and found is not None else ""
+
+
+def _kept(turn: Turn, status: Status) -> str:
+    """The end of a test that was to keep the old version; empty when the last release was none, or is forgiven."""
+    newest = status.history[0] if status.history else None
+    if newest is None or newest.outcome != "Kept" or newest.revision not in turn.choice.passed_over:
+        return ""
+    found = f"; {status.effect.reason}" if status.effect else ""
+    return f"v{newest.version} was tested: {newest.reason}{found}"
 
 
 def _held(status: Status) -> str:
@@ -109,7 +137,19 @@ def _analyzing(turn: Turn, status: Status) -> str:
     seen = sum(
         one.candidate.requests for one in turn.evidence.windows if (one.step, one.weight) == (number, status.weight)
     )
-    return f"{head}: {seen} of {step.min_requests} requests, {_evidence(turn, status)}"
+    if step.pauses:
+        until = timestamp(pace.begin_of_stage(status) + step.stay)
+        return f"{head}, a pause until {until}: {_evidence(turn, status)}"
+    return f"{head}: {seen} of {step.requests} requests, {_evidence(turn, status)}"
+
+
+def _shadowing(turn: Turn, status: Status) -> str:
+    shadow = pace.course_of(turn.observed).shadow
+    head = f"candidate v{status.candidate.version if status.candidate else ''} gets copies of {status.mirror} %"
+    if shadow is None or status.step_since is None:
+        return f"{head}: waiting until every pod reports epoch {status.epoch}"
+    seen = sum(one.candidate.requests for one in turn.evidence.windows if one.step == 0)
+    return f"{head}: {seen} of {shadow.requests} compared, {_evidence(turn, status)}"
 
 
 def _evidence(turn: Turn, status: Status) -> str:
@@ -161,8 +201,20 @@ def _promoted(turn: Turn, status: Status) -> Finding | None:
         return Finding("Promoted", "False", "Releasing", f"version {status.candidate.version} is being released")
     if turn.choice.revision is None and turn.choice.reason:
         return Finding("Promoted", "False", turn.choice.reason, turn.choice.message)
+    if (found := gate.wait(turn.observed, status, turn.choice.revision)) is not None:
+        return Finding("Promoted", "False", found.reason, _waits(turn, status))
+    if kept := _kept(turn, status):
+        return Finding("Promoted", "False", "Kept", kept)
     version = status.stable.version if status.stable else ""
     return Finding("Promoted", "True", "Promoted", f"version {version} takes all requests")
+
+
+def _ordered(turn: Turn) -> Finding | None:
+    """Only when the services wait for each other in a circle: nobody of them would ever begin."""
+    circle = order.cycle(turn.observed)
+    if circle is None:
+        return None
+    return Finding("Ordered", "False", "Cycle", f"spec.release.after: {circle}; take one of them out")
 
 
 def _progressing(turn: Turn, status: Status) -> Finding | None:

@@ -21,7 +21,7 @@ from plimsoll.core.revision import Revision
 from plimsoll.facts import Verdict, Window
 
 Status = InferenceServiceStatus
-Outcome = Literal["Promoted", "RolledBack", "Superseded", "Aborted"]
+Outcome = Literal["Promoted", "RolledBack", "Superseded", "Aborted", "Kept"]
 _REASON_LIMIT = 1024
 #: Of a reason that ten entries of a list hold: the status must stay below 32 KiB.
 _ENTRY_LIMIT = 400
@@ -72,14 +72,18 @@ def enter(turn: Turn, status: Status, phase: Phase, **fields: Any) -> Status:
     return changed(status, **({"phase": phase, "phase_since": at, "progress_at": at} | clear | fields))
 
 
-def shift(turn: Turn, status: Status, *, primary: str, weight: int) -> Status:
-    """Give the candidate this share under this primary. The epoch rises; evidence counts once the pods report it."""
-    if (status.primary, status.weight or 0) == (primary, weight):
+def shift(turn: Turn, status: Status, *, primary: str, weight: int, mirror: int = 0) -> Status:
+    """Give the candidate this share under this primary, and copies of `mirror` percent of the requests.
+
+    The epoch rises; evidence counts once the pods report it.
+    """
+    if (status.primary, status.weight or 0, status.mirror or 0) == (primary, weight, mirror):
         return status
     return changed(
         status,
         primary=primary,
         weight=weight,
+        mirror=mirror or None,
         epoch=next_epoch(turn.observed),
         routed_at=precise(turn.now),
         step_since=None,
@@ -98,8 +102,9 @@ def begin(turn: Turn, status: Status, revision: Revision) -> Status:
     reference = ref(revision)
     at = timestamp(turn.now)
     return enter(
-        turn, status, "Preparing", candidate=reference, attempt=status.attempt + 1, weight=0, step=None,
-        step_since=None, verdict=None, started_at=at, ledger=None, windows=(), rollback_seconds=None,
+        turn, status, "Preparing", candidate=reference, attempt=status.attempt + 1, weight=0, mirror=None,
+        step=None, step_since=None, paused_at=None, approved=None, verdict=None, started_at=at, ledger=None,
+        windows=(), rollback_seconds=None, effect=None,
         retiring=tuple(one for one in status.retiring if one.revision != revision.name),
     )  # fmt: skip
 
@@ -131,7 +136,7 @@ def roll_back(turn: Turn, status: Status, outcome: Outcome, reason: str) -> Stat
         status = _with_quarantine(turn, status, reason)
     if status.stable is not None:
         status = shift(turn, status, primary=status.stable.revision, weight=0)
-    return enter(turn, status, "RollingBack", step=None, reason=cut(reason))
+    return enter(turn, status, "RollingBack", step=None, paused_at=None, reason=cut(reason))
 
 
 def _with_quarantine(turn: Turn, status: Status, reason: str) -> Status:
@@ -160,7 +165,8 @@ def succeed(turn: Turn, status: Status) -> Status:
     was_shared = old is not None and (status.weight or 0) < 100
     if was_shared:
         status = changed(status, epoch=next_epoch(turn.observed), routed_at=precise(turn.now))
-    return enter(turn, changed(status, weight=0, primary=new.revision), "Idle", step=None, step_since=None)
+    status = changed(status, weight=0, mirror=None, primary=new.revision)
+    return enter(turn, status, "Idle", step=None, step_since=None, paused_at=None)
 
 
 def _retired(turn: Turn, status: Status, reference: RevisionRef) -> Status:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import floor, inf, log
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,23 @@ from plimsoll.core.statistics.wealth import Array, average
 
 #: Logs are compared to so many decimals, so that a replay on another processor decides alike.
 _DECIMALS = 9
+
+
+class Judge(Protocol):
+    """What one thing says of the candidate after each row; a row is a window that counts."""
+
+    @property
+    def name(self) -> str: ...
+
+    def failed_at(self) -> int | None: ...
+
+    def passes(self, row: int) -> bool: ...
+
+    def describe_failure(self, row: int) -> str: ...
+
+    def describe_pass(self, row: int) -> str: ...
+
+    def describe_doubt(self, row: int) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +63,13 @@ class Criterion:
 
     def failed_at(self) -> int | None:
         """The first row whose evidence of harm suffices, or None."""
-        rows = np.flatnonzero(_reaches(self.failing(), self.alpha))
+        rows = np.flatnonzero(reaches(self.failing(), self.alpha))
         return int(rows[0]) if len(rows) else None
 
     def passes(self, row: int) -> bool:
         """Whether the evidence of health suffices after this row."""
         if self.against_harm is not None:
-            return bool(_reaches(self.against_harm[row].min(), self.beta))
+            return bool(reaches(self.against_harm[row].min(), self.beta))
         return self.within is None or bool(self.within[row])
 
     def describe_failure(self, row: int) -> str:
@@ -61,8 +79,8 @@ class Criterion:
         first = max((0, started), key=lambda start: self._ratio(row, edge, start))
         excess = f"above {self._bound(self.tolerance)}"
         if self.margin is not None and not self.tolerance:
-            excess = f"ratio {_number(self._ratio(row, edge, first))} > {self.margin:g}"
-        return f"{self._counts(row, edge, first)}; {excess}; {_against(self.failing()[row], self.alpha)}"
+            excess = f"ratio {number(self._ratio(row, edge, first))} > {self.margin:g}"
+        return f"{self._counts(row, edge, first)}; {excess}; {against(self.failing()[row], self.alpha)}"
 
     def describe_pass(self, row: int) -> str:
         """What was shown to be well, at the edge that was hardest to show."""
@@ -71,7 +89,7 @@ class Criterion:
             return f"{self._counts(row, 0)}; {claim} {self._bound(self.tolerance)}"
         edge = int(np.argmin(self.against_harm[row]))
         claim = f"below {self._bound(self.negligible)}"
-        return f"{self._counts(row, edge)}; {claim}; {_against(self.against_harm[row, edge], self.beta)}"
+        return f"{self._counts(row, edge)}; {claim}; {against(self.against_harm[row, edge], self.beta)}"
 
     def describe_doubt(self, row: int) -> str:
         """What is still missing for a pass."""
@@ -79,20 +97,21 @@ class Criterion:
             if not self._sums(row, 0, 0)[1]:
                 return f"{self.name}: nothing was measured"
             claim = f"above {self._bound(self.tolerance)}, but"
-            return f"{self._counts(row, 0)}; {claim} {_against(self.failing()[row], self.alpha)}"
+            return f"{self._counts(row, 0)}; {claim} {against(self.failing()[row], self.alpha)}"
         edge = int(np.argmin(self.against_harm[row]))
         claim = f"not yet shown to be below {self._bound(self.negligible)}"
-        return f"{self._counts(row, edge)}; {claim}; {_against(self.against_harm[row, edge], self.beta)}"
+        return f"{self._counts(row, edge)}; {claim}; {against(self.against_harm[row, edge], self.beta)}"
 
     def _bound(self, added: float) -> str:
         if self.margin is None:
             return f"{100 * added:g}%"
-        return f"{self.margin:g} × stable" + (f" + {100 * added:g}%" if added else "")
+        times = "" if self.margin == 1 else f"{self.margin:g} × "
+        return f"{times}stable" + (f" + {100 * added:g}%" if added else "")
 
     def _counts(self, row: int, edge: int, first: int = 0) -> str:
         k_c, n_c, k_s, n_s = self._sums(row, edge, first)
-        said = f"{self.name} candidate {_share(k_c, n_c, self.units[edge])}"
-        return said if self.margin is None else f"{said} vs stable {_share(k_s, n_s, '')}"
+        said = f"{self.name} candidate {share(k_c, n_c, self.units[edge])}"
+        return said if self.margin is None else f"{said} vs stable {share(k_s, n_s, '')}"
 
     def _ratio(self, row: int, edge: int, first: int) -> float:
         k_c, n_c, k_s, n_s = self._sums(row, edge, first)
@@ -105,16 +124,19 @@ class Criterion:
         return k_c, n_c, k_s, n_s
 
 
-def _reaches(log_e: Array | np.float64, level: float) -> NDArray[np.bool_]:
+def reaches(log_e: Array | np.float64, level: float) -> NDArray[np.bool_]:
+    """Whether the e-values suffice at this level."""
     return np.asarray(np.round(log_e, _DECIMALS) >= round(log(1 / level), _DECIMALS))
 
 
-def _share(k: int, n: int, unit: str) -> str:
+def share(k: int, n: int, unit: str) -> str:
+    """`24/600 (4.00%)`, with the unit after the counts."""
     return f"{k:,}/{n:,}{unit}" + (f" ({k / n:.2%})" if n else "")
 
 
-def _against(log_e: float, level: float) -> str:
-    sign = "≥" if _reaches(np.float64(log_e), level) else "<"
+def against(log_e: float, level: float) -> str:
+    """`e = 708 ≥ 200`."""
+    sign = "≥" if reaches(np.float64(log_e), level) else "<"
     return f"e = {_e_value(log_e)} {sign} {_e_value(log(1 / level))}"
 
 
@@ -122,13 +144,14 @@ def _e_value(log_e: float) -> str:
     """exp(log_e) in two digits or so, however large: 0.4, 12, 400, 4.1e6."""
     power = log_e / log(10)
     if power < 4:
-        return _number(10**power)
+        return number(10**power)
     exponent = floor(power)
     mantissa = f"{10 ** (power - exponent):.1f}"
     return f"1.0e{exponent + 1}" if mantissa == "10.0" else f"{mantissa}e{exponent}"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """In two digits below ten, else whole; ∞."""
     if value == inf:
         return "∞"
     return f"{value:.2g}" if value < 10 else f"{value:,.0f}"

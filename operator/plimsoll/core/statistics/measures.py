@@ -62,7 +62,7 @@ def table(windows: Sequence[Window], count: Count, edges: int, noise: Noise) -> 
         _columns([count(arm) for arm in side], edges)
         for side in ([w.candidate for w in windows], [w.stable for w in windows])
     ]
-    spells = _spells(windows, noise.seconds)
+    spells = spells_of(windows, noise.seconds)
     pods = max(len(window.stable_pods) for window in windows)
     filled = [
         count(pod)
@@ -72,15 +72,19 @@ def table(windows: Sequence[Window], count: Count, edges: int, noise: Noise) -> 
     k, n = (x.reshape(len(windows), pods, edges) for x in _columns(filled, edges))
     each = np.arange(len(windows))
     cvs = [
-        coefficient_of_variation(_within(k, firsts), _within(n, firsts), firsts, noise.cv_floor)
+        coefficient_of_variation(within(k, firsts), within(n, firsts), firsts, noise.cv_floor)
         for firsts in (each, spells)
     ]
+    return Table(Arms(*arms[0], *arms[1]), np.maximum(*cvs), starts_of(windows), spells)
+
+
+def starts_of(windows: Sequence[Window]) -> NDArray[np.int64]:
+    """The rows where a step begins."""
     steps = np.array([window.step for window in windows])
-    starts = np.flatnonzero(np.concatenate([[True], steps[1:] != steps[:-1]]))
-    return Table(Arms(*arms[0], *arms[1]), np.maximum(*cvs), starts, spells)
+    return np.flatnonzero(np.concatenate([[True], steps[1:] != steps[:-1]]))
 
 
-def _spells(windows: Sequence[Window], seconds: float) -> NDArray[np.int64]:
+def spells_of(windows: Sequence[Window], seconds: float) -> NDArray[np.int64]:
     """The first row of each row's spell: at most `seconds` long, of one step, one weight and the same number of
     pods."""
     first = 0
@@ -98,7 +102,7 @@ def _spells(windows: Sequence[Window], seconds: float) -> NDArray[np.int64]:
     return np.array(rows, dtype=np.int64)
 
 
-def _within(counts: Array, spells: NDArray[np.int64]) -> Array:
+def within(counts: Array, spells: NDArray[np.int64]) -> Array:
     """Sums over the rows of the spell so far."""
     total = np.cumsum(counts, axis=0)
     return total - (total - counts)[spells]
@@ -118,7 +122,7 @@ def worse(data: Table, margin: float, tolerance: float) -> Array:
     faster averages out.
     """
     arms = data.arms
-    sums = [_within(x, data.spells) for x in (arms.k_candidate, arms.n_candidate, arms.k_stable, arms.n_stable)]
+    sums = [within(x, data.spells) for x in (arms.k_candidate, arms.n_candidate, arms.k_stable, arms.n_stable)]
     so_far = log_worse(Arms(*sums), data.cv, margin, tolerance)
     return restarted(increments(so_far, data.spells), WORSE_WEIGHTS, data.starts)
 
