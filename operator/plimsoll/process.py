@@ -7,11 +7,13 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from kubernetes.aio.client.configuration import Configuration
 
 from plimsoll import names
+from plimsoll.addons import AddOns
 from plimsoll.converge.ports import Pass, World
 from plimsoll.converge.queue import Queue
 from plimsoll.converge.schedule import Schedule
@@ -66,6 +68,7 @@ class Process:
         self._lease = Lease(api, terms, time.monotonic)
         self._lister = Lister(api, self._cache, install.facts.namespaces, random.random)
         self._watch = Watch(self._feed, login, install.facts.namespaces)
+        self._add_ons = AddOns(api, self._cache, partial(Watch, self._feed, login, install.facts.namespaces), install)
         self._queue = Queue(self._work, Schedule(random.random), Telemetry(), time.monotonic, install.workers)
         self._cache.subscribe(self._ring)
         self._cache.subscribe(self._forget)
@@ -84,7 +87,9 @@ class Process:
             await _patiently(self._kinds_there, "the custom resources")
             self._kinds_served = True
             await _patiently(self._lister.sync, "the first list of every kind")
+            await _patiently(self._add_ons.look, "the add-ons")
             self._start(self._watch.run())
+            self._start(self._add_ons.run())
             self._start(self._lister.run())
             await self._until(self._start(self._lease.acquire()))
             self._start(self._lease.hold())
@@ -114,6 +119,7 @@ class Process:
         if self._passing is not None and self._lease.remaining() > 0:
             await asyncio.wait([self._passing], timeout=_FINISH)
         self._watch.stop()
+        self._add_ons.stop()
         for part in self._parts:
             part.cancel()
         await asyncio.gather(*self._parts, return_exceptions=True)
@@ -128,7 +134,7 @@ class Process:
         credentials = (store.access_key_id, store.secret_access_key)
         admin = StoreAdmin(store.admin_endpoint, store.region, credentials) if store.managed else None
         return World(
-            cluster=Cluster(self._api, self._cache, recorder, self._lease.remaining),
+            cluster=Cluster(self._api, self._cache, recorder, self._lease.remaining, self._add_ons.missing),
             metrics=self._scrape,
             store=S3(store, self._api, admin),
             signer=await load_signer(self._api, install.facts.namespace),

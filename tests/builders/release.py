@@ -104,6 +104,7 @@ class Server:
     document: dict[str, Any] | None = None
     told: str = ""
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
+    served: dict[str, int] = field(default_factory=lambda: {"ok": 0, "client_error": 0, "server_error": 0})
     latency: list[int] = field(default_factory=lambda: [0] * (len(names.LATENCY_EDGES) + 1))
     owed: dict[str, float] = field(default_factory=dict)
     seen: dict[tuple[str, ...], float] = field(default_factory=dict)
@@ -316,6 +317,8 @@ class Life(FakeWorld):
             chooser.counts[(revision, outcome)] = chooser.counts.get((revision, outcome), 0) + count
         for server in serving[:1]:
             server.latency = [count + failures + answered for count in server.latency]
+            server.served["ok"] += answered
+            server.served["server_error"] += failures
             self._predict(server, answered)
 
     def _predict(self, server: Server, answered: int) -> None:
@@ -416,8 +419,9 @@ def _counters(server: Server) -> PodCounters:
     counts = {(revision, outcome): 0 for revision in sorted(named) for outcome in outcomes} | server.counts
     epoch = server.document["epoch"] if server.document else None
     return PodCounters(
-        server.name, server.revision, server.born, epoch, counts, tuple(server.latency), server.version, server.seen
-    )
+        server.name, server.revision, server.born, epoch, counts, tuple(server.latency), server.version, server.seen,
+        dict(server.served),
+    )  # fmt: skip
 
 
 def _whole(owed: dict[str, float], key: str, amount: float) -> int:

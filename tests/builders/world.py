@@ -99,6 +99,7 @@ class FakeCluster:
     objects: dict[Ref, dict[str, Any]] = field(default_factory=dict)
     notices: list[tuple[str, Notice]] = field(default_factory=list)
     refusals: dict[str, Exception] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
     _snapshot: dict[Ref, dict[str, Any]] | None = None
     _version: int = 0
 
@@ -170,6 +171,9 @@ class FakeCluster:
             and wanted <= (body["metadata"].get("labels") or {}).items()
         ]
         return copy.deepcopy(sorted(found, key=lambda body: body["metadata"]["name"]))
+
+    def missing(self, api_version: str, kind: str) -> str | None:
+        return self.absent.get(kind)
 
     async def get(self, ref: Ref) -> Manifest | None:
         return copy.deepcopy(self.objects.get(ref))

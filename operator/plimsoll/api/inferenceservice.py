@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from plimsoll.api.cel import CREDENTIALS, Rule, cel_list, checked
+from plimsoll.api.cel import CREDENTIALS, Rule, checked
 from plimsoll.api.common import (
     Bare,
     Conditions,
@@ -24,27 +24,7 @@ from plimsoll.api.common import (
 from plimsoll.api.monitoring import Degraded, Monitoring, Warm
 from plimsoll.api.release import Release
 from plimsoll.api.release import Step as Step
-
-#: Headers that belong to one connection, to the message or to the proxy itself (RFC 9110, sections 6 and 7.6.1).
-UNFIT_HEADERS = (
-    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
-    "transfer-encoding", "upgrade", "expect", "host", "content-length", "content-type", "content-encoding",
-)  # fmt: skip
-HeaderName = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=64,
-        json_schema_extra=checked(
-            Rule("self.matches('^[A-Za-z0-9-]+$')", "must be a header's name: letters, digits and -"),
-            Rule(
-                f"!(self.lowerAscii() in {cel_list(UNFIT_HEADERS)}) && !self.lowerAscii().startsWith('plimsoll-')",
-                "must be a header that tells users apart, such as x-user-id:"
-                " this one belongs to the connection, the message or the operator",
-            ),
-        ),
-    ),
-]
+from plimsoll.api.traffic import Traffic
 
 
 class ModelRef(Part):
@@ -156,17 +136,6 @@ class Runtime(Part):
     )
 
 
-class Traffic(Part):
-    """How requests are split."""
-
-    provider: Literal["Builtin"] = Field(
-        default="Builtin", description="Builtin works on any cluster, without add-ons."
-    )
-    sticky_header: HeaderName | None = Field(
-        default=None, description="Requests with the same value of this header stay with one version."
-    )
-
-
 class InferenceServiceSpec(Part):
     """Serve this model, release new versions like this."""
 
@@ -175,6 +144,24 @@ class InferenceServiceSpec(Part):
             "!has(self.traffic.stickyHeader) || self.release.strategy in ['Canary', 'BlueGreen', 'ABTest', 'Shadow']",
             "stickyHeader does not apply to release.strategy: Recreate, which has one version at a time; remove it",
             ".traffic.stickyHeader",
+        ),
+        Rule(
+            "self.traffic.provider != 'GatewayAPI' || !has(self.runtime.pool)",
+            "provider: GatewayAPI does not apply with runtime.pool, whose versions share pods and have no Services:"
+            " use provider: Builtin, or serve from pods of its own",
+            ".traffic.provider",
+        ),
+        Rule(
+            "self.traffic.provider != 'GatewayAPI' || self.release.strategy in ['Canary', 'BlueGreen', 'Recreate']",
+            "provider: GatewayAPI applies only to strategies Canary, BlueGreen and Recreate: an HTTPRoute neither"
+            " compares mirrored answers nor splits by a key; use provider: Builtin",
+            ".traffic.provider",
+        ),
+        Rule(
+            "self.traffic.provider != 'GatewayAPI' || !has(self.release.shadowFirst)",
+            "shadowFirst does not apply with traffic.provider: GatewayAPI: a gateway compares no mirrored answers;"
+            " remove it, or use provider: Builtin",
+            ".release.shadowFirst",
         ),
         Rule(
             "self.release.strategy != 'ABTest' || has(self.traffic.stickyHeader)",

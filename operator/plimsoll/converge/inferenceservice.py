@@ -11,8 +11,8 @@ from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceService
 from plimsoll.converge.act import carry_out
 from plimsoll.converge.ports import NameConflict, Refused, Unavailable, World
 from plimsoll.converge.troubles import fault, no_store
+from plimsoll.core import gateway, route
 from plimsoll.core import inferenceservice as core
-from plimsoll.core import route
 from plimsoll.core.conditions import Finding
 from plimsoll.core.jobs import controlled_by
 from plimsoll.core.pool import view
@@ -20,7 +20,7 @@ from plimsoll.core.pool.template import object_name
 from plimsoll.core.pool.template import selector as pool_selector
 from plimsoll.core.release import watching
 from plimsoll.core.release.archive import ledger_name
-from plimsoll.core.release.observed import Observed, Pool, is_ready
+from plimsoll.core.release.observed import Gateway, Observed, Pool, is_ready
 from plimsoll.core.release.record import digest, ledger_text
 from plimsoll.core.revision import load
 from plimsoll.facts import AnnotatePod, Create, Manifest, Plan, Ref, Sample
@@ -91,7 +91,8 @@ def _watched(world: World, ref: Ref, observed: Observed) -> Observed:
 
 async def _sample(world: World, observed: Observed) -> Sample:
     if observed.pool is None:
-        return await world.metrics.sample(observed.namespace, _measured(observed))
+        sample = await world.metrics.sample(observed.namespace, _measured(observed))
+        return sample if gateway.reference(observed) is None else gateway.counted(sample)
     ready = [pod for pod in observed.pool.pods if is_ready(pod)]
     return await world.metrics.pooled(ready, view.revisions(observed))
 
@@ -158,6 +159,10 @@ def _observe(world: World, owner: Manifest, spec: InferenceServiceSpec, status: 
         budgets=own("policy/v1", "PodDisruptionBudget"), config_maps=own("v1", "ConfigMap"),
         pods=tuple(world.cluster.cached("v1", "Pod", namespace, selector)),
         pool=_pool(world, namespace, spec.runtime.pool.name) if spec.runtime.pool else None,
+        gateway=Gateway(
+            own(names.GATEWAY_API_VERSION, "HTTPRoute").get(meta["name"]),
+            world.cluster.missing(names.GATEWAY_API_VERSION, "HTTPRoute"),
+        ),
         others=_others(world, namespace, meta["name"]) if spec.release.after else {},
     )  # fmt: skip
 

@@ -22,6 +22,9 @@ class Cluster(Protocol):
     ) -> Sequence[Manifest]:
         """Objects of a kind from the watch cache, filtered by equality of labels, ordered by name."""
 
+    def missing(self, api_version: str, kind: str) -> str | None:
+        """Why there can be no object of an add-on's kind, with the remedy; None when there can."""
+
     async def get(self, ref: Ref) -> Manifest | None:
         """The object as the API server has it now; None when there is none."""
 

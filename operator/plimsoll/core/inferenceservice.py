@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from plimsoll import names
 from plimsoll.api.inferenceservice import InferenceServiceStatus
-from plimsoll.core import route
+from plimsoll.core import gateway, route
 from plimsoll.core.conditions import Finding, conditions, shortened, unix
 from plimsoll.core.release import children, gate, pace, report, watching
 from plimsoll.core.release.archive import archive
@@ -139,6 +139,8 @@ def _deadlines(observed: Observed, status: Status, collected: Collected) -> Iter
         yield look
     if (cold := watching.cold_at(observed, status)) is not None:
         yield cold
+    if gateway.reference(observed) is not None and observed.gateway.problem is not None:
+        yield now + gateway.MISSING_SECONDS
     if (frozen := gate.freeze(observed, status)) is not None and frozen.until is not None:
         yield frozen.until
     measured = pace.measured(status)

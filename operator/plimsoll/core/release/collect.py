@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from plimsoll.api.common import seconds
 from plimsoll.api.inferenceservice import WindowStatus
-from plimsoll.core import ledger, route
+from plimsoll.core import gateway, ledger, route
 from plimsoll.core.conditions import shortened, timestamp
 from plimsoll.core.copies import paired
 from plimsoll.core.evidence import window_between
@@ -38,7 +38,7 @@ class Collected:
 def collect(observed: Observed) -> Collected:
     """What the sample of this pass adds. Without a candidate that has a share there is nothing but epochs to see."""
     status, sample = observed.status, observed.sample
-    followed = sample is not None and route.followed(observed, status)
+    followed = sample is not None and route.followed(observed, status) and gateway.followed(observed, status)
     record = recorded(observed)
     if status.stable is None or not pace.measured(status):
         return Collected(Evidence(record.windows, followed=followed))

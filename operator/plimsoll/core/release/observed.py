@@ -55,6 +55,14 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
+class Gateway:
+    """The service's own HTTPRoute; `problem` is why the cluster has none to offer, with the remedy."""
+
+    http_route: Manifest | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """The owner and its children as they were seen, by name. `now` is in Unix seconds.
 
@@ -80,6 +88,7 @@ class Observed:
     sample: Sample | None = None
     watched: Watched | None = None
     pool: Pool | None = None
+    gateway: Gateway = Gateway()
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
     others: Mapping[str, Manifest] = field(default_factory=dict)
 

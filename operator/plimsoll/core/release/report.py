@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from plimsoll.core import gateway
 from plimsoll.core.conditions import Finding, conditions, shortened, timestamp
 from plimsoll.core.release import gate, order, pace, watching
 from plimsoll.core.release import turn as moves
@@ -18,7 +19,7 @@ def reported(turn: Turn, status: Status) -> Status:
     ready = observed.ready(status.stable.revision) if status.stable else None
     said = (
         _ready(turn, status), _promoted(turn, status), _progressing(turn, status), _ordered(turn),
-        watching.healthy(turn, status),
+        watching.healthy(turn, status), gateway.finding(observed, status),
     )  # fmt: skip
     findings = [one for one in said if one is not None]
     return moves.changed(
@@ -164,7 +165,8 @@ def _analyzing(turn: Turn, status: Status) -> str:
     if status.weight != step.weight:
         return f"{head}: waiting for pods to carry {step.weight} %"
     if status.step_since is None:
-        return f"{head}: waiting until every pod reports epoch {status.epoch}"
+        takes = " and the Gateway takes the weights" if gateway.reference(turn.observed) else ""
+        return f"{head}: waiting until every pod reports epoch {status.epoch}{takes}"
     seen = sum(
         one.candidate.requests for one in turn.evidence.windows if (one.step, one.weight) == (number, status.weight)
     )
@@ -221,6 +223,9 @@ def _ready(turn: Turn, status: Status) -> Finding:
         return Finding("Ready", "False", found.reason, found.message)
     if ready == 0:
         return Finding("Ready", "False", "NoPodReady", f"none of {wanted} pods of {serving} is ready")
+    refused = gateway.refusal(observed, status)
+    if refused is not None:
+        return Finding("Ready", "False", refused.reason, refused.message)
     return Finding("Ready", "True", "Serving", f"{ready} of {wanted} pods of {serving} are ready")
 
 
