@@ -66,14 +66,18 @@ fuzz: venv ## Damaged requests to a real server for FUZZ_SECONDS (600); what har
 	PYTHONPATH=serving $(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
 
 .PHONY: soak
-soak: venv cluster ## Releases of every outcome and lost pods under mixed load for SOAK_SECONDS (1800), on the cluster
-	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTEST) tests/e2e/long_soak.py -s
+soak: venv cluster ## Releases of every outcome and lost pods under mixed load for SOAK_SECONDS (1800), then long faults, on the cluster
+	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTEST) tests/e2e/long_soak.py tests/e2e/long_faults.py -s
 
 ##@ Benchmarks
 
 .PHONY: bench-serving
 bench-serving: venv $(UV) ## This server against its peers on one core each; writes docs/benchmarks.md
 	UV=$(UV) $(PY) -m bench.serving $(BENCH_ARGS)
+
+.PHONY: bench-release
+bench-release: venv $(UV) ## This release engine against its peers' rules, simulated; writes docs/benchmarks-release.md
+	UV=$(UV) $(PY) -m bench.release $(BENCH_ARGS)
 
 ##@ Cluster
 
@@ -123,6 +127,10 @@ generate: venv ## CRDs, API reference, plain manifests and protocol buffers, fro
 	$(PY) -m grpc_tools.protoc -I $(PROTO) --descriptor_set_out=$(PROTO)/descriptors.binpb $(wildcard $(PROTO)/*.proto)
 
 PROTO := serving/plimsoll_serving/grpc/proto
+
+.PHONY: krew
+krew: venv ## The archive of the kubectl plugin and its Krew manifest, in build/krew; URL is where the archive will be
+	$(PY) -m plugins.krew.build $(if $(URL),--url $(URL))
 
 .PHONY: format
 format: venv ## Format the code

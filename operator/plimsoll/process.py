@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -30,7 +30,7 @@ from plimsoll.edge.rest import Api, ApiError, Request
 from plimsoll.edge.signing import load_signer
 from plimsoll.edge.store import S3
 from plimsoll.edge.store_admin import StoreAdmin
-from plimsoll.edge.telemetry import QUEUE_DEPTH, RECONCILE_SECONDS, RECONCILES
+from plimsoll.edge.telemetry import QUEUE_DEPTH, RECONCILE_SECONDS, RECONCILES, SERVICE_STATES, forget
 from plimsoll.facts import Manifest, Ref
 from plimsoll.failures import Unavailable
 from plimsoll.handlers import Watch
@@ -71,6 +71,8 @@ class Process:
         self._add_ons = AddOns(api, self._cache, partial(Watch, self._feed, login, install.facts.namespaces), install)
         self._queue = Queue(self._work, Schedule(random.random), Telemetry(), time.monotonic, install.workers)
         self._cache.subscribe(self._ring)
+        self._cache.subscribe(self._forget)
+        SERVICE_STATES.source = self._services
         self._health = HealthServer(self._waiting_for, install.http_port)
         self._scrape = Scrape(time.time)
         self._world: World | None = None
@@ -154,6 +156,15 @@ class Process:
         for ref in concerned(self._cache, changed):
             if ref.kind in self._passes:
                 self._queue.ring(ref)
+
+    def _forget(self, changed: Manifest) -> None:
+        """A namespace without services has no series."""
+        kind, namespace = changed["kind"], changed["metadata"].get("namespace", "")
+        if kind == "InferenceService" and not self._cache.select(names.API_VERSION, kind, namespace):
+            forget(namespace)
+
+    def _services(self) -> Iterator[Manifest]:
+        return self._cache.every(names.API_VERSION, "InferenceService")
 
     def _waiting_for(self) -> str:
         if not self._kinds_served:

@@ -20,6 +20,7 @@ from typing import Any
 
 from plimsoll.converge.ports import Conflict, NameConflict, Unavailable, World
 from plimsoll.core.conditions import timestamp
+from plimsoll.core.release.observed import Watched
 from plimsoll.facts import (
     Action,
     AnnotatePod,
@@ -336,10 +337,12 @@ class FakeWorld:
         self.signer = FakeSigner()
         self.metrics = FakeMetrics()
         self.settings = settings or Settings()
+        self.watched: dict[Ref, Watched] = {}
 
     @property
     def ports(self) -> World:
-        return World(self.cluster, self.metrics, self.store, self.signer, self.settings, lambda: self.time)
+        ports = (self.cluster, self.metrics, self.store, self.signer, self.settings)
+        return World(*ports, lambda: self.time, self.watched)
 
     @property
     def effects(self) -> list[Effect]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from plimsoll.core.release.commands import VERBS
 
 from tests.builders.release import Character, Life, service, version
 from tests.laws.witness import Witness
@@ -41,7 +42,8 @@ _people = st.one_of(
     st.tuples(st.just("edit runtime"), st.integers(0, 2)),
     st.tuples(st.just("scale"), st.integers(1, 3)),
     st.tuples(st.just("change token"), st.integers(0, 2)),
-    st.tuples(st.just("command"), st.sampled_from(["promote", "abort", "pause", "resume", "retry"])),
+    st.tuples(st.just("command"), st.sampled_from(sorted(VERBS))),
+    st.tuples(st.just("roll back"), st.integers(1, 4)),
     st.tuples(st.just("degrade"), st.sampled_from([0.0, 0.5])),
     st.tuples(st.just("freeze"), st.sampled_from([0, 1])),
 )
@@ -109,6 +111,10 @@ class Story:
         self.life.edit(lambda body: body["spec"]["release"].update(freezeWindows=found))
         if minutes:
             self.witness.frozen_until = datetime.fromisoformat(until).replace(tzinfo=UTC).timestamp()
+
+    def _roll_back(self, number: int) -> None:
+        self.commands += 1
+        self.life.command(f"c{self.commands}", "rollback", to=str(number))
 
     def _degrade(self, share: float) -> None:
         self.life.character(self.published).failing = share

@@ -21,6 +21,7 @@ from plimsoll.api.common import (
     Text,
     Timestamp,
 )
+from plimsoll.api.monitoring import Degraded, Monitoring, Warm
 from plimsoll.api.release import Release
 from plimsoll.api.release import Step as Step
 from plimsoll.api.traffic import Traffic
@@ -179,11 +180,19 @@ class InferenceServiceSpec(Part):
             "pool cannot change, appear or vanish while the service lives: make another InferenceService",
             ".runtime.pool",
         ),
+        Rule(
+            "!has(self.runtime.pool) || !has(self.monitoring) || !has(self.monitoring.keepWarm)",
+            "keepWarm does not apply with runtime.pool, whose pods are shared: leave it out",
+            ".monitoring.keepWarm",
+        ),
     )
     model: ModelRef = Field(description="Which model and which version.")
     runtime: Runtime = Field(default_factory=Runtime, description="How the server runs.")
     release: Release = Field(default_factory=Release, description="How a new version takes over.")
     traffic: Traffic = Field(default_factory=Traffic, description="How requests are split.")
+    monitoring: Monitoring | None = Field(
+        default=None, description="What is watched after a release has ended; nothing, when it is left out."
+    )
 
 
 class RevisionRef(StatusPart):
@@ -227,6 +236,14 @@ class WindowStatus(StatusPart):
     gap: Annotated[str, Field(max_length=256)] | None = Field(default=None, description="Why it does not count.")
 
 
+class Eta(StatusPart):
+    """How long it will take, if traffic and rates stay as they are."""
+
+    in_time: bool = Field(description="Whether a healthy candidate passes the step within progressDeadline.")
+    pass_seconds: int | None = Field(default=None, description="Seconds until it passes; nothing: not in sight.")
+    message: Text = Field(description="A sentence; what would be in time, where it is not.")
+
+
 class ReleaseRecord(StatusPart):
     """How an ended release went."""
 
@@ -239,6 +256,31 @@ class ReleaseRecord(StatusPart):
     reason: Text = Field(description="Why.")
     started_at: Timestamp = Field(description="When it began.")
     finished_at: Timestamp = Field(description="When it ended.")
+    by: Annotated[str, Field(max_length=256)] | None = Field(
+        default=None, description="Who decided it, when it was a person's command."
+    )
+
+
+class CommandRecord(StatusPart):
+    """What became of a command."""
+
+    id: Short = Field(description="Its id.")
+    verb: Annotated[str, Field(max_length=16)] = Field(description="What was asked for.")
+    to: Annotated[str, Field(max_length=10)] | None = Field(default=None, description="The version that it names.")
+    by: Annotated[str, Field(max_length=256)] = Field(default="", description="In whose name.")
+    at: Timestamp = Field(description="When it was read.")
+    outcome: Literal["Obeyed", "Refused"] = Field(description="Whether it was obeyed.")
+    message: Annotated[str, Field(max_length=512)] = Field(default="", description="What was done, or why it was not.")
+
+
+class Pin(StatusPart):
+    """What `auto` means after the command rollback, until a version newer than all at that time is approved."""
+
+    model: ModelName = Field(description="The model.")
+    version: Annotated[str, Field(max_length=10)] = Field(description="The version to serve.")
+    above: Annotated[str, Field(max_length=10)] = Field(description="Only versions above this number are newer.")
+    by: Annotated[str, Field(max_length=256)] = Field(default="", description="Who asked for it.")
+    at: Timestamp = Field(description="When.")
 
 
 class Retiring(StatusPart):
@@ -276,6 +318,11 @@ class InferenceServiceStatus(StatusPart):
     stable: RevisionRef | None = Field(default=None, description="What answers users.")
     candidate: RevisionRef | None = Field(default=None, description="What is being released.")
     last_proven: RevisionRef | None = Field(default=None, description="The last revision that ended its probation.")
+    warm: Warm | None = Field(default=None, description="What keeps its pods, to go back to.")
+    degraded: Degraded | None = Field(default=None, description="Why what serves is worse than it may be.")
+    suspicion: Annotated[tuple[float, ...], Field(max_length=8)] = Field(
+        default=(), description="Evidence against what serves that is not enough yet: natural logarithms."
+    )
     weight: Annotated[int, Field(ge=0, le=100)] | None = Field(
         default=None, description="Percent of requests for the candidate."
     )
@@ -297,6 +344,7 @@ class InferenceServiceStatus(StatusPart):
     )
     message: Text | None = Field(default=None, description="What is going on, in a sentence.")
     verdict: VerdictStatus | None = Field(default=None, description="The latest verdict.")
+    eta: Eta | None = Field(default=None, description="How long the step will take at today's traffic.")
     effect: EffectStatus | None = Field(default=None, description="What the last ABTest found.")
     started_at: Timestamp | None = Field(default=None, description="When the release began.")
     phase_since: Timestamp | None = Field(default=None, description="When the phase began.")
@@ -329,7 +377,9 @@ class InferenceServiceStatus(StatusPart):
     commands: Annotated[tuple[Short, ...], Field(max_length=20)] = Field(
         default=(), description="Ids of commands that were consumed."
     )
+    last_command: CommandRecord | None = Field(default=None, description="What became of the latest command.")
+    pin: Pin | None = Field(default=None, description="The version that somebody rolled back to.")
     replicas: Annotated[str, Field(max_length=16)] | None = Field(
         default=None, description="Ready and wanted pods of the stable version."
     )
-    conditions: Conditions = Field(default=(), description="Ready, Promoted, Progressing.")
+    conditions: Conditions = Field(default=(), description="Ready, Promoted, Progressing, Healthy.")

@@ -18,6 +18,7 @@ from plimsoll.core.jobs import controlled_by
 from plimsoll.core.pool import view
 from plimsoll.core.pool.template import object_name
 from plimsoll.core.pool.template import selector as pool_selector
+from plimsoll.core.release import watching
 from plimsoll.core.release.archive import ledger_name
 from plimsoll.core.release.observed import Gateway, Observed, Pool, is_ready
 from plimsoll.core.release.record import digest, ledger_text
@@ -41,6 +42,7 @@ async def reconcile(world: World, ref: Ref) -> float | None:
     # Whatever bears traffic, destroys or is remembered is decided on the owner as it is now, not as the cache has it.
     owner = await world.cluster.get(ref)
     if owner is None or owner["metadata"].get("deletionTimestamp"):
+        world.watched.pop(ref, None)
         return None
     plan, _ = await _plan(world, owner, sample)
     return await _carry_out(world, owner, plan)
@@ -69,10 +71,22 @@ async def _plan(world: World, owner: Manifest, sample: Sample | None) -> tuple[P
         ), None
     observed = await _confirmed(world, _observe(world, owner, spec, status))
     # Only the pods of a pool know whether the stable version serves: a release asks them from its first pass on.
-    if sample is None and (core.needs_sample(status) or (observed.pool is not None and status.candidate is not None)):
+    ref = Ref.of(owner)
+    asked = core.needs_sample(status) or watching.is_due(observed, world.watched.get(ref))
+    if sample is None and (asked or (observed.pool is not None and status.candidate is not None)):
         sample = await _sample(world, observed)
-    observed = replace(observed, sample=sample, now=world.now())
+    observed = _watched(world, ref, replace(observed, sample=sample, now=world.now()))
     return core.plan(view.as_seen(observed) if observed.pool is not None else observed), sample
+
+
+def _watched(world: World, ref: Ref, observed: Observed) -> Observed:
+    """What is remembered of a service at rest, with what this pass saw."""
+    found = watching.look(observed, world.watched.get(ref))
+    if found is None:
+        world.watched.pop(ref, None)
+    else:
+        world.watched[ref] = found
+    return replace(observed, watched=found)
 
 
 async def _sample(world: World, observed: Observed) -> Sample:

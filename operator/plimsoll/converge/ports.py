@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from plimsoll.core.release.observed import Watched
 from plimsoll.facts import Action, Manifest, Notice, Ref, Sample, Settings
 from plimsoll.failures import Conflict as Conflict
 from plimsoll.failures import NameConflict as NameConflict
@@ -72,7 +73,11 @@ class Signer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The ports that a pass gets. `now` is Unix seconds from a clock that tests can turn."""
+    """The ports that a pass gets. `now` is Unix seconds from a clock that tests can turn.
+
+    `watched` is what passes remember of services at rest: in this process only, and never what a decision rests on
+    alone.
+    """
 
     cluster: Cluster
     metrics: Metrics
@@ -80,6 +85,7 @@ class World:
     signer: Signer
     settings: Settings
     now: Callable[[], float]
+    watched: MutableMapping[Ref, Watched] = field(default_factory=dict)
 
 
 class Pass(Protocol):

@@ -13,7 +13,7 @@ from plimsoll.edge.cache import Cache, controller_of
 from plimsoll.edge.events import Recorder
 from plimsoll.edge.resources import path_of, resource_of
 from plimsoll.edge.rest import APPLY_PATCH, JSON, JSON_PATCH, MERGE_PATCH, Api, ApiError, Json, Request
-from plimsoll.edge.telemetry import count_ended_releases
+from plimsoll.edge.telemetry import count_transitions
 from plimsoll.facts import (
     Action,
     AnnotatePod,
@@ -95,7 +95,7 @@ class Cluster:
         ref = Ref.of(owner)
         body = {**owner, "status": {key: value for key, value in status.items() if value is not None}}
         written = self._keep(ref, await self._write(ref, "PUT", path_of(ref, "status"), body))
-        count_ended_releases(owner, written)
+        count_transitions(owner, written)
         return written
 
     async def notify(self, owner: Manifest, notice: Notice) -> None:

@@ -137,14 +137,11 @@ def test_the_requests_of_the_pages_are_ones_that_the_server_takes() -> None:
 
 def test_the_verdicts_that_are_read_aloud_are_what_the_verdict_says() -> None:
     stable = arm(1800, failures=9)
-    harmful, healthy = arm(200, failures=8), arm(200, failures=1)
-    said = [
-        verdict.reason
-        for candidate in (harmful, healthy)
-        for verdict in verdicts(repeat(8, stable, candidate), Policy())
-    ]
+    harmful = repeat(13, stable, arm(200, failures=8), stable_pods=(arm(600, failures=3),) * 3)
+    healthy = repeat(8, stable, arm(200, failures=1))
     labels = OutputBins("label", ("value:3", "value:8", "other"), (180, 180, 1440), (4, 152, 44))
-    shifted = [replace(one, outputs=(labels,)) for one in repeat(8, stable, healthy)]
+    shifted = [replace(one, outputs=(labels,)) for one in healthy]
+    said = [verdict.reason for windows in (harmful, healthy) for verdict in verdicts(windows, Policy())]
     said += [verdict.reason for verdict in verdicts(shifted, Policy(shift_psi=0.25))]
     shown = [block.text.strip() for block in blocks("text") if block.page == "docs/releases.md"]
     assert len(shown) == 3 and set(shown) <= set(said)

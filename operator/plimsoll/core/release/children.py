@@ -50,6 +50,8 @@ def replicas(observed: Observed, status: Status) -> dict[str, int]:
     found: dict[str, int] = {}
     for name in [one.revision for one in status.retiring]:
         found[name] = _have(observed, name)
+    if status.warm is not None:
+        found[status.warm.revision] = observed.spec.runtime.replicas
     if status.stable is not None:
         found[status.stable.revision] = observed.spec.runtime.replicas
     if status.candidate is not None:

@@ -35,9 +35,9 @@ def wait(observed: Observed, status: Status, wanted: Revision | None) -> Wait | 
         return None
     found = freeze(observed, status)
     if found is not None:
-        return Wait("FreezeWindow", found.message)
+        return Wait(reason="FreezeWindow", message=found.message)
     whom = order.waits_for(observed, wanted)
-    return Wait("WaitsForOthers", whom) if whom else None
+    return Wait(reason="WaitsForOthers", message=whom) if whom else None
 
 
 def stopped(turn: Turn, before: Status, after: Status) -> Frozen | None:

@@ -13,7 +13,7 @@ from plimsoll.api.inferenceservice import VerdictStatus
 from plimsoll.core import route
 from plimsoll.core.conditions import precise, shortened, timestamp, unix
 from plimsoll.core.effect import ratio_of_failures
-from plimsoll.core.release import commands, gate, pace
+from plimsoll.core.release import commands, gate, pace, pins, watching
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.archive import attempt_of
 from plimsoll.core.release.phases import PHASES
@@ -37,8 +37,9 @@ def _decided(turn: Turn) -> Status:
     status = commands.obey(turn, status) if status is before else status
     if status is not before:
         return status
-    status = _dropped(turn, _noted(turn, status))
-    after = _superseded(turn, status) or PHASES[status.phase or "Pending"](turn, status)
+    status = watching.noted(turn, _dropped(turn, _noted(turn, pins.lifted(turn.observed, status))))
+    back = _superseded(turn, status) or watching.taken_back(turn, status)
+    after = back or PHASES[status.phase or "Pending"](turn, status)
     frozen = gate.stopped(turn, status, after)
     return after if frozen is None else moves.hold(turn, status, "FreezeWindow", frozen.message)
 
@@ -129,7 +130,11 @@ def _superseded(turn: Turn, status: Status) -> Status | None:
     if wanted.name == candidate.revision:
         return None
     if status.stable is not None and wanted.name == status.stable.revision:
-        return moves.roll_back(turn, status, "Superseded", f"the spec went back to version {status.stable.version}")
+        pin, stable = status.pin, status.stable.version
+        who = f"{pin.by or 'a command'} rolled" if pin is not None and pin.version == stable else "the spec went"
+        return moves.roll_back(
+            turn, status, "Superseded", f"{who} back to version {stable}", by=pin.by if pin is not None else None
+        )
     serves = status.primary == candidate.revision and (
         status.phase != "Held" or not pace.stable_is_down(turn.observed, status)
     )

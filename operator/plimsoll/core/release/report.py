@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plimsoll.core import gateway
 from plimsoll.core.conditions import Finding, conditions, shortened, timestamp
-from plimsoll.core.release import gate, order, pace
+from plimsoll.core.release import gate, order, pace, watching
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.observed import trouble
 from plimsoll.core.release.turn import Status, Turn
@@ -18,12 +18,9 @@ def reported(turn: Turn, status: Status) -> Status:
     observed = turn.observed
     ready = observed.ready(status.stable.revision) if status.stable else None
     said = (
-        _ready(turn, status),
-        _promoted(turn, status),
-        _progressing(turn, status),
-        _ordered(turn),
-        gateway.finding(observed, status),
-    )
+        _ready(turn, status), _promoted(turn, status), _progressing(turn, status), _ordered(turn),
+        watching.healthy(turn, status), gateway.finding(observed, status),
+    )  # fmt: skip
     findings = [one for one in said if one is not None]
     return moves.changed(
         status,
@@ -35,7 +32,39 @@ def reported(turn: Turn, status: Status) -> Status:
 
 
 def notices(before: Status, after: Status) -> tuple[Notice, ...]:
-    """One Event for each transition: of the phase, the reason of a hold, the step or its share."""
+    """One Event for what became of a command, and one for each transition: of the phase, the reason of a hold, the step
+    or its share; of the health, too."""
+    return (*_commanded(before, after), *_moved(before, after), *_health(before, after), *_slow(before, after))
+
+
+def _commanded(before: Status, after: Status) -> tuple[Notice, ...]:
+    done = after.last_command
+    if done is None or done == before.last_command:
+        return ()
+    if done.outcome == "Obeyed":
+        return (Notice("Normal", "CommandObeyed", f"{done.message} (id {done.id})"),)
+    asked = f"{done.verb} {done.to}" if done.to else done.verb
+    return (Notice("Warning", "CommandRefused", f"{asked} by {done.by or 'nobody'} (id {done.id}): {done.message}"),)
+
+
+def _health(before: Status, after: Status) -> tuple[Notice, ...]:
+    if after.degraded is not None and after.degraded != before.degraded:
+        return (Notice("Warning", "Degraded", after.degraded.reason),)
+    if before.degraded is not None and after.degraded is None and before.stable == after.stable:
+        return (
+            Notice("Normal", "Recovered", f"v{after.stable.version if after.stable else ''} is within bounds again"),
+        )
+    return ()
+
+
+def _slow(before: Status, after: Status) -> tuple[Notice, ...]:
+    """Told as soon as it is known that a step cannot be decided in time."""
+    if after.eta is None or after.eta.in_time or (before.eta is not None and not before.eta.in_time):
+        return ()
+    return (Notice("Warning", "NoVerdictInTime", after.eta.message),)
+
+
+def _moved(before: Status, after: Status) -> tuple[Notice, ...]:
     here, there = (
         (one.phase, one.held_reason, one.step, one.attempt, one.weight, one.mirror) for one in (before, after)
     )
@@ -57,10 +86,10 @@ def message(turn: Turn, status: Status) -> str:
             return _waits(turn, status) or turn.choice.message or "waiting for a version"
         case "Idle":
             more = (_kept(turn, status), turn.choice.message, _waits(turn, status))
-            return "; ".join([f"{stable} serves", *(one for one in more if one)])
+            return "; ".join([f"{stable} serves{_pinned(status)}{_worse(status)}", *(one for one in more if one)])
         case "RolledBack":
             waits = _waits(turn, status)
-            return f"{stable} serves; {_taken_back(status)}{f'; {waits}' if waits else _unserved(turn)}"
+            return f"{stable} serves{_worse(status)}; {_taken_back(status)}{f'; {waits}' if waits else _unserved(turn)}"
         case "Preparing":
             return f"candidate {candidate}: recording the revision"
         case "Warming":
@@ -99,6 +128,10 @@ def _kept(turn: Turn, status: Status) -> str:
         return ""
     found = f"; {status.effect.reason}" if status.effect else ""
     return f"v{newest.version} was tested: {newest.reason}{found}"
+
+
+def _worse(status: Status) -> str:
+    return f", degraded: {status.degraded.reason}" if status.degraded else ""
 
 
 def _held(status: Status) -> str:
@@ -156,6 +189,13 @@ def _evidence(turn: Turn, status: Status) -> str:
     if turn.evidence.outage is not None:
         return f"no evidence ({turn.evidence.outage}), holding"
     return status.verdict.reason if status.verdict else "waiting for evidence"
+
+
+def _pinned(status: Status) -> str:
+    pin = status.pin
+    if pin is None or status.stable is None or status.stable.version != pin.version:
+        return ""
+    return f" since {pin.by or 'a command'} rolled back to it, until a version above {pin.above} is approved"
 
 
 def _queued(turn: Turn, status: Status) -> str:

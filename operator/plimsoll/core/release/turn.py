@@ -13,6 +13,7 @@ from plimsoll.api.inferenceservice import (
     Retiring,
     RevisionRef,
 )
+from plimsoll.api.monitoring import Warm
 from plimsoll.core import route
 from plimsoll.core.conditions import precise, shortened, timestamp
 from plimsoll.core.release.choice import Choice, quarantined
@@ -128,10 +129,10 @@ def go_on(turn: Turn, status: Status) -> Status:
     return enter(turn, status, status.held_phase or "Preparing")
 
 
-def roll_back(turn: Turn, status: Status, outcome: Outcome, reason: str) -> Status:
+def roll_back(turn: Turn, status: Status, outcome: Outcome, reason: str, *, by: str | None = None) -> Status:
     """Take the candidate back at once, waiting for nobody. All but a superseded revision goes into quarantine."""
     assert status.candidate is not None
-    status = recorded(turn, status, outcome, reason)
+    status = recorded(turn, status, outcome, reason, by=by)
     if outcome != "Superseded":
         status = _with_quarantine(turn, status, reason)
     if status.stable is not None:
@@ -157,9 +158,11 @@ def retire_candidate(turn: Turn, status: Status) -> Status:
 def succeed(turn: Turn, status: Status) -> Status:
     """The candidate becomes the stable revision; the old one keeps its pods for a while."""
     assert status.candidate is not None
-    new, old = status.candidate, status.stable
+    new, old, warm = status.candidate, status.stable, _kept_warm(turn, status)
     forgiven = tuple(one for one in status.quarantine if one.revision != new.revision)
-    status = changed(status, stable=new, candidate=None, quarantine=forgiven)
+    status = changed(
+        status, stable=new, candidate=None, quarantine=forgiven, warm=warm or status.warm, degraded=None, suspicion=()
+    )  # fmt: skip
     if old is not None:
         status = _retired(turn, status, old)
     was_shared = old is not None and (status.weight or 0) < 100
@@ -169,20 +172,41 @@ def succeed(turn: Turn, status: Status) -> Status:
     return enter(turn, status, "Idle", step=None, step_since=None, paused_at=None)
 
 
+def _kept_warm(turn: Turn, status: Status) -> Warm | None:
+    """The revision that is replaced, where it is to be kept: it served well and still could."""
+    old, monitoring = status.stable, turn.observed.spec.monitoring
+    if old is None or monitoring is None or monitoring.keep_warm is None or status.degraded is not None:
+        return None
+    if not turn.observed.ready(old.revision):
+        return None
+    return Warm(revision=old.revision, version=old.version, digest=old.digest, since=precise(turn.now))
+
+
 def _retired(turn: Turn, status: Status, reference: RevisionRef) -> Status:
     entry = Retiring(revision=reference.revision, version=reference.version, since=precise(turn.now))
     others = tuple(one for one in status.retiring if one.revision != reference.revision)
     return changed(status, retiring=(entry, *others)[:8])
 
 
-def recorded(turn: Turn, status: Status, outcome: Outcome, reason: str) -> Status:
-    """The history with this attempt, the newest first."""
+def recorded(turn: Turn, status: Status, outcome: Outcome, reason: str, *, by: str | None = None) -> Status:
+    """The history with this attempt, the newest first; `by` is the person who decided it."""
     assert status.candidate is not None
     entry = ReleaseRecord(
         attempt=status.attempt, revision=status.candidate.revision, version=status.candidate.version, outcome=outcome,
         reason=cut_short(reason), started_at=status.started_at or timestamp(turn.now), finished_at=timestamp(turn.now),
+        by=by or _decided_by(status),
     )  # fmt: skip
     return changed(status, history=(entry, *status.history)[:_KEPT])
+
+
+def _decided_by(status: Status) -> str | None:
+    """Who rolled back to the candidate, or waived its evidence; None when it was nobody."""
+    assert status.candidate is not None
+    if status.pin is not None and status.pin.version == status.candidate.version:
+        return status.pin.by
+    command = status.last_command
+    waived = command is not None and (command.verb, command.outcome) == ("promote", "Obeyed")
+    return command.by if command is not None and waived and status.reason else None
 
 
 def cut(text: str) -> str:

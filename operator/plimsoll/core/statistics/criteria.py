@@ -118,7 +118,10 @@ class Criterion:
         return k_c * n_s / (n_c * k_s) if n_c and k_s else inf if k_c else 0.0
 
     def _sums(self, row: int, edge: int, first: int) -> tuple[int, int, int, int]:
-        arms, rows = self.data.arms, slice(first, row + 1)
+        """Of all windows, or where arms are compared of those with both."""
+        arms, rows = self.data.arms, np.arange(first, row + 1)
+        if self.margin is not None:
+            rows = rows[self.data.both()[rows]]
         k_c, n_c = (int(column[rows, edge].sum()) for column in (arms.k_candidate, arms.n_candidate))
         k_s, n_s = (int(column[rows, edge].sum()) for column in (arms.k_stable, arms.n_stable))
         return k_c, n_c, k_s, n_s

@@ -27,7 +27,9 @@ def disagreement(windows: Sequence[Window], limit: float, levels: tuple[float, f
     k = np.array([[one.differed] for one in pairs], dtype=np.float64)
     n = np.array([[one.differed + one.matched] for one in pairs], dtype=np.float64)
     cv, none = np.full_like(k, noise.cv_floor), np.zeros_like(k)
-    data = Table(Arms(k, n, none, none), cv, starts_of(windows), spells_of(windows, noise.seconds))
+    pods = np.zeros((len(windows), 0, k.shape[1]))
+    starts, spells = starts_of(windows), spells_of(windows, noise.seconds)
+    data = Table(Arms(k, n, none, none), cv, starts, spells, (pods, pods))
     return Criterion(
         name="shadow disagreement",
         data=data,

@@ -203,7 +203,7 @@ def _error_rate(windows: Sequence[Window], policy: Policy, margin: float, alpha:
         alpha=alpha,
         beta=policy.beta,
         against_health=worse(data, margin, 0.0),
-        matters=data.rise()[:, 0] >= policy.error_floor,
+        matters=data.both() & (data.rise()[:, 0] >= policy.error_floor),
         against_harm=not_worse(data, margin, policy.negligible),
     )
 
@@ -220,7 +220,7 @@ def _client_error_rate(windows: Sequence[Window], policy: Policy, margin: float,
         alpha=alpha,
         beta=policy.beta,
         against_health=worse(data, margin, policy.negligible),
-        matters=np.ones(len(windows), dtype=np.bool_),
+        matters=data.both(),
     )
 
 
@@ -239,7 +239,7 @@ def _latency(windows: Sequence[Window], policy: Policy, margin: float, alpha: fl
         alpha=alpha,
         beta=policy.beta,
         against_health=worse(data, margin, policy.negligible_latency),
-        matters=np.ones(len(windows), dtype=np.bool_),
+        matters=data.both(),
         against_harm=not_worse(data, margin, policy.negligible_latency),
     )
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from plimsoll.core.statistics.bins import enough, log_shifted, population_stability_index
 from plimsoll.core.statistics.criteria import against, number, reaches, share
-from plimsoll.core.statistics.measures import Noise, spells_of, starts_of, within
+from plimsoll.core.statistics.learned_noise import within
+from plimsoll.core.statistics.measures import Noise, spells_of, starts_of
 from plimsoll.core.statistics.wealth import Array, average, increments, restarted
 from plimsoll.facts import ArmCounts, Window
 
