@@ -15,14 +15,15 @@ from bench.serving import environments
 RESULTS = Path("bench/results/release.json")
 PARTIAL = Path("build/bench/release.json")
 PAGE = Path("docs/benchmarks-release.md")
-RUNS = 10_000
+#: Some ten minutes on two quiet cores; ten thousand take an hour and a half.
+RUNS = 1_000
 QUICK_RUNS = 40
 EPILOG = f"""\
 A whole run writes {RESULTS} (with a plot beside it) and {PAGE}; --quick writes {PARTIAL} and touches neither.
 
 examples:
   make bench-release
-  make bench-release BENCH_ARGS="--runs 1000"
+  make bench-release BENCH_ARGS="--runs 10000"
   python -m bench.release --quick
   python -m bench.release --page        # write the page again, from the figures that are there
 """

@@ -62,7 +62,8 @@ def _warning(document: Row) -> str:
     return _paragraph(
         f"""**These figures are of {runs:,} healthy releases a cell** and half as many of each regression (a fifth of
         them for Kayenta), made on a busy machine: a share of 1 % is uncertain by about
-        {100 * 1.96 * (0.01 * 0.99 / runs) ** 0.5:.1f} %. `make bench-release` runs 10,000."""
+        {100 * 1.96 * (0.01 * 0.99 / runs) ** 0.5:.1f} %. `make bench-release` runs 1,000 in some
+        ten minutes on two quiet cores, with `BENCH_ARGS="--runs 10000"` ten times as many."""
     )
 
 
@@ -240,8 +241,9 @@ def _method(document: Row) -> str:
         service, 1.5 × its rate and 0.1 %; measured each minute; Kayenta judges every ten minutes for half an hour, an
         increase below one half allowed.""",
         """**The peers' rules** follow the documentation of Argo Rollouts v1.10.2, Flagger v1.36.1 and Spinnaker, and
-        the programs' sources where it is silent. Kayenta's is tested against what its real classifier said of 19
-        pairs of series; those of the other two are not tested against recordings yet.""",
+        the programs' sources where it is silent. Flagger's is tested against 16 recorded runs of its real controller,
+        Kayenta's against what its real classifier said of 19 pairs of series; that of Argo Rollouts is not tested
+        against recordings yet.""",
         """**Bad requests** in the JSON file: failed requests of the candidate, until the decision and, once promoted,
         until the horizon (30 minutes; Argo Rollouts as documented 40, Kayenta as documented 180).
         Delays of scrapes and the extrapolation of `rate` are not simulated; nor are shifts of scores and late labels,

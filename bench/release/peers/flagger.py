@@ -3,7 +3,7 @@
 Source: docs/gitbook/usage/how-it-works.md, deployment-strategies.md and metrics.md of v1.36.1
 (https://docs.flagger.app/usage/how-it-works, https://docs.flagger.app/usage/deployment-strategies); the numbers are
 those of the tutorials (https://docs.flagger.app/tutorials/istio-progressive-delivery). Where the pages are silent
-(no requests, order of tick and rollback) pkg/controller/scheduler.go of that version was read.
+(no requests, order of tick and rollback) the real controller was asked: `recorded/flagger`, `recorded/flagger.json`.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Canary:
         advances = checked & holds
         full = advances & (self.weight >= self.analysis.max_weight)
         self.phase[full] = PROMOTING
+        self.weight[full] = 0  # of the status; its traffic goes once the primary has the new version
         self.weight[advances & ~full] = np.minimum(self.weight[advances & ~full] + self.analysis.step_weight, 100)
 
 

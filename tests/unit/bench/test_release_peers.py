@@ -1,4 +1,4 @@
-"""Kayenta's judge, re-stated, says what the real one was recorded to say (bench/release/recorded)."""
+"""The rules of Flagger and Kayenta, re-stated, do what the real programs were recorded to do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.release.peers import kayenta
+from bench.release.peers import flagger, kayenta
 from tests.unit.docs.pages import ROOT
 
 CASES = ROOT / "bench/release/recorded"
@@ -42,3 +42,27 @@ def test_the_interval_of_the_mann_whitney_test_is_the_recorded_one(case: dict[st
     assert high == pytest.approx(case["high"], abs=2e-4)
     if len(case["control"]) > 5:
         assert estimate == pytest.approx(case["estimate"], abs=5e-3)
+
+
+@pytest.mark.parametrize("case", cases("flagger"))
+def test_flaggers_ticks_as_recorded(case: dict[str, Any]) -> None:
+    analysis = flagger.Analysis(
+        case["threshold"], case["stepWeight"], case["maxWeight"], case["successRateMin"], case["durationMax"]
+    )
+    canary = flagger.Canary(analysis, 1)
+    seen = [state(canary)]
+    for check in case["checks"]:
+        canary.tick(np.array([value(check["successRate"])]), np.array([value(check["duration"])]))
+        seen.append(state(canary))
+    recorded = [(tick["phase"], tick["weight"], tick["failedChecks"]) for tick in case["ticks"]]
+    ended = next((place for place, (phase, *_) in enumerate(recorded) if phase != "Progressing"), len(recorded))
+    assert seen[: ended + 1] == recorded[: ended + 1]
+
+
+def state(canary: flagger.Canary) -> tuple[str, int, int]:
+    return str(canary.phase[0]), int(canary.weight[0]), int(canary.failed_checks[0])
+
+
+def value(said: str) -> float:
+    """What a query gives; no series, no answer and NaN are the same to Flagger."""
+    return np.nan if said in {"NaN", "empty", "unavailable"} else float(said)
