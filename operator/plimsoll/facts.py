@@ -54,6 +54,10 @@ class Sample:
     absent: Mapping[str, str] = field(default_factory=dict)
     #: Only of a pool: what each pod says of each revision that it knows, by pod and revision.
     models: Mapping[str, Mapping[str, ModelState]] = field(default_factory=dict)
+    #: Where the counters are not from the pods themselves: the epochs that the pods reported; -1 without a route.
+    epochs: Mapping[str, int] | None = None
+    #: Why nothing of it may count, though some pods may be there.
+    outage: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,33 @@ class Verdict:
     metric: str = ""
     mode: str = "Sequential"
     window: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to send a request on behalf of `namespace`; `timeout` in seconds.
+
+    `token` is (Secret, key), `authority` (ConfigMap, key), both of the namespace. The `install`'s own address has the
+    install's token instead, and its host is not asked about.
+    """
+
+    url: str
+    namespace: str
+    timeout: float
+    token: tuple[str, str] | None = None
+    authority: tuple[str, str] | None = None
+    install: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PrometheusSource:
+    """A Prometheus and how it labels the series of pods. Samples older than `max_age` seconds are stale."""
+
+    endpoint: Endpoint
+    max_age: float
+    namespace_label: str = "namespace"
+    pod_label: str = "pod"
+    matchers: Mapping[str, str] = field(default_factory=dict)
 
 
 # --- plans ----------------------------------------------------------------------------------------------------------
@@ -223,3 +254,12 @@ class Settings:
     training_image: str = "localhost/plimsoll-training:dev"
     image_pull_policy: str = "IfNotPresent"
     cluster_domain: str = "cluster.local"
+    #: Address of the install's Prometheus; empty when there is none.
+    prometheus_url: str = ""
+    #: Added to every query of that server with the namespace as its value, for a proxy that enforces it.
+    prometheus_namespace_parameter: str = ""
+    #: Whether users may send PromQL of their own.
+    allow_custom_queries: bool = False
+    #: Hosts beyond the Services of their own namespace that users may have the operator ask: shell patterns, https
+    #: unless they begin with http://.
+    allowed_hosts: tuple[str, ...] = ()

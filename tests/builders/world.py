@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from plimsoll.converge.ports import Conflict, NameConflict, Unavailable, World
+from plimsoll.converge.ports import Conflict, NameConflict, Sources, Unavailable, World
 from plimsoll.core.conditions import timestamp
 from plimsoll.facts import (
     Action,
@@ -331,11 +331,13 @@ class FakeWorld:
         self.store = FakeStore(self.faults)
         self.signer = FakeSigner()
         self.metrics = FakeMetrics()
+        self.sources: Sources | None = None
         self.settings = settings or Settings()
 
     @property
     def ports(self) -> World:
-        return World(self.cluster, self.metrics, self.store, self.signer, self.settings, lambda: self.time)
+        parts = (self.cluster, self.metrics, self.store, self.signer, self.settings, lambda: self.time)
+        return World(*parts, sources=self.sources)
 
     @property
     def effects(self) -> list[Effect]:

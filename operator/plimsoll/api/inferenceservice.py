@@ -176,6 +176,11 @@ class InferenceServiceSpec(Part):
             ".traffic.stickyHeader",
         ),
         Rule(
+            "!has(self.runtime.pool) || self.release.analysis.source == 'Scrape'",
+            "source must be Scrape with runtime.pool: only the pods of a pool know which models they have loaded",
+            ".release.analysis.source",
+        ),
+        Rule(
             "has(self.runtime.pool) == has(oldSelf.runtime.pool)"
             " && (!has(self.runtime.pool) || self.runtime.pool.name == oldSelf.runtime.pool.name)",
             "pool cannot change, appear or vanish while the service lives: make another InferenceService",

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from plimsoll.api.cel import Rule, between, cel_duration, checked, operator_default
 from plimsoll.api.common import Duration, Part, Token
+from plimsoll.api.evidence import Prometheus
 
 #: The edges of the latency histogram end at 10 s.
 Latency99 = Annotated[
@@ -77,6 +78,13 @@ class Latency(Part):
 class Analysis(Part):
     """What is compared, and how sure the verdict must be."""
 
+    rules = (
+        Rule(
+            "!has(self.prometheus) || self.source == 'Prometheus'",
+            "prometheus applies only to source: Prometheus: remove it, or set the source",
+            ".prometheus",
+        ),
+    )
     error_rate: ErrorRate = Field(default_factory=ErrorRate, description="Compare failures.")
     latency: Latency = Field(default_factory=Latency, description="Compare latency.")
     alpha: Annotated[float, Field(gt=0, le=0.2)] = Field(
@@ -86,6 +94,13 @@ class Analysis(Part):
     )
     window: Annotated[Duration, Field(json_schema_extra=between("1s", "1h"))] = Field(
         default="10s", description="How often evidence is read."
+    )
+    source: Literal["Scrape", "Prometheus"] = Field(
+        default="Scrape",
+        description="Scrape reads the counters from the pods; Prometheus asks one that scrapes them.",
+    )
+    prometheus: Prometheus | None = Field(
+        default=None, description="Which Prometheus, and how its series are labelled; default: the install's."
     )
 
 

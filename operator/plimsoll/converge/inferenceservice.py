@@ -10,6 +10,7 @@ from plimsoll import names
 from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
 from plimsoll.converge.act import carry_out
 from plimsoll.converge.ports import NameConflict, Refused, Unavailable, World
+from plimsoll.converge.sources import from_prometheus
 from plimsoll.converge.troubles import fault, no_store
 from plimsoll.core import inferenceservice as core
 from plimsoll.core import route
@@ -18,6 +19,7 @@ from plimsoll.core.jobs import controlled_by
 from plimsoll.core.pool import view
 from plimsoll.core.pool.template import object_name
 from plimsoll.core.pool.template import selector as pool_selector
+from plimsoll.core.release import sources
 from plimsoll.core.release.archive import ledger_name
 from plimsoll.core.release.observed import Observed, Pool, is_ready
 from plimsoll.core.release.record import digest, ledger_text
@@ -76,10 +78,13 @@ async def _plan(world: World, owner: Manifest, sample: Sample | None) -> tuple[P
 
 
 async def _sample(world: World, observed: Observed) -> Sample:
-    if observed.pool is None:
-        return await world.metrics.sample(observed.namespace, _measured(observed))
-    ready = [pod for pod in observed.pool.pods if is_ready(pod)]
-    return await world.metrics.pooled(ready, view.revisions(observed))
+    if observed.pool is not None:
+        ready = [pod for pod in observed.pool.pods if is_ready(pod)]
+        return await world.metrics.pooled(ready, view.revisions(observed))
+    sample = await world.metrics.sample(observed.namespace, _measured(observed))
+    if sources.from_prometheus(observed):
+        sample = await from_prometheus(world, observed, sample, _measured(observed))
+    return sample
 
 
 async def _carry_out(world: World, owner: Manifest, plan: Plan) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from plimsoll.facts import Action, Manifest, Notice, Ref, Sample, Settings
+from plimsoll.facts import Action, Manifest, Notice, PrometheusSource, Ref, Sample, Settings
 from plimsoll.failures import Conflict as Conflict
 from plimsoll.failures import NameConflict as NameConflict
 from plimsoll.failures import Refused as Refused
@@ -44,6 +44,13 @@ class Metrics(Protocol):
         """The same of a pool's pods, for these revisions of one service, the stable one first."""
 
 
+class Sources(Protocol):
+    """Evidence from elsewhere than the pods. What does not answer is said in the answer, never an exception."""
+
+    async def counters(self, source: PrometheusSource, namespace: str, pods: Sequence[Manifest]) -> Sample:
+        """The pods' counters as a Prometheus scraped them."""
+
+
 class Store(Protocol):
     """The artifact store, as the operator sees it."""
 
@@ -77,6 +84,7 @@ class World:
     signer: Signer
     settings: Settings
     now: Callable[[], float]
+    sources: Sources | None = None
 
 
 class Pass(Protocol):

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from plimsoll.api.common import seconds
 from plimsoll.api.inferenceservice import WindowStatus
 from plimsoll.core import ledger, route
-from plimsoll.core.conditions import shortened, timestamp
+from plimsoll.core.conditions import shortened, timestamp, unix
 from plimsoll.core.evidence import window_between
 from plimsoll.core.release import pace
 from plimsoll.core.release.observed import Observed
 from plimsoll.core.release.record import Record, files_of, is_unjudged, ledger_text, recorded
+from plimsoll.core.release.sources import from_prometheus
 from plimsoll.core.release.turn import Evidence, Status
 from plimsoll.core.verdict import Mode, Policy, judge
 from plimsoll.facts import Sample, Verdict, Window
 
 #: Scrapes are not punctual: a window may be this much shorter than the spec says.
 _EARLY_SECONDS = 0.05
+#: A Prometheus that has no newer scrape yet is not asked again sooner.
+_POLL_SECONDS = 2.0
 _SHOWN = 10
 
 
@@ -43,9 +46,9 @@ def collect(observed: Observed) -> Collected:
     verdict = judged(grown) if fresh else None
     evidence = Evidence(
         grown.windows, verdict, verdict is not None, followed, outage=_outage(observed, grown, followed=followed),
-        full=grown.full, seen_at=sample.at if sample else None,
+        full=grown.full, seen_at=sample.at if sample and sample.epochs is None else None,
     )  # fmt: skip
-    return Collected(evidence, files_of(record, grown), None if grown.full else _due(observed, grown))
+    return Collected(evidence, files_of(record, grown), None if grown.full else _next(observed, grown))
 
 
 def judged(record: Record) -> Verdict | None:
@@ -58,12 +61,20 @@ def judged(record: Record) -> Verdict | None:
 def _outage(observed: Observed, record: Record, *, followed: bool) -> str | None:
     """Why nothing can be known for now, or None. Before the share is in force silent pods keep it from being seen."""
     if observed.status.step_since is not None:
-        return record.windows[-1].gap if record.windows else None
+        return _gap_since(record.windows)
     absent = observed.sample.absent if observed.sample else {}
     if followed or not absent:
         return None
     why = "; ".join(f"{pod}: {reason}" for pod, reason in sorted(absent.items())[:3])
     return f"down: {len(absent)} pods did not say which route they follow ({why})"
+
+
+def _gap_since(windows: Sequence[Window]) -> str | None:
+    """The gap of the last window, and since when there has been nothing but gaps."""
+    if not windows or windows[-1].gap is None:
+        return None
+    counted = [number for number, one in enumerate(windows) if one.gap is None]
+    return f"{windows[-1].gap}; since {timestamp(windows[counted[-1] + 1 if counted else 0].start)}"
 
 
 # --- the next window ------------------------------------------------------------------------------------------------
@@ -77,6 +88,9 @@ def _grown(observed: Observed, record: Record, sample: Sample, followed: bool) -
     if record.cursor is None or sample.at < record.cursor.at:
         # The record was lost, or the clock was set back.
         return _based(observed, record, sample)
+    if from_prometheus(observed) and _precedes_share(observed, record.cursor):
+        # Scrapes are older than the pass that reads them: these may be of the share before.
+        return _based(observed, record, sample) if sample.at > record.cursor.at else record
     due = _due(observed, record)
     if due is None or sample.at < due - _EARLY_SECONDS:
         return record
@@ -87,6 +101,11 @@ def _grown(observed: Observed, record: Record, sample: Sample, followed: bool) -
     except ledger.LedgerError as error:
         return replace(record, full=str(error))
     return Record(grown, sample)
+
+
+def _precedes_share(observed: Observed, base: Sample) -> bool:
+    since = observed.status.step_since
+    return since is not None and not base.outage and base.at < unix(since)
 
 
 def _based(observed: Observed, record: Record, sample: Sample) -> Record:
@@ -107,13 +126,18 @@ def _due(observed: Observed, record: Record) -> float | None:
     return record.cursor.at + ledger.next_window_seconds(len(record.windows), base, size)
 
 
+def _next(observed: Observed, record: Record) -> float | None:
+    due = _due(observed, record)
+    return due if due is None or not from_prometheus(observed) else max(due, observed.now + _POLL_SECONDS)
+
+
 def _window(observed: Observed, record: Record, previous: Sample, sample: Sample) -> Window:
     status = observed.status
     assert status.stable is not None and status.candidate is not None
     last = max([one.index for one in record.windows[-1:]] + [one.index for one in status.windows[-1:]], default=0)
     return window_between(
         previous, sample, index=last + 1, step=step_label(observed, status), weight=status.weight or 0,
-        stable=status.stable.revision, candidate=status.candidate.revision,
+        stable=status.stable.revision, candidate=status.candidate.revision, gap=sample.outage,
     )  # fmt: skip
 
 
