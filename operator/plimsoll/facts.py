@@ -46,6 +46,29 @@ class PodCounters:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What the queries of a custom metric gave: `values` by "arm/part" (`candidate/events`) and series; or why not."""
+
+    values: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    gap: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """What a custom metric or a judge says of one window; `gap` is why it says nothing.
+
+    The arms hold (events, trials) of a Ratio, (count, sum, sum of squares) of a Mean, (events,) of a Counter.
+    `answer` is a judge's: Pass, Fail or Inconclusive, with its reason.
+    """
+
+    candidate: tuple[float, ...] = ()
+    stable: tuple[float, ...] = ()
+    answer: str = ""
+    reason: str = ""
+    gap: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """What a metrics reader saw at `at` (Unix seconds). `absent`: pods that gave nothing, each with the reason."""
 
@@ -58,6 +81,11 @@ class Sample:
     epochs: Mapping[str, int] | None = None
     #: Why nothing of it may count, though some pods may be there.
     outage: str | None = None
+    #: Custom metrics by name, at about the same moment.
+    external: Mapping[str, Reading] = field(default_factory=dict)
+    #: What judges said of the window that ends here, by name; `judged` is that window's number.
+    answers: Mapping[str, External] = field(default_factory=dict)
+    judged: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +131,8 @@ class Window:
     candidate: ArmCounts
     stable_pods: tuple[ArmCounts, ...] = ()
     gap: str | None = None
+    #: Custom metrics and judges, by name.
+    external: Mapping[str, External] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +171,23 @@ class PrometheusSource:
     namespace_label: str = "namespace"
     pod_label: str = "pod"
     matchers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What the candidate has to show in a custom metric (`kind` Ratio, Mean or Counter), or to a Judge.
+
+    `margin` and `bound` are the spec's margin and max; `low` and `high` bound the values of a Mean, and `sign` −1 says
+    that lower ones are worse.
+    """
+
+    name: str
+    kind: str
+    margin: float | None = None
+    bound: float | None = None
+    low: float = 0.0
+    high: float = 1.0
+    sign: int = 1
 
 
 # --- plans ----------------------------------------------------------------------------------------------------------

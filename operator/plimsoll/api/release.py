@@ -8,7 +8,7 @@ from pydantic import Field
 
 from plimsoll.api.cel import Rule, between, cel_duration, checked, operator_default
 from plimsoll.api.common import Duration, Part, Token
-from plimsoll.api.evidence import Prometheus
+from plimsoll.api.evidence import CustomMetrics, Judges, Prometheus
 
 #: The edges of the latency histogram end at 10 s.
 Latency99 = Annotated[
@@ -80,8 +80,8 @@ class Analysis(Part):
 
     rules = (
         Rule(
-            "!has(self.prometheus) || self.source == 'Prometheus'",
-            "prometheus applies only to source: Prometheus: remove it, or set the source",
+            "!has(self.prometheus) || self.source == 'Prometheus' || has(self.custom)",
+            "prometheus applies only to source: Prometheus and to custom metrics: remove it, or set the source",
             ".prometheus",
         ),
     )
@@ -101,6 +101,12 @@ class Analysis(Part):
     )
     prometheus: Prometheus | None = Field(
         default=None, description="Which Prometheus, and how its series are labelled; default: the install's."
+    )
+    custom: CustomMetrics = Field(
+        default=(), description="Metrics of yours in Prometheus; only where the install allows them."
+    )
+    judges: Judges = Field(
+        default=(), description="Who else has to agree: each may fail a release, none may pass it alone."
     )
 
 
@@ -130,6 +136,11 @@ class Release(Part):
         Rule(
             "self.strategy == 'Recreate' || self.analysis.errorRate.enabled || self.analysis.latency.enabled",
             "enable errorRate or latency: a Canary advances on evidence alone",
+            ".analysis",
+        ),
+        Rule(
+            "self.strategy != 'Recreate' || (!has(self.analysis.custom) && !has(self.analysis.judges))",
+            "custom and judges do not apply to strategy: Recreate, which has no two versions: remove them",
             ".analysis",
         ),
         Rule(

@@ -10,7 +10,7 @@ from plimsoll import names
 from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
 from plimsoll.converge.act import carry_out
 from plimsoll.converge.ports import NameConflict, Refused, Unavailable, World
-from plimsoll.converge.sources import from_prometheus
+from plimsoll.converge.sources import from_prometheus, with_outside
 from plimsoll.converge.troubles import fault, no_store
 from plimsoll.core import inferenceservice as core
 from plimsoll.core import route
@@ -73,8 +73,8 @@ async def _plan(world: World, owner: Manifest, sample: Sample | None) -> tuple[P
     # Only the pods of a pool know whether the stable version serves: a release asks them from its first pass on.
     if sample is None and (core.needs_sample(status) or (observed.pool is not None and status.candidate is not None)):
         sample = await _sample(world, observed)
-    observed = replace(observed, sample=sample, now=world.now())
-    return core.plan(view.as_seen(observed) if observed.pool is not None else observed), sample
+    observed = await with_outside(world, replace(observed, sample=sample, now=world.now()))
+    return core.plan(view.as_seen(observed) if observed.pool is not None else observed), observed.sample
 
 
 async def _sample(world: World, observed: Observed) -> Sample:

@@ -6,7 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from plimsoll.facts import Action, Manifest, Notice, PrometheusSource, Ref, Sample, Settings
+from plimsoll.facts import (
+    Action,
+    Endpoint,
+    External,
+    Manifest,
+    Notice,
+    PrometheusSource,
+    Reading,
+    Ref,
+    Sample,
+    Settings,
+)
 from plimsoll.failures import Conflict as Conflict
 from plimsoll.failures import NameConflict as NameConflict
 from plimsoll.failures import Refused as Refused
@@ -49,6 +60,12 @@ class Sources(Protocol):
 
     async def counters(self, source: PrometheusSource, namespace: str, pods: Sequence[Manifest]) -> Sample:
         """The pods' counters as a Prometheus scraped them."""
+
+    async def custom(self, source: PrometheusSource, queries: Mapping[str, str]) -> Reading:
+        """What queries of users give, by the same keys, all at one moment."""
+
+    async def judge(self, endpoint: Endpoint, document: Mapping[str, Any]) -> External:
+        """The answer of a webhook; Inconclusive with the reason when there is none."""
 
 
 class Store(Protocol):

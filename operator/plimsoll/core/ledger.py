@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
 from typing import Any, cast, get_args
 
+from plimsoll.core.ledger_external import external_rows, with_external
 from plimsoll.core.statistics.policy import Policy
 from plimsoll.core.verdict import Mode, verdicts
-from plimsoll.facts import ArmCounts, Verdict, Window
+from plimsoll.facts import ArmCounts, Demand, Verdict, Window
 from plimsoll.names import LATENCY_EDGES
 
 FORMAT_VERSION = 2
@@ -81,7 +82,7 @@ def encode(ledger: Ledger) -> str:
         "mode": ledger.mode,
         "policy": asdict(ledger.policy),
         "windows": [_window(window) for window in ledger.windows],
-    }
+    } | external_rows(ledger.windows)
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     size = len(text.encode())
     if size > MAX_BYTES:
@@ -119,7 +120,7 @@ def decode(text: str) -> Ledger:
     if document.get("mode") not in get_args(Mode):
         raise LedgerError(f"mode must be one of {', '.join(get_args(Mode))}")
     try:
-        windows = tuple(_read_window(row) for row in document["windows"])
+        windows = with_external(tuple(_read_window(row) for row in document["windows"]), document.get("external"))
         return Ledger(
             str(document["stable"]),
             str(document["candidate"]),
@@ -135,7 +136,7 @@ def _read_policy(values: dict[str, Any]) -> Policy:
     wanted = {field.name for field in fields(Policy)}
     if set(values) != wanted:
         raise LedgerError(f"policy: {', '.join(sorted(set(values) ^ wanted))} missing or unknown")
-    return Policy(**values)
+    return Policy(**values | {"external": tuple(Demand(**one) for one in values["external"])})
 
 
 def _read_window(row: Sequence[Any]) -> Window:

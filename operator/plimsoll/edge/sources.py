@@ -2,19 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from typing import Any, Final
 
-from plimsoll.edge.outward import Outward
+from plimsoll.edge.outward import Message, Outward, Unanswered, document
 from plimsoll.edge.prometheus import Prometheus
-from plimsoll.facts import Manifest, PrometheusSource, Sample, Settings
+from plimsoll.facts import Endpoint, External, Manifest, PrometheusSource, Reading, Sample, Settings
+
+#: Of one query, so that the record of a release stays small.
+MAX_SERIES: Final = 50
+_LONGEST_ANSWER: Final = 64 * 1024
+_LONGEST_REASON: Final = 200
+_VERDICTS: Final = ("Pass", "Fail", "Inconclusive")
 
 
 class Sources:
     """`now` is Unix seconds."""
 
     def __init__(self, outward: Outward, settings: Settings, now: Callable[[], float]) -> None:
+        self._outward = outward
+        self._now = now
         self._prometheus = Prometheus(outward, now, settings.prometheus_namespace_parameter)
 
     async def counters(self, source: PrometheusSource, namespace: str, pods: Sequence[Manifest]) -> Sample:
         """The pods' counters as a Prometheus scraped them."""
         return await self._prometheus.sample(source, namespace, pods)
+
+    async def custom(self, source: PrometheusSource, queries: Mapping[str, str]) -> Reading:
+        """What queries of users give, by the same keys, all at one moment; series are known by a digest."""
+        at, values = self._now(), dict[str, dict[str, float]]()
+        try:
+            for key, query in queries.items():
+                found = await self._prometheus.values(source, query, at)
+                if len(found) > MAX_SERIES:
+                    return Reading(gap=f"invalid: {key} gives {len(found)} series, more than {MAX_SERIES}; sum them up")
+                values[key] = {sha256(labels.encode()).hexdigest()[:16]: value for labels, value in found.items()}
+        except Unanswered as error:
+            return Reading(gap=str(error))
+        return Reading(values)
+
+    async def judge(self, endpoint: Endpoint, asked: Mapping[str, Any]) -> External:
+        """The answer of a webhook; Inconclusive with the reason when there is none."""
+        try:
+            status, body = await self._outward.send(endpoint, Message(body=asked, longest=_LONGEST_ANSWER))
+        except Unanswered as error:
+            return External(answer="Inconclusive", reason=_shortened(str(error)))
+        if status != 200:
+            return External(answer="Inconclusive", reason=f"{endpoint.url} answers HTTP {status}"[:_LONGEST_REASON])
+        answer = document(body)
+        verdict = answer.get("verdict") if isinstance(answer, dict) else None
+        if verdict not in _VERDICTS:
+            return External(answer="Inconclusive", reason=f'it answered without "verdict": {", ".join(_VERDICTS)}')
+        return External(answer=verdict, reason=_shortened(str(answer.get("reason") or "")))
+
+
+def _shortened(text: str) -> str:
+    """One printable line."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 1] + "…"

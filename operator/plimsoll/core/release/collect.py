@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 
 from plimsoll.api.common import seconds
 from plimsoll.api.inferenceservice import WindowStatus
-from plimsoll.core import ledger, route
+from plimsoll.core import external, ledger, route
 from plimsoll.core.conditions import shortened, timestamp, unix
 from plimsoll.core.evidence import window_between
-from plimsoll.core.release import pace
+from plimsoll.core.release import pace, sources
 from plimsoll.core.release.observed import Observed
 from plimsoll.core.release.record import Record, files_of, is_unjudged, ledger_text, recorded
-from plimsoll.core.release.sources import from_prometheus
 from plimsoll.core.release.turn import Evidence, Status
 from plimsoll.core.verdict import Mode, Policy, judge
-from plimsoll.facts import Sample, Verdict, Window
+from plimsoll.facts import External, Sample, Verdict, Window
 
 #: Scrapes are not punctual: a window may be this much shorter than the spec says.
 _EARLY_SECONDS = 0.05
@@ -88,7 +87,7 @@ def _grown(observed: Observed, record: Record, sample: Sample, followed: bool) -
     if record.cursor is None or sample.at < record.cursor.at:
         # The record was lost, or the clock was set back.
         return _based(observed, record, sample)
-    if from_prometheus(observed) and _precedes_share(observed, record.cursor):
+    if sources.from_prometheus(observed) and _precedes_share(observed, record.cursor):
         # Scrapes are older than the pass that reads them: these may be of the share before.
         return _based(observed, record, sample) if sample.at > record.cursor.at else record
     due = _due(observed, record)
@@ -128,17 +127,40 @@ def _due(observed: Observed, record: Record) -> float | None:
 
 def _next(observed: Observed, record: Record) -> float | None:
     due = _due(observed, record)
-    return due if due is None or not from_prometheus(observed) else max(due, observed.now + _POLL_SECONDS)
+    return due if due is None or not sources.from_prometheus(observed) else max(due, observed.now + _POLL_SECONDS)
 
 
 def _window(observed: Observed, record: Record, previous: Sample, sample: Sample) -> Window:
     status = observed.status
     assert status.stable is not None and status.candidate is not None
     last = max([one.index for one in record.windows[-1:]] + [one.index for one in status.windows[-1:]], default=0)
-    return window_between(
+    window = window_between(
         previous, sample, index=last + 1, step=step_label(observed, status), weight=status.weight or 0,
         stable=status.stable.revision, candidate=status.candidate.revision, gap=sample.outage,
     )  # fmt: skip
+    return replace(window, external=_external(observed, previous, sample, window))
+
+
+def _external(observed: Observed, previous: Sample, sample: Sample, window: Window) -> Mapping[str, External]:
+    """What custom metrics and judges say of a window; of one that does not count they are not asked."""
+    demands = sources.demands(observed) if window.gap is None else ()
+    answers = sample.answers if sample.judged == window.index else {}
+    return {
+        demand.name: answers.get(demand.name, sources.UNASKED)
+        if demand.kind == "Judge"
+        else external.between(demand, previous.external.get(demand.name), sample.external.get(demand.name))
+        for demand in demands
+    }
+
+
+def taken(observed: Observed) -> tuple[bool, Window | None]:
+    """Whether the sample of this pass becomes evidence (the base of a window, or its end), and the window it ends."""
+    status, sample = observed.status, observed.sample
+    if sample is None or status.candidate is None or status.stable is None or not status.weight:
+        return False, None
+    record = recorded(observed)
+    grown = _grown(observed, record, sample, route.followed(observed, status))
+    return grown.cursor is sample, grown.windows[-1] if len(grown.windows) > len(record.windows) else None
 
 
 def step_label(observed: Observed, status: Status) -> int:
@@ -165,6 +187,7 @@ def policy(observed: Observed) -> Policy:
         latency_margin=latency.margin if latency.enabled else None,
         latency_max_p99_seconds=seconds(latency.max_p99) if latency.max_p99 else None,
         min_requests=pace.steps(observed)[number - 1].min_requests if number else 0,
+        external=sources.demands(observed),
     )
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from plimsoll.facts import PodCounters, Sample
+from plimsoll.facts import PodCounters, Reading, Sample
 
 #: Its key in the ConfigMap of the attempt.
 CURSOR_KEY = "cursor.json"
@@ -18,14 +18,21 @@ def encode(sample: Sample) -> str:
         asdict(pod) | {"arm_requests": [[*key, count] for key, count in sorted(pod.arm_requests.items())]}
         for pod in sample.pods
     ]
-    return json.dumps({"at": sample.at, "pods": pods, "absent": dict(sample.absent)}, sort_keys=True)
+    document = {"at": sample.at, "pods": pods, "absent": dict(sample.absent)}
+    if sample.outage:
+        document["outage"] = sample.outage
+    if sample.external:
+        document["external"] = {name: asdict(one) for name, one in sample.external.items()}
+    return json.dumps(document, sort_keys=True)
 
 
 def decode(text: str | None) -> Sample | None:
     """The sample that `encode` wrote; None for anything else: the next window then starts from the next sample."""
     try:
         data = json.loads(text or "")
-        return Sample(float(data["at"]), tuple(_pod(pod) for pod in data["pods"]), dict(data["absent"]))
+        external = {name: Reading(**one) for name, one in data.get("external", {}).items()}
+        pods = tuple(_pod(pod) for pod in data["pods"])
+        return Sample(float(data["at"]), pods, dict(data["absent"]), outage=data.get("outage"), external=external)
     except (KeyError, TypeError, ValueError):
         return None
 

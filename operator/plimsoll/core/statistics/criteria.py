@@ -45,13 +45,13 @@ class Criterion:
 
     def failed_at(self) -> int | None:
         """The first row whose evidence of harm suffices, or None."""
-        rows = np.flatnonzero(_reaches(self.failing(), self.alpha))
+        rows = np.flatnonzero(reaches(self.failing(), self.alpha))
         return int(rows[0]) if len(rows) else None
 
     def passes(self, row: int) -> bool:
         """Whether the evidence of health suffices after this row."""
         if self.against_harm is not None:
-            return bool(_reaches(self.against_harm[row].min(), self.beta))
+            return bool(reaches(self.against_harm[row].min(), self.beta))
         return self.within is None or bool(self.within[row])
 
     def describe_failure(self, row: int) -> str:
@@ -62,7 +62,7 @@ class Criterion:
         excess = f"above {self._bound(self.tolerance)}"
         if self.margin is not None and not self.tolerance:
             excess = f"ratio {_number(self._ratio(row, edge, first))} > {self.margin:g}"
-        return f"{self._counts(row, edge, first)}; {excess}; {_against(self.failing()[row], self.alpha)}"
+        return f"{self._counts(row, edge, first)}; {excess}; {against(self.failing()[row], self.alpha)}"
 
     def describe_pass(self, row: int) -> str:
         """What was shown to be well, at the edge that was hardest to show."""
@@ -71,7 +71,7 @@ class Criterion:
             return f"{self._counts(row, 0)}; {claim} {self._bound(self.tolerance)}"
         edge = int(np.argmin(self.against_harm[row]))
         claim = f"below {self._bound(self.negligible)}"
-        return f"{self._counts(row, edge)}; {claim}; {_against(self.against_harm[row, edge], self.beta)}"
+        return f"{self._counts(row, edge)}; {claim}; {against(self.against_harm[row, edge], self.beta)}"
 
     def describe_doubt(self, row: int) -> str:
         """What is still missing for a pass."""
@@ -79,10 +79,10 @@ class Criterion:
             if not self._sums(row, 0, 0)[1]:
                 return f"{self.name}: nothing was measured"
             claim = f"above {self._bound(self.tolerance)}, but"
-            return f"{self._counts(row, 0)}; {claim} {_against(self.failing()[row], self.alpha)}"
+            return f"{self._counts(row, 0)}; {claim} {against(self.failing()[row], self.alpha)}"
         edge = int(np.argmin(self.against_harm[row]))
         claim = f"not yet shown to be below {self._bound(self.negligible)}"
-        return f"{self._counts(row, edge)}; {claim}; {_against(self.against_harm[row, edge], self.beta)}"
+        return f"{self._counts(row, edge)}; {claim}; {against(self.against_harm[row, edge], self.beta)}"
 
     def _bound(self, added: float) -> str:
         if self.margin is None:
@@ -105,7 +105,8 @@ class Criterion:
         return k_c, n_c, k_s, n_s
 
 
-def _reaches(log_e: Array | np.float64, level: float) -> NDArray[np.bool_]:
+def reaches(log_e: Array | np.float64, level: float) -> NDArray[np.bool_]:
+    """Whether the e-values suffice at this level."""
     return np.asarray(np.round(log_e, _DECIMALS) >= round(log(1 / level), _DECIMALS))
 
 
@@ -113,8 +114,9 @@ def _share(k: int, n: int, unit: str) -> str:
     return f"{k:,}/{n:,}{unit}" + (f" ({k / n:.2%})" if n else "")
 
 
-def _against(log_e: float, level: float) -> str:
-    sign = "≥" if _reaches(np.float64(log_e), level) else "<"
+def against(log_e: float, level: float) -> str:
+    """`e = 708 ≥ 200`."""
+    sign = "≥" if reaches(np.float64(log_e), level) else "<"
     return f"e = {_e_value(log_e)} {sign} {_e_value(log(1 / level))}"
 
 

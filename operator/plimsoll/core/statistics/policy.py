@@ -9,7 +9,7 @@ import numpy as np
 
 from plimsoll.core.statistics.criteria import Criterion
 from plimsoll.core.statistics.measures import Noise, Table, above, not_worse, table, worse
-from plimsoll.facts import ArmCounts, Window
+from plimsoll.facts import ArmCounts, Demand, Window
 from plimsoll.names import LATENCY_EDGES
 
 #: p99: the share of requests that may be slower.
@@ -30,6 +30,7 @@ class Policy:
     `latency_floor_seconds`: edges at or below it do not count; differences down there are noise of the machine.
     `cv_floor`: least coefficient of variation of an arm's rate, `noise_seconds`: how long one draw of that noise may
     last. `breaker_*`: this share of failures, in at least so many requests of the last windows, fails at once.
+    `external`: custom metrics, of which each statistical one gets as much of alpha as all others together, and judges.
     """
 
     alpha: float = 0.01
@@ -48,6 +49,7 @@ class Policy:
     breaker_share: float = 0.5
     breaker_requests: int = 20
     breaker_windows: int = 3
+    external: tuple[Demand, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("alpha", "beta", "negligible", "negligible_latency", "breaker_share"):
