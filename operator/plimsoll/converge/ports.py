@@ -61,11 +61,11 @@ class Sources(Protocol):
     async def counters(self, source: PrometheusSource, namespace: str, pods: Sequence[Manifest]) -> Sample:
         """The pods' counters as a Prometheus scraped them."""
 
-    async def custom(self, source: PrometheusSource, queries: Mapping[str, str]) -> Reading:
-        """What queries of users give, by the same keys, all at one moment."""
+    async def custom(self, source: PrometheusSource, queries: Mapping[str, Mapping[str, str]]) -> Mapping[str, Reading]:
+        """What the queries of users' metrics give, by metric and key, all at one moment."""
 
-    async def judge(self, endpoint: Endpoint, document: Mapping[str, Any]) -> External:
-        """The answer of a webhook; Inconclusive with the reason when there is none."""
+    async def judge(self, asked: Mapping[str, tuple[Endpoint, Mapping[str, Any]]]) -> Mapping[str, External]:
+        """The answers of webhooks to these documents; Inconclusive with the reason when there is none."""
 
 
 class Store(Protocol):

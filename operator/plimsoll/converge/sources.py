@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from plimsoll.converge.ports import World
+from plimsoll.core.pool import view
 from plimsoll.core.release import collect, sources
 from plimsoll.core.release.observed import Observed
 from plimsoll.facts import External, Manifest, Reading, Sample, Window
@@ -40,33 +40,38 @@ async def with_outside(world: World, observed: Observed) -> Observed:
     analysis, sample = observed.spec.release.analysis, observed.sample
     if sample is None or not (analysis.custom or analysis.judges):
         return observed
-    used, _ = collect.taken(observed)
+    used, _ = collect.taken(_seen(observed))
     if not used:
         return observed
     if analysis.custom and not sample.external:
         sample = replace(sample, external=await _custom(world, observed))
         observed = replace(observed, sample=sample)
-    _, window = collect.taken(observed)
+    _, window = collect.taken(_seen(observed))
     if window is None or window.gap is not None or not analysis.judges or sample.judged == window.index:
         return observed
     answers = await _answers(world, observed, window)
     return replace(observed, sample=replace(sample, answers=answers, judged=window.index))
 
 
-async def _custom(world: World, observed: Observed) -> dict[str, Reading]:
+def _seen(observed: Observed) -> Observed:
+    return view.as_seen(observed) if observed.pool is not None else observed
+
+
+async def _custom(world: World, observed: Observed) -> Mapping[str, Reading]:
     source, metrics = sources.prometheus(observed), observed.spec.release.analysis.custom
     why = _NOT_ALLOWED if not observed.settings.allow_custom_queries else source if isinstance(source, str) else None
     if why is not None or isinstance(source, str) or world.sources is None:
         return {one.name: Reading(gap=why or "refused: this operator reads no Prometheus") for one in metrics}
-    asked = [world.sources.custom(source, sources.queries(observed, one)) for one in metrics]
-    return dict(zip((one.name for one in metrics), await asyncio.gather(*asked), strict=True))
+    return await world.sources.custom(source, {one.name: sources.queries(observed, one) for one in metrics})
 
 
-async def _answers(world: World, observed: Observed, window: Window) -> dict[str, External]:
+async def _answers(world: World, observed: Observed, window: Window) -> Mapping[str, External]:
     judges = observed.spec.release.analysis.judges
     if world.sources is None:
         return {}
-    asked = [
-        world.sources.judge(sources.webhook(observed, one), sources.document(observed, one, window)) for one in judges
-    ]
-    return dict(zip((sources.judge_key(one.name) for one in judges), await asyncio.gather(*asked), strict=True))
+    return await world.sources.judge(
+        {
+            sources.judge_key(one.name): (sources.webhook(observed, one), sources.document(observed, one, window))
+            for one in judges
+        }
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final
@@ -29,9 +30,20 @@ class Sources:
         """The pods' counters as a Prometheus scraped them."""
         return await self._prometheus.sample(source, namespace, pods)
 
-    async def custom(self, source: PrometheusSource, queries: Mapping[str, str]) -> Reading:
-        """What queries of users give, by the same keys, all at one moment; series are known by a digest."""
-        at, values = self._now(), dict[str, dict[str, float]]()
+    async def custom(self, source: PrometheusSource, queries: Mapping[str, Mapping[str, str]]) -> Mapping[str, Reading]:
+        """What the queries of users' metrics give, by metric and key, all at one moment."""
+        at = self._now()
+        found = await asyncio.gather(*(self._read(source, asked, at) for asked in queries.values()))
+        return dict(zip(queries, found, strict=True))
+
+    async def judge(self, asked: Mapping[str, tuple[Endpoint, Mapping[str, Any]]]) -> Mapping[str, External]:
+        """The answers of webhooks to these documents; Inconclusive with the reason when there is none."""
+        found = await asyncio.gather(*(self._judged(*one) for one in asked.values()))
+        return dict(zip(asked, found, strict=True))
+
+    async def _read(self, source: PrometheusSource, queries: Mapping[str, str], at: float) -> Reading:
+        """Of one metric; series are known by a digest of their labels."""
+        values: dict[str, dict[str, float]] = {}
         try:
             for key, query in queries.items():
                 found = await self._prometheus.values(source, query, at)
@@ -42,18 +54,17 @@ class Sources:
             return Reading(gap=str(error))
         return Reading(values)
 
-    async def judge(self, endpoint: Endpoint, asked: Mapping[str, Any]) -> External:
-        """The answer of a webhook; Inconclusive with the reason when there is none."""
+    async def _judged(self, endpoint: Endpoint, asked: Mapping[str, Any]) -> External:
         try:
             status, body = await self._outward.send(endpoint, Message(body=asked, longest=_LONGEST_ANSWER))
         except Unanswered as error:
-            return External(answer="Inconclusive", reason=_shortened(str(error)))
+            return External(gap=_shortened(str(error)))
         if status != 200:
-            return External(answer="Inconclusive", reason=f"{endpoint.url} answers HTTP {status}"[:_LONGEST_REASON])
+            return External(gap=_shortened(f"invalid: {endpoint.url} answers HTTP {status}"))
         answer = document(body)
         verdict = answer.get("verdict") if isinstance(answer, dict) else None
         if verdict not in _VERDICTS:
-            return External(answer="Inconclusive", reason=f'it answered without "verdict": {", ".join(_VERDICTS)}')
+            return External(gap=f'invalid: the answer has no "verdict" of {", ".join(_VERDICTS)}')
         return External(answer=verdict, reason=_shortened(str(answer.get("reason") or "")))
 
 

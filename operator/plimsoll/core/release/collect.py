@@ -60,7 +60,7 @@ def judged(record: Record) -> Verdict | None:
 def _outage(observed: Observed, record: Record, *, followed: bool) -> str | None:
     """Why nothing can be known for now, or None. Before the share is in force silent pods keep it from being seen."""
     if observed.status.step_since is not None:
-        return _gap_since(record.windows)
+        return _gap_since(record.windows) or _external_gap_since(record.windows)
     absent = observed.sample.absent if observed.sample else {}
     if followed or not absent:
         return None
@@ -74,6 +74,18 @@ def _gap_since(windows: Sequence[Window]) -> str | None:
         return None
     counted = [number for number, one in enumerate(windows) if one.gap is None]
     return f"{windows[-1].gap}; since {timestamp(windows[counted[-1] + 1 if counted else 0].start)}"
+
+
+def _external_gap_since(windows: Sequence[Window]) -> str | None:
+    """The same of custom metrics and judges: those without an answer are nobody's doubt."""
+    if not windows:
+        return None
+    for name, said in sorted(windows[-1].external.items()):
+        if said.gap is not None:
+            given = [n for n, one in enumerate(windows) if name in one.external and one.external[name].gap is None]
+            asked = [one for one in windows[given[-1] + 1 if given else 0 :] if name in one.external]
+            return f"{sources.called(name)}: {said.gap}; since {timestamp(asked[0].start)}"
+    return None
 
 
 # --- the next window ------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def prometheus(observed: Observed) -> PrometheusSource | str:
 
 
 #: A judge that was not asked of this window: the operator crashed between asking and recording, say.
-UNASKED = External(answer="Inconclusive", reason="it was not asked of this window")
+UNASKED = External(gap="it was not asked of this window")
 
 
 def demands(observed: Observed) -> tuple[Demand, ...]:
@@ -58,6 +58,11 @@ def demands(observed: Observed) -> tuple[Demand, ...]:
 def judge_key(name: str) -> str:
     """By which name windows and ledger know a judge: a custom metric may have the same one."""
     return f"judge/{name}"
+
+
+def called(name: str) -> str:
+    """How a sentence names a custom metric or a judge."""
+    return name.replace("judge/", "judge ", 1)
 
 
 def queries(observed: Observed, metric: CustomMetric) -> dict[str, str]:

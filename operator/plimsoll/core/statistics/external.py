@@ -76,7 +76,11 @@ class Asked:
     def describe_doubt(self, row: int) -> str:
         """What is still missing for a pass."""
         gap = self.said[row].gap
-        return f"{self.name}: no answer ({gap})" if gap is not None else self.inner.describe_doubt(row)
+        return (
+            f"{self.name.replace('judge/', 'judge ', 1)}: no answer ({gap})"
+            if gap is not None
+            else self.inner.describe_doubt(row)
+        )
 
 
 # --- shares of events -----------------------------------------------------------------------------------------------
