@@ -4,5 +4,11 @@ from __future__ import annotations
 
 import os
 
+from hypothesis import settings
+
 # ONNX Runtime reports usage to its maker unless it is told not to, before it is loaded.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("plimsoll", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("plimsoll")

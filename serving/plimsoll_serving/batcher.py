@@ -2,15 +2,17 @@
 
 A quick model runs on the loop itself: handing over to a thread would cost more than the run. A slow one, and one whose
 work depends on the values it is given, runs in worker threads, and what arrives meanwhile makes the next batch. What is
-quick is measured, not configured.
+quick is measured, not configured; only what a thread would do beside the loop counts, not what holds the interpreter.
 """
 
 import asyncio
-import time
+import math
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
 
 from plimsoll_serving.codec import Codec, InferRequest
 from plimsoll_serving.http.limits import Bounds
@@ -24,8 +26,7 @@ TURN_SECONDS = 0.005
 GAIN = 0.1
 
 
-@dataclass(slots=True)
-class Result:
+class Result(msgspec.Struct, eq=False):
     """What came of a job: the response, the rows that went through the model (0: none), and what the model said."""
 
     response: Response
@@ -33,8 +34,7 @@ class Result:
     failure: str | None = None
 
 
-@dataclass(slots=True)
-class Job:
+class Job(msgspec.Struct, eq=False):
     """One request on its way through the model.
 
     Attributes:
@@ -76,28 +76,40 @@ class Cost:
         self.row *= factor
 
 
+class Computing(Protocol):
+    """The model behind a batcher.
+
+    Attributes:
+        cost: of a batch from arrays to answers.
+        run_cost: the part of it in which the interpreter is free; None when that depends on the values.
+        clock: seconds that work takes in the thread that does it. CPU time, where it is the CPU that computes: what a
+            thread waited for a processor says nothing about the model, and would keep it in threads for good.
+    """
+
+    cost: Cost
+    run_cost: Cost | None
+    clock: Callable[[], float]
+
+    def execute(self, batch: list[Job]) -> list[Result]:
+        """One result a job; called on the loop or in a worker thread. Never raises."""
+        ...
+
+
 class Batcher:
     """The queue before one model. Used on the event loop only.
 
     Args:
-        execute: computes one batch, a result a job; called on the loop or in a worker thread. Never raises.
         workers: for slow runs.
-        inline: whether runs may be on the event loop.
+        on_run: told the rows of each run that answered.
     """
 
     def __init__(
-        self,
-        execute: Callable[[list[Job]], list[Result]],
-        workers: Executor,
-        bounds: Bounds,
-        cost: Cost,
-        inline: bool = True,
+        self, model: Computing, workers: Executor, bounds: Bounds, on_run: Callable[[int], None] = lambda _: None
     ) -> None:
-        self._execute = execute
+        self._model = model
         self._workers = workers
         self._bounds = bounds
-        self.cost = cost
-        self._inline = inline
+        self._on_run = on_run
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Job] = deque()
         self._waiting_rows = 0
@@ -107,7 +119,7 @@ class Batcher:
     def submit(self, job: Job) -> None:
         """Queue a job, or answer at once with 503 when it would wait too long."""
         waiting = len(self._waiting)
-        if waiting and self._overfull(waiting):
+        if waiting and (waiting >= self._bounds.queue or self._wait(waiting) > self._bounds.queue_seconds):
             job.done(Result(self._busy(job), 0))
             return
         self._waiting.append(job)
@@ -119,13 +131,12 @@ class Batcher:
             self._due.cancel()
             self._due = self._loop.call_soon(self._flush)
 
-    def _overfull(self, waiting: int) -> bool:
-        return waiting >= self._bounds.queue or self._wait(waiting) > self._bounds.queue_seconds
-
     def _wait(self, waiting: int) -> float:
         """Seconds of work that wait."""
-        runs = waiting if self._waiting[0].key is None else 1 + self._waiting_rows // self._bounds.rows
-        return self.cost.of(runs, self._waiting_rows) / self._bounds.workers
+        rows = self._waiting_rows
+        runs = waiting if self._waiting[0].key is None else 1 + rows // self._bounds.rows
+        cost = self._model.cost
+        return (cost.fixed * runs + cost.row * rows) / self._bounds.workers
 
     def _busy(self, job: Job) -> Response:
         seconds = max(1, round(self._wait(len(self._waiting))))
@@ -138,12 +149,12 @@ class Batcher:
     def _flush(self) -> None:
         """Run what waits, in the order in which it came, until the threads have enough to do."""
         self._due = None
-        left = TURN_SECONDS if self._inline else 0.0
+        left = TURN_SECONDS
         while self._waiting and self._running < self._bounds.workers:
             batch = self._next_batch()
             if not batch:
                 continue
-            cost = self.cost.of(1, sum(job.rows for job in batch))
+            cost = self._blocking(sum(job.rows for job in batch))
             if cost < min(INLINE_SECONDS, left) and sum(job.size for job in batch) <= INLINE_BYTES:
                 left -= cost
                 self._finish(*self._timed(batch))
@@ -170,10 +181,14 @@ class Batcher:
                 rows += job.rows
         return batch
 
+    def _blocking(self, rows: int) -> float:
+        """Seconds that the loop would stand still for a run that a thread could do beside it."""
+        return math.inf if self._model.run_cost is None else self._model.run_cost.of(1, rows)
+
     def _timed(self, batch: list[Job]) -> tuple[list[Job], list[Result], float]:
-        start = time.perf_counter()
-        results = self._execute(batch)
-        return batch, results, time.perf_counter() - start
+        start = self._model.clock()
+        results = self._model.execute(batch)
+        return batch, results, self._model.clock() - start
 
     def _returned(self, future: "asyncio.Future[tuple[list[Job], list[Result], float]]") -> None:
         self._running -= 1
@@ -183,6 +198,9 @@ class Batcher:
             self._flush()
 
     def _finish(self, batch: list[Job], results: list[Result], seconds: float) -> None:
-        self.cost.saw(sum(job.rows for job in batch), seconds)
+        self._model.cost.saw(sum(job.rows for job in batch), seconds)
+        answered = sum(result.rows for result in results)
+        if answered:
+            self._on_run(answered)
         for job, result in zip(batch, results, strict=True):
             job.done(result)

@@ -1,8 +1,8 @@
 """What every protocol has in common: requests as arrays, answers as arrays, and who writes them as bytes."""
 
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
 from numpy.typing import NDArray
 
 from plimsoll_serving.http.message import Request, Response
@@ -10,8 +10,7 @@ from plimsoll_serving.v2.rows import JsonRows
 from plimsoll_serving.v2.signature import Signature
 
 
-@dataclass(slots=True)
-class InferRequest:
+class InferRequest(msgspec.Struct, eq=False):
     """A decoded request.
 
     Attributes:
@@ -25,38 +24,8 @@ class InferRequest:
     id: str | None
     inputs: dict[str, NDArray[Any]]
     outputs: list[str]
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = {}
     encoding: Any = None
-
-
-class Answer:
-    """What the model answered to one request.
-
-    Attributes:
-        request: what it answers.
-        model, version: who answered.
-        outputs: arrays by output name, the rows of this request only; those asked for, in their order.
-        signature: of the model.
-    """
-
-    __slots__ = ("_rows", "model", "outputs", "request", "signature", "version")
-
-    def __init__(
-        self, request: InferRequest, outputs: dict[str, NDArray[Any]], rows: "JsonSlice", served: "Served"
-    ) -> None:
-        self.request = request
-        self.outputs = outputs
-        self._rows = rows
-        self.model = served.name
-        self.version = served.version
-        self.signature = served.signature
-
-    def json(self, name: str) -> bytes:
-        """An output as a flat JSON list in row-major order, floats by their shortest text that reads back the same.
-
-        Raises UnicodeError when the model answered text that is not UTF-8.
-        """
-        return self._rows.text(name, self.outputs[name])
 
 
 class Served(Protocol):
@@ -67,16 +36,69 @@ class Served(Protocol):
     signature: Signature
 
 
-@dataclass(slots=True)
-class JsonSlice:
-    """The rows of one request in the text of a whole batch."""
+class Run:
+    """One run of the model, which the requests of a batch share.
 
-    batch: JsonRows
-    start: int
-    stop: int
+    Attributes:
+        outputs: arrays by output name, of all rows.
+        rows: how many each output has; None where they cannot be told apart.
+        texts: the same as JSON.
+        columns: outputs of one number a row as lists, kept by whoever needs them row by row.
+        served: the model.
+    """
 
-    def text(self, name: str, array: NDArray[Any]) -> bytes:
-        return self.batch.text(name, array, self.start, self.stop)
+    __slots__ = ("columns", "outputs", "rows", "served", "texts")
+
+    def __init__(self, outputs: dict[str, NDArray[Any]], rows: int | None, served: Served) -> None:
+        self.outputs = outputs
+        self.rows = rows
+        self.texts = JsonRows(outputs, rows, served.signature)
+        self.columns: dict[str, list[Any] | None] = {}
+        self.served = served
+
+
+class Answer:
+    """What the model answered to one request.
+
+    Attributes:
+        request: what it answers.
+        run: the run that it comes from.
+        start, stop: the rows of this request; of a run of its own, which may have no rows, 0 and what it counts as.
+    """
+
+    __slots__ = ("_outputs", "request", "run", "start", "stop")
+
+    def __init__(self, request: InferRequest, run: Run, rows: tuple[int, int], alone: bool) -> None:
+        self.request = request
+        self.run = run
+        self.start, self.stop = rows
+        self._outputs = run.outputs if alone else None
+
+    @property
+    def model(self) -> str:
+        return self.run.served.name
+
+    @property
+    def version(self) -> str:
+        return self.run.served.version
+
+    @property
+    def signature(self) -> Signature:
+        return self.run.served.signature
+
+    @property
+    def outputs(self) -> dict[str, NDArray[Any]]:
+        """Arrays by output name, the rows of this request only; those asked for, in their order."""
+        if self._outputs is None:
+            self._outputs = {name: array[self.start : self.stop] for name, array in self.run.outputs.items()}
+        return self._outputs
+
+    def json(self, name: str) -> bytes:
+        """An output as a flat JSON list in row-major order, floats by their shortest text that reads back the same.
+
+        Raises UnicodeError when the model answered text that is not UTF-8.
+        """
+        return self.run.texts.text(name, self.outputs[name], self.start, self.stop)
 
 
 class Codec(Protocol):

@@ -11,17 +11,16 @@ from numpy.typing import NDArray
 
 from plimsoll_serving.artifact import read_verified
 from plimsoll_serving.batcher import Cost, Job, Result
-from plimsoll_serving.codec import Answer, InferRequest, JsonSlice
+from plimsoll_serving.codec import Answer, InferRequest, Run
 from plimsoll_serving.errors import ArtifactError, ModelError, RequestError
 from plimsoll_serving.http.message import Header, Request
 from plimsoll_serving.logs import LOGGER
-from plimsoll_serving.model import Model, feature_names, sample_inputs, synthetic_inputs
+from plimsoll_serving.model import CPU, Model, feature_names, sample_inputs, synthetic_inputs
 from plimsoll_serving.settings import Settings
 from plimsoll_serving.startup import Laps
 from plimsoll_serving.v2.datatypes import Kind
 from plimsoll_serving.v2.decode import decode
 from plimsoll_serving.v2.rest import RestCodec
-from plimsoll_serving.v2.rows import JsonRows
 
 WARM_UP_RUNS = 3
 # Rows of the runs that show whether rows can share a run, and what one more row takes.
@@ -41,8 +40,9 @@ class Engine:
 
     Attributes:
         batches: whether several requests may share a run, found out by `warm_up`.
-        cost: what a run takes, found out by `warm_up`.
-        steady: whether that holds whatever the values.
+        cost, run_cost: what an answer takes, and the part of it in the model; found out by `warm_up`. The last is None
+            where it depends on the values.
+        clock: see `Computing`.
         columns: names of the model's columns in order, as the profile has them.
         sample: rows of the profile.
         seconds: what each part of loading took.
@@ -60,7 +60,9 @@ class Engine:
         self.codec = RestCodec(model.signature)
         self.batches = False
         self.cost = Cost()
-        self.steady = model.steady
+        self.run_cost = Cost() if model.steady else None
+        # Other processors than the CPU work while the thread waits for them.
+        self.clock = time.thread_time if model.providers == [CPU] else time.perf_counter
         self.columns: list[str] = []
         self.sample: list[Any] = []
         self.seconds: dict[str, float] = {}
@@ -103,37 +105,40 @@ class Engine:
         else:
             inputs = {name: np.concatenate([job.infer.inputs[name] for job in batch]) for name in batch[0].infer.inputs}
         names = batch[0].infer.outputs
+        rows = sum(job.rows for job in batch)
+        start = self.clock()
         outputs = dict(zip(names, self._model.run(inputs, names), strict=True))
+        if self.run_cost is not None:
+            self.run_cost.saw(rows, self.clock() - start)
         if len(batch) > 1:
-            rows = sum(job.rows for job in batch)
             odd = [name for name, array in outputs.items() if not array.ndim or array.shape[0] != rows]
             if odd:
                 self.batches = False  # the warm-up was misled
                 raise ModelError(f"output {odd[0]!r} does not have a row for each row of the input")
         for observer in self.observers:
-            observer.observe(inputs, outputs, sum(job.rows for job in batch))
+            observer.observe(inputs, outputs, rows)
         return outputs
 
     def _answers(self, batch: list[Job], outputs: Arrays) -> list[Result]:
-        texts = JsonRows(outputs, len(batch) > 1 or self.batches)
+        alone = len(batch) == 1
+        rows = sum(job.rows for job in batch) if self.batches or not alone else None
+        run = Run(outputs, rows, self)
         results: list[Result] = []
         start = 0
         for job in batch:
             stop = start + job.rows
-            own = outputs if len(batch) == 1 else {name: array[start:stop] for name, array in outputs.items()}
-            results.append(self._result(job, own, JsonSlice(texts, start, stop)))
+            results.append(self._result(job, Answer(job.infer, run, (start, stop), alone)))
             start = stop
         return results
 
-    def _result(self, job: Job, outputs: Arrays, rows: JsonSlice) -> Result:
-        answer = Answer(job.infer, outputs, rows, self)
+    def _result(self, job: Job, answer: Answer) -> Result:
         try:
             response = job.codec.encode(answer)
         except RequestError as error:
             return self._failed(job, error)
         except UnicodeError as error:
             return self._failed(job, ModelError(f"its strings are not UTF-8: {error}"))
-        response.headers += self.headers
+        response.headers = [*response.headers, *self.headers]
         for annotate in self.annotate:
             response.headers += annotate(answer)
         return Result(response, job.rows)
@@ -174,11 +179,16 @@ class Engine:
         rows = self._trial_rows(inputs)
         self.batches = rows is not None and self._rows_are_independent(rows, names)
         if rows is None or not self.batches:
-            self.cost = Cost(fixed=self._seconds(inputs, names))
+            self._costs(self._seconds(inputs, names), 0.0)
             return
         few = self._seconds({name: array[:1] for name, array in rows.items()}, names)
         more = self._seconds(rows, names)
-        self.cost = Cost(few, max(0.0, more - few) / (TRIED_ROWS - 1))
+        self._costs(few, max(0.0, more - few) / (TRIED_ROWS - 1))
+
+    def _costs(self, fixed: float, row: float) -> None:
+        self.cost = Cost(fixed, row)
+        if self.run_cost is not None:
+            self.run_cost = Cost(fixed, row)
 
     def _trial_rows(self, inputs: Arrays) -> Arrays | None:
         """Rows that differ; None where rows had better not share a run."""
@@ -210,9 +220,9 @@ class Engine:
         """The quickest of a few runs."""
         best = math.inf
         for _ in range(WARM_UP_RUNS):
-            start = time.perf_counter()
+            start = self.clock()
             self._model.run(inputs, names)
-            best = min(best, time.perf_counter() - start)
+            best = min(best, self.clock() - start)
         return best
 
 

@@ -89,7 +89,7 @@ class Evidence:
     def _annotate(self, answer: Answer) -> list[Header]:
         """The headers of an answer. What fails here must not cost it: then there are none, and the log says so."""
         try:
-            header = self._annotation.header(answer.outputs) if self._annotation is not None else None
+            header = self._annotation.header(answer) if self._annotation is not None else None
             if self._log is not None and self._log.chosen():
                 token = header[1].decode() if header else None
                 self._log.offer(answer.request.id, answer.request.inputs, answer.outputs, token)

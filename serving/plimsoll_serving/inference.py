@@ -62,7 +62,7 @@ class Inference:
     def serve(self, engine: Engine) -> None:
         """Answer with this model from now on."""
         self.engine = engine
-        self._batcher = Batcher(engine.execute, self._workers, self._bounds, engine.cost, engine.steady)
+        self._batcher = Batcher(engine, self._workers, self._bounds, self._metrics.ran)
 
     def share(self, workers: Executor) -> None:
         """Run in these threads, which other models use as well; before `serve`."""
@@ -135,11 +135,12 @@ class Inference:
     def _counted(self, request: Request, respond: Respond) -> Respond:
         """``respond``, with what is kept about every request."""
         self._under_way += 1
-        start = time.perf_counter()
+        logged = self._access_share and random.random() < self._access_share  # noqa: S311
+        start = time.perf_counter() if logged else 0.0
 
         def answered(response: Response) -> None:
             self._under_way -= 1
-            if self._access_share and random.random() < self._access_share:  # noqa: S311
+            if logged:
                 self._log(request, response, time.perf_counter() - start)
             respond(response)
 
@@ -177,15 +178,19 @@ class Inference:
 
         if len(request.body) > LARGE_BODY:
             self._keep(self._infer_large(request, engine, codec, answered))
+            return
+        decoded = _decoded(request, engine, codec)
+        if isinstance(decoded, InferRequest) and not decoded.parameters:
+            batcher.submit(engine.job(request, decoded, codec, answered))
         else:
-            self._submit(_decoded(request, engine, codec), request, codec, answered)
+            self._submit(decoded, request, codec, answered)
 
     def _count(self, result: Result, start: float, mirrored: bool) -> None:
         seconds = time.perf_counter() - start
         if mirrored:
             self._metrics.mirrored_answered(result.response.status, seconds)
         else:
-            self._metrics.answered(result.response.status, seconds, result.rows)
+            self._metrics.answered(result.response.status, seconds)
 
     async def _infer_large(
         self, request: Request, engine: Engine, codec: Codec, answered: Callable[[Result], None]

@@ -15,6 +15,7 @@ from plimsoll_serving.evidence import Evidence
 from plimsoll_serving.forwarding import Forwarding
 from plimsoll_serving.inference import Inference
 from plimsoll_serving.logs import LOGGER
+from plimsoll_serving.memory import settle
 from plimsoll_serving.metrics import ServingMetrics
 from plimsoll_serving.operations import Operations
 from plimsoll_serving.ports import Ports
@@ -122,6 +123,7 @@ class Server:
     async def _load(self) -> None:
         engine = await asyncio.to_thread(load, self._settings)
         self._evidence.attach(engine)
+        settle()
         self._inference.serve(engine)
         self._readiness.loaded = True
         LOGGER.info(

@@ -123,12 +123,14 @@ class ServingMetrics:
         """Let every series of an arm exist with the value 0."""
         self.arms.add(revision)
 
-    def answered(self, code: int, seconds: float, rows: int) -> None:
-        """One inference answered by this pod's own model; ``rows`` is 0 when the model did not run."""
+    def answered(self, code: int, seconds: float) -> None:
+        """One inference answered by this pod's own model."""
         self._requests[code] = self._requests.get(code, 0) + 1
         self._duration.observe(seconds)
-        if rows:
-            self._batch.observe(rows)
+
+    def ran(self, rows: int) -> None:
+        """One run of the model."""
+        self._batch.observe(rows)
 
     def mirrored_answered(self, code: int, seconds: float) -> None:
         """One copy of a request answered by this pod's own model; no user got the answer."""

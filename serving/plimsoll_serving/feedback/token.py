@@ -98,15 +98,21 @@ class Signer:
             values: the prediction, one value a row, at least one row.
             seconds: Unix time.
         """
-        body = self._packed(values, seconds & 0xFFFFFFFF, next(self._numbers) & 0xFFFFFFFFFFFFFFFF)
+        return self._signed_id(self._packed(values, seconds & 0xFFFFFFFF, next(self._numbers) & 0xFFFFFFFFFFFFFFFF))
+
+    def sign_number(self, value: float, seconds: int) -> bytes:
+        """The id of an answer of one row with a number; whole ones are of 64 bits with a sign."""
+        kind = b"f" if type(value) is float else b"i"
+        number = next(self._numbers) & 0xFFFFFFFFFFFFFFFF
+        return self._signed_id(_ONE[kind].pack(seconds & 0xFFFFFFFF, number, kind, 1, value))
+
+    def _signed_id(self, body: bytes) -> bytes:
         signing = self._signing.copy()
         signing.update(body)
         return self._prefix + _encode(body + signing.digest())
 
     def _packed(self, values: NDArray[Any], seconds: int, number: int) -> bytes:
         kind = _KINDS[values.dtype.kind]
-        if values.size == 1 and kind != b"t":  # by far the most frequent, and numpy is slow for one value
-            return _ONE[kind].pack(seconds, number, kind, 1, values.item())
         held = values[:MAX_ROWS]
         head = _HEAD.pack(seconds, number, kind, len(held))
         if kind == b"t":

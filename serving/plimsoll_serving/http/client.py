@@ -1,6 +1,7 @@
 """One kept-alive connection to a peer: whole answers, read as cheaply as they can be read safely."""
 
 import asyncio
+import re
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol, cast
@@ -13,6 +14,8 @@ CACHED_HEADS = 256
 CACHED_HEAD_BYTES = 4096
 # Below this head and body go out as one piece; beyond it joining them would cost more than a second piece.
 JOINED_BYTES = 64 * 1024
+PREDICTION_ID = b"plimsoll-prediction-id"
+_ID_LINE = re.compile(rb"\r\nplimsoll-prediction-id: ([\w.-]+)(?=\r\n)")
 
 
 class Reason(Enum):
@@ -43,26 +46,47 @@ class Head:
 
 
 class AnswerHeads:
-    """Heads of whole answers met before, by their bytes; each was read by the parser the first time."""
+    """Heads of whole answers met before, by their bytes but for the prediction id, which is another in each.
+
+    Each was read by the parser the first time.
+    """
 
     def __init__(self) -> None:
         self._known: dict[bytes, Head] = {}
 
-    def find(self, data: bytes) -> tuple[Head, int] | None:
-        """Head and length of the head when ``data`` is one whole answer with a known head."""
-        end = data.find(b"\r\n\r\n", 0, CACHED_HEAD_BYTES) + 4
-        head = self._known.get(data[:end])
-        return None if head is None or len(data) - end != head.size else (head, end)
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def find(self, data: bytes) -> Response | None:
+        """The answer, when ``data`` is one whole answer with a known head."""
+        end, key, prediction_id = _parts(data)
+        head = self._known.get(key)
+        if head is None or len(data) - end != head.size:
+            return None
+        headers = [*head.headers] if prediction_id is None else [*head.headers, (PREDICTION_ID, prediction_id)]
+        return Response(head.status, data[end:], head.content_type, headers)
 
     def learn(self, data: bytes, response: Response) -> None:
         """Remember the head of ``data``, which the parser has read as this one whole answer."""
-        end = data.find(b"\r\n\r\n", 0, CACHED_HEAD_BYTES) + 4
+        end, key, prediction_id = _parts(data)
         size = len(response.body)
         if end < 4 or len(data) - end != size:
             return  # the head is long, or the body was sent in chunks
+        headers = list(response.headers)
+        if prediction_id is not None:
+            headers.remove((PREDICTION_ID, prediction_id))
         if len(self._known) >= CACHED_HEADS:
             self._known.clear()
-        self._known[data[:end]] = Head(response.status, response.content_type, tuple(response.headers), size)
+        self._known[key] = Head(response.status, response.content_type, tuple(headers), size)
+
+
+def _parts(data: bytes) -> tuple[int, bytes, bytes | None]:
+    """Length of the head, the head without the line of the prediction id, and that id."""
+    end = data.find(b"\r\n\r\n", 0, CACHED_HEAD_BYTES) + 4
+    line = _ID_LINE.search(data, 0, end)
+    if line is None:
+        return end, data[:end], None
+    return end, data[: line.start()] + data[line.end() : end], line[1]
 
 
 class Asker(Protocol):
@@ -123,9 +147,7 @@ class ClientConnection(asyncio.Protocol):
             self._answered = True
             found = self._heads.find(data)
             if found is not None:
-                head, end = found
-                response = Response(head.status, data[end:], head.content_type, list(head.headers))
-                self._answer(self._asker, response)
+                self._answer(self._asker, found)
                 return
         self._parse(data)
 

@@ -78,20 +78,18 @@ class ContentCoding:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def handle(self, request: Request, respond: Respond) -> None:
-        coding = accepted = None
-        for name, value in request.headers:
-            if name == b"content-encoding":
-                coding = value.strip().lower()
-            elif name == b"accept-encoding":
-                accepted = value
+        accepted = request.header(b"accept-encoding")
+        coding = request.header(b"content-encoding")
         if accepted is not None:
-            request.headers = [header for header in request.headers if header[0] != b"accept-encoding"]
+            request.drop(b"accept-encoding")
             if _accepts_gzip(accepted):
                 respond = functools.partial(self._compress, respond)
+        if coding is not None:
+            coding = coding.strip().lower()
         if coding is None or coding == b"identity" or not request.body:
             self._handler(request, respond)
         elif coding in FORMATS:
-            request.headers = [header for header in request.headers if header[0] != b"content-encoding"]
+            request.drop(b"content-encoding")
             self._decompress(Inflater(coding, request.body), request, respond)
         else:
             told = coding.decode("latin-1")[:50]

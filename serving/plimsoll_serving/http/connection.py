@@ -63,12 +63,15 @@ class Connection(asyncio.Protocol):
         self._reader.ready.clear()
 
     def data_received(self, data: bytes) -> None:
-        if self._reader.broken:
+        reader = self._reader
+        if reader.broken:
             return
-        self._reader.feed(data)
-        self._note_message()
+        reader.feed(data)
+        if reader.in_message or self._message_at is not None:
+            self._note_message()
         self._pump()
-        self._balance_reading()
+        if self._reading_paused or len(reader.ready) >= PIPELINE_DEPTH:
+            self._balance_reading()
 
     def eof_received(self) -> bool:
         """Keep a half-closed connection until what was asked is answered."""
@@ -99,8 +102,7 @@ class Connection(asyncio.Protocol):
         while ready and self._current is None and self._write_paused_at is None and self._open:
             item = ready.popleft()
             if isinstance(item, Response):
-                self._write(item, None, close=True)
-                self._linger()
+                self._refuse(item)
             else:
                 self._current = item
                 self._hand_over(item)
@@ -120,16 +122,21 @@ class Connection(asyncio.Protocol):
         if request is None:
             raise RuntimeError("a request was answered twice")
         self._listener.budget.give_back(len(request.body))
-        if not self._open:
-            return
-        # A request that has begun to arrive is still answered: the close is announced only when nothing is under way.
-        pending = bool(self._reader.ready) or self._reader.in_message
-        close = not request.keep_alive or (self._to_be_closed(response) and not pending)
-        self._write(response, request, close)
-        if close:
-            self._close()
+        transport, reader = self._transport, self._reader
+        if transport is None or transport.is_closing() or self._linger_until is not None:
             return
         self._idle_at = self._listener.now()
+        # A request that has begun to arrive is still answered: the close is announced only when nothing is under way.
+        pending = reader.in_message or bool(reader.ready)
+        close = not request.keep_alive or (not pending and self._to_be_closed(response, self._idle_at))
+        transport.write(render(response, close, request))
+        if close:
+            self._close()
+        elif pending or self._peer_finished:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """What an answer held up."""
         self._pump()
         self._balance_reading()
         if self._continue_due and not self._busy:
@@ -137,13 +144,9 @@ class Connection(asyncio.Protocol):
         if self._peer_finished and not self._busy:
             self._close()
 
-    def _to_be_closed(self, response: Response) -> bool:
+    def _to_be_closed(self, response: Response, now: float) -> bool:
         listener = self._listener
-        return response.close or listener.closing or self._retired or listener.now() >= self._expires
-
-    def _write(self, response: Response, request: Request | None, close: bool) -> None:
-        if self._transport is not None:
-            self._transport.write(render(response, close, request))
+        return response.close or listener.closing or self._retired or now >= self._expires
 
     def _expect(self) -> None:
         """Ask for the body once every earlier answer is out."""
@@ -169,6 +172,12 @@ class Connection(asyncio.Protocol):
         self._reader.broken = True
         if self._transport is not None:
             self._transport.close()
+
+    def _refuse(self, response: Response) -> None:
+        """Answer what could not be read; nothing more is."""
+        if self._transport is not None:
+            self._transport.write(render(response, True, None))
+        self._linger()
 
     def _linger(self) -> None:
         """Half-close and read on for a moment: a reset would take the answer away from a peer that is still sending."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from plimsoll_serving.http.message import Header, Request
+from plimsoll_serving.http.message import Header, Request, fields_of
 
 KEPT = 512
 LONGEST = 2048
@@ -19,10 +19,13 @@ class Head:
     path: str
     query: str
     headers: list[Header]
+    fields: dict[bytes, bytes]
     length: int
 
     def request(self, body: bytes) -> Request:
-        return Request(self.method, self.path, self.query, self.headers, body, True)
+        return Request(
+            self.method, self.path, self.query, self.headers, body, True, False, None, False, None, self.fields
+        )
 
 
 class KnownHeads:
@@ -49,5 +52,6 @@ class KnownHeads:
             return
         if len(self._known) >= KEPT:
             self._known.clear()
-        length = int(dict(request.headers).get(b"content-length", 0))
-        self._known[head] = Head(request.method, request.path, request.query, request.headers, length)
+        fields = fields_of(request.headers)
+        length = int(fields.get(b"content-length", 0))
+        self._known[head] = Head(request.method, request.path, request.query, request.headers, fields, length)

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
+
+import msgspec
 
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -27,8 +29,7 @@ HOP_BY_HOP = frozenset(
 Header = tuple[bytes, bytes]
 
 
-@dataclass(slots=True)
-class Request:
+class Request(msgspec.Struct):
     """One request, complete. Header names are lower case; ``path`` is raw, without the query.
 
     Attributes:
@@ -36,6 +37,7 @@ class Request:
         cancelled: nobody waits any more.
         delayed: what is to be called once the answer has been handed to the transport. None where that has happened
             when ``respond`` returns; whoever lets it return earlier sets a list before.
+        fields: the first value by name, made from ``headers`` when first asked for.
     """
 
     method: str
@@ -48,23 +50,32 @@ class Request:
     deadline: float | None = None
     cancelled: bool = False
     delayed: list[Callable[[], None]] | None = None
+    fields: dict[bytes, bytes] | None = None
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header named in lower case."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        if self.fields is None:
+            self.fields = fields_of(self.headers)
+        return self.fields.get(name)
+
+    def drop(self, name: bytes) -> None:
+        """Leave a header out from now on."""
+        self.headers = [header for header in self.headers if header[0] != name]
+        self.fields = None
 
 
-@dataclass(slots=True)
-class Response:
+def fields_of(headers: list[Header]) -> dict[bytes, bytes]:
+    """The first value of each header."""
+    return dict(reversed(headers))
+
+
+class Response(msgspec.Struct):
     """One response; ``close`` asks for the connection to end after it."""
 
     status: int
     body: bytes = b""
     content_type: bytes = b"application/json"
-    headers: list[Header] = field(default_factory=list)
+    headers: list[Header] = []
     close: bool = False
 
 
@@ -96,17 +107,25 @@ def only_get(request: Request) -> Response | None:
 
 def render(response: Response, close: bool, request: Request | None) -> bytes:
     """The bytes of a response. ``request`` is what it answers, None when that could not be read."""
-    status = response.status
-    parts = [b"HTTP/1.1 %d %s\r\n" % (status, REASONS.get(status, b"Status"))]
-    if response.body or status != 204:
-        parts.append(b"content-type: %s\r\ncontent-length: %d\r\n" % (response.content_type, len(response.body)))
-    for name, value in response.headers:
-        parts.append(b"%s: %s\r\n" % (name, value))
+    body = response.body
+    if body or response.status != 204:
+        start = b"%bcontent-type: %b\r\ncontent-length: %d\r\n" % (
+            status_line(response.status),
+            response.content_type,
+            len(body),
+        )
+    else:
+        start = status_line(response.status)
+    lines = [b"%b: %b\r\n" % header for header in response.headers]
     if close:
-        parts.append(b"connection: close\r\n")
+        lines.append(b"connection: close\r\n")
     elif request is not None and request.http10:
-        parts.append(b"connection: keep-alive\r\n")
-    parts.append(b"\r\n")
-    if request is None or request.method != "HEAD":
-        parts.append(response.body)
-    return b"".join(parts)
+        lines.append(b"connection: keep-alive\r\n")
+    if request is not None and request.method == "HEAD":
+        body = b""
+    return b"".join((start, *lines, b"\r\n", body))
+
+
+@lru_cache(maxsize=100)
+def status_line(status: int) -> bytes:
+    return b"HTTP/1.1 %d %b\r\n" % (status, REASONS.get(status, b"Status"))

@@ -4,7 +4,8 @@ import asyncio
 import random
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import replace
+
+import msgspec
 
 from plimsoll_serving.delegate import Delegate, Delegated, Outcome, Settled
 from plimsoll_serving.http.message import Request, Response
@@ -59,7 +60,7 @@ class _Attempt:
 
     def __init__(self, request: Request, seconds: float, settled: Settled) -> None:
         loop = asyncio.get_running_loop()
-        self.request = replace(request, deadline=loop.time() + seconds, delayed=None)
+        self.request = msgspec.structs.replace(request, deadline=loop.time() + seconds, delayed=None)
         self._seconds = seconds
         self._settled: Settled | None = settled
         self._timer = loop.call_later(max(0.0, seconds), self._late)

@@ -1,5 +1,6 @@
 """An inference answer: named arrays to bytes, as JSON or with binary tensors behind the JSON."""
 
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
@@ -10,6 +11,7 @@ from plimsoll_serving.codec import Answer
 from plimsoll_serving.errors import RequestError
 from plimsoll_serving.http.message import Response
 from plimsoll_serving.v2.binary import pack
+from plimsoll_serving.v2.rows import tensor_start
 
 BINARY_TYPE = b"application/octet-stream"
 
@@ -19,24 +21,30 @@ def encode(answer: Answer) -> Response:
 
     The request's ``encoding`` is the set of the outputs that go as binary tensors; None or empty for none.
     """
-    binary = answer.request.encoding or ()
-    outputs: list[bytes] = []
+    binary = answer.request.encoding
+    written = b"" if binary else answer.run.texts.tensors(answer.start, answer.stop)
     tail: list[bytes] = []
-    for name, array in answer.outputs.items():
-        if name in binary:
-            tail.append(pack(array))
-            value = b'"parameters":{"binary_data_size":%d}}' % len(tail[-1])
-        else:
-            value = b'"data":%b}' % _text(answer, name)
-        outputs.append(_start(name, answer.signature.outputs[name].datatype.name) + _shape(array) + value)
+    if not written:
+        written = b",".join([_tensor(answer, name, binary or (), tail) for name in answer.outputs])
     identifier = answer.request.id
     end = b'],"id":%b}' % orjson.dumps(identifier) if identifier is not None else b"]}"
-    body = b"".join((_head(answer.model, answer.version), b",".join(outputs), end))
+    body = _head(answer.model, answer.version) + written + end
     if not tail:
         return Response(200, body)
     response = Response(200, b"".join((body, *tail)), BINARY_TYPE)
     response.headers = [(b"inference-header-content-length", b"%d" % len(body))]
     return response
+
+
+def _tensor(answer: Answer, name: str, binary: Collection[str], tail: list[bytes]) -> bytes:
+    """An item of ``outputs``; what goes as a binary tensor is appended to ``tail``."""
+    array = answer.outputs[name]
+    if name in binary:
+        tail.append(pack(array))
+        value = b'"parameters":{"binary_data_size":%d}}' % len(tail[-1])
+    else:
+        value = b'"data":%b}' % _text(answer, name)
+    return tensor_start(name, answer.signature.outputs[name].datatype.name) + _shape(array) + value
 
 
 def _text(answer: Answer, name: str) -> bytes:
@@ -51,11 +59,6 @@ def _shape(array: NDArray[Any]) -> bytes:
     if len(shape) == 2:
         return b"%d,%d]," % shape
     return b"%b]," % b",".join([b"%d" % size for size in shape])
-
-
-@lru_cache(maxsize=4096)
-def _start(name: str, datatype: str) -> bytes:
-    return b'{"name":%b,"datatype":"%b","shape":[' % (orjson.dumps(name), datatype.encode())
 
 
 @lru_cache(maxsize=4096)

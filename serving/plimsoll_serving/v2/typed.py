@@ -27,6 +27,8 @@ _CODES = {
     "BOOL": "?", "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q", "UINT8": "B", "UINT16": "H", "UINT32": "I",
     "UINT64": "Q", "FP16": "e", "FP32": "f", "FP64": "d",
 }  # fmt: skip
+#: Of the largest number of a datatype.
+_SQUARES = {"FP16": 65504.0**2, "FP32": float(np.finfo(np.float32).max) ** 2}
 _parsers = threading.local()
 
 
@@ -40,6 +42,8 @@ class TypedReader:
         self._floats = kinds == {"float"}
         known = kinds <= set(_ELEMENTS) and len(kinds) == 1
         self._decoder = msgspec.json.Decoder(_request_type(_ELEMENTS[kinds.pop()])) if known else None
+        # What fitted last, by input: clients send the same shape again and again.
+        self._fitted: dict[str, tuple[str, list[int], int]] = {}
         self._symbols = sum(symbol is not None for tensor in signature.inputs.values() for symbol in tensor.symbols)
 
     def read(self, body: bytes) -> InferRequest | None:
@@ -47,10 +51,7 @@ class TypedReader:
         if self._decoder is None:
             return None
         try:
-            if self._floats and len(body) > LONG_BODY:
-                identifier, inputs = self._long(body)
-            else:
-                identifier, inputs = self._short(body)
+            identifier, inputs = self._long(body) if self._floats and len(body) > LONG_BODY else self._short(body)
         except (ValueError, TypeError, KeyError, OverflowError, RuntimeError, AttributeError, struct.error):
             # RuntimeError: simdjson's, of integers beyond 64 bits. AttributeError: no object where one is due.
             return None
@@ -62,8 +63,9 @@ class TypedReader:
         document = self._decoder.decode(body)  # type: ignore[union-attr]
         inputs = {}
         for item in document.inputs:
-            tensor = self._inputs[item.name]
-            inputs[item.name] = _array(item.data, item.datatype, item.shape, tensor)
+            values = item.data
+            datatype = self._datatype(item.name, item.datatype, item.shape, len(values))
+            inputs[item.name] = _of_list(values, datatype).reshape(item.shape)
         if len(inputs) != len(document.inputs):
             raise ValueError("an input is given twice")
         return document.id, inputs
@@ -74,29 +76,47 @@ class TypedReader:
             parser = _parsers.parser = simdjson.Parser()
         document: Any = parser.parse(body)
         try:
-            if not set(document.keys()) <= {"inputs", "id"}:
-                raise ValueError("more than inputs")
-            identifier = document.get("id", None)
-            if not isinstance(identifier, str | None):
-                raise TypeError("id")
+            identifier = None
+            for key in document:
+                if key == "id":
+                    identifier = document["id"]
+                    if identifier is not None and type(identifier) is not str:
+                        raise TypeError("id")
+                elif key != "inputs":
+                    raise ValueError("more than inputs")
             # as_buffer() flattens nested lists, ragged ones too: there may be no list but those of the usual form.
             items = document["inputs"]
-            if body.count(b"[") != 1 + 2 * len(items):
+            count = len(items)
+            if body.count(b"[") != 1 + 2 * count:
                 raise ValueError("nested data")
-            inputs = dict(self._long_input(item) for item in items)
-            if len(inputs) != len(items):
+            inputs = {}
+            for index in range(count):
+                name, array = self._input(items[index])
+                inputs[name] = array
+            if len(inputs) != count:
                 raise ValueError("an input is given twice")
             return identifier, inputs
         finally:
             # The parser is not used again while anything of its document is held.
             items = document = None
 
-    def _long_input(self, item: Any) -> tuple[str, NDArray[Any]]:
-        if set(item.keys()) != _INPUT_KEYS:
+    def _input(self, item: Any) -> tuple[str, NDArray[Any]]:
+        if len(item) != len(_INPUT_KEYS):
             raise ValueError("more than the usual fields")
-        name, data = item["name"], item["data"]
-        values = np.frombuffer(data.as_buffer(of_type="d"), dtype=np.float64)
-        return name, _array(values, item["datatype"], item["shape"].as_list(), self._inputs[name])
+        name, shape = item["name"], item["shape"].as_list()
+        if any(type(size) is not int for size in shape):
+            raise ValueError("shape")
+        values = np.frombuffer(item["data"].as_buffer(of_type="d"), dtype=np.float64)
+        datatype = self._datatype(name, item["datatype"], shape, len(values))
+        return name, _of_floats(values, datatype).reshape(shape)
+
+    def _datatype(self, name: str, datatype: str, shape: list[int], count: int) -> Datatype:
+        """Of the input. Raises ValueError when its fields do not fit one another, or the model."""
+        tensor, fields = self._inputs[name], (datatype, shape, count)
+        if self._fitted.get(name) != fields:
+            _check(count, datatype, shape, tensor)
+            self._fitted[name] = fields
+        return tensor.datatype
 
 
 def _request_type(element: type) -> Any:
@@ -111,16 +131,14 @@ def _request_type(element: type) -> Any:
     )
 
 
-def _array(values: Any, datatype: str, shape: list[int], tensor: Tensor) -> NDArray[Any]:
-    """Raises ValueError when anything does not fit, and what the conversion raises."""
+def _check(count: int, datatype: str, shape: list[int], tensor: Tensor) -> None:
+    """Raises ValueError when the fields of an input do not fit one another, or the model."""
     wanted = tensor.shape
-    if datatype != tensor.datatype.name or len(shape) != len(wanted) or math.prod(shape) != len(values):
+    if datatype != tensor.datatype.name or len(shape) != len(wanted) or math.prod(shape) != count:
         raise ValueError("datatype or size")
     for size, want in zip(shape, wanted, strict=True):
         if size != want and (want != -1 or type(size) is not int or size < 0):
             raise ValueError("shape")
-    convert = _of_floats if isinstance(values, np.ndarray) else _of_list
-    return convert(values, tensor.datatype).reshape(shape)
 
 
 def _of_list(values: list[Any], datatype: Datatype) -> NDArray[Any]:
@@ -131,8 +149,9 @@ def _of_list(values: list[Any], datatype: Datatype) -> NDArray[Any]:
 
 
 def _of_floats(values: NDArray[Any], datatype: Datatype) -> NDArray[Any]:
-    with np.errstate(over="ignore"):
-        array = values.astype(datatype.dtype)
-    if not np.isfinite(array).all():
+    """Raises ValueError where a number may be beyond the datatype: then so is the sum of squares, which is quick."""
+    if datatype.name == "FP64":
+        return values
+    if not values.dot(values) < _SQUARES[datatype.name]:
         raise ValueError("beyond the largest number")
-    return array
+    return values.astype(datatype.dtype)

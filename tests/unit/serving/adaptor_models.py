@@ -3,10 +3,9 @@
 from typing import Any
 
 import numpy as np
-from plimsoll_serving.codec import Answer, InferRequest, JsonSlice
+from plimsoll_serving.codec import Answer, InferRequest, Run
 from plimsoll_serving.http.message import Request
 from plimsoll_serving.v2.datatypes import DATATYPES
-from plimsoll_serving.v2.rows import JsonRows
 from plimsoll_serving.v2.signature import Signature, Tensor
 
 
@@ -41,4 +40,4 @@ def answer(of: Signature, outputs: dict[str, Any], encoding: Any = None) -> Answ
     arrays = {name: np.asarray(values, of.outputs[name].datatype.dtype) for name, values in outputs.items()}
     rows = max(array.shape[0] if array.ndim else 1 for array in arrays.values())
     infer = InferRequest(None, {}, list(arrays), encoding=encoding)
-    return Answer(infer, arrays, JsonSlice(JsonRows(arrays, True), 0, rows), Served(of))
+    return Answer(infer, Run(arrays, rows, Served(of)), (0, rows), alone=True)

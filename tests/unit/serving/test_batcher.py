@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -35,13 +36,16 @@ class Written:
 class Model:
     """Records each run and where it was; ``held`` makes runs wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, fixed: float, steady: bool) -> None:
+        self.cost = Cost(fixed, fixed / 100)
+        self.run_cost = Cost(fixed, fixed / 100) if steady else None
+        self.clock = time.perf_counter
         self.runs: list[list[int]] = []
         self.threads: set[str] = set()
         self.held = threading.Event()
         self.held.set()
 
-    def __call__(self, batch: list[Job]) -> list[Result]:
+    def execute(self, batch: list[Job]) -> list[Result]:
         self.threads.add(threading.current_thread().name)
         assert self.held.wait(10)
         self.runs.append([int(job.request.path) for job in batch])
@@ -58,9 +62,9 @@ class Bench:
     """A batcher with a model, and the answers by number."""
 
     def __init__(self, fixed: float = QUICK, inline: bool = True, **bounds: Any) -> None:
-        self.model = Model()
+        self.model = Model(fixed, inline)
         self.workers = ThreadPoolExecutor(2, thread_name_prefix="worker")
-        self.batcher = Batcher(self.model, self.workers, Bounds(**bounds), Cost(fixed, fixed / 100), inline)
+        self.batcher = Batcher(self.model, self.workers, Bounds(**bounds))
         self.answers: dict[int, Result] = {}
 
     def submit(self, number: int, **more: Any) -> Job:

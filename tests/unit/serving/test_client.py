@@ -51,7 +51,8 @@ class Talk:
     """A connection, and what is asked on it."""
 
     def __init__(self) -> None:
-        self.connection = ClientConnection(AnswerHeads())
+        self.heads = AnswerHeads()
+        self.connection = ClientConnection(self.heads)
         self.transport: Any = Transport()
         self.connection.connection_made(self.transport)
 
@@ -95,6 +96,16 @@ def test_an_answer_may_come_in_any_pieces(cuts: list[int], answer: bytes, known:
         assert talk.connection.usable
 
     asyncio.run(talked())
+
+
+async def test_a_head_is_known_whatever_its_prediction_id_which_each_answer_keeps(talk: Talk) -> None:
+    for token in (b"1.a.b", b"1.a.c", b"another"):
+        asker = talk.ask()
+        talk.feed(ANSWER.replace(b"\r\n\r\n", b"\r\nplimsoll-prediction-id: %b\r\n\r\n" % token, 1))
+        assert asker.answers == [
+            Response(200, b"body", b"text/plain", [(b"x-name", b"a"), (b"plimsoll-prediction-id", token)])
+        ]
+    assert len(talk.heads) == 1, "one head for all"
 
 
 async def test_an_answer_of_another_length_is_not_mistaken_for_the_known_one(talk: Talk) -> None:

@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from plimsoll_serving.codec import Answer, InferRequest, JsonSlice
+from plimsoll_serving.codec import Answer, InferRequest, Run
 from plimsoll_serving.errors import RequestError
 from plimsoll_serving.http.message import Response
 from plimsoll_serving.v2.datatypes import DATATYPES, of_onnx
 from plimsoll_serving.v2.decode import decode
 from plimsoll_serving.v2.encode import encode
-from plimsoll_serving.v2.rows import JsonRows
 from plimsoll_serving.v2.signature import Signature, Tensor
 
 # JSON has no form for the others.
@@ -67,7 +66,7 @@ def written(array: np.ndarray[Any, Any], datatype: str, binary: tuple[str, ...] 
     """The answer of a model with one output."""
     made = Made(Signature({}, {"y": tensor("y", datatype, (-1,) * array.ndim)}))
     request = InferRequest(None, {}, ["y"], encoding=frozenset(binary))
-    return encode(Answer(request, {"y": array}, JsonSlice(JsonRows({"y": array}, False), 0, 1), made))
+    return encode(Answer(request, Run({"y": array}, None, made), (0, 1), alone=True))
 
 
 @dataclass

@@ -48,7 +48,8 @@ def test_an_arm_that_is_named_again_keeps_its_counts() -> None:
 def test_latency_is_counted_at_the_edges_of_the_contract() -> None:
     metrics = ServingMetrics(IDENTITY)
     for seconds in (0.001, 0.0011, 99.0):
-        metrics.answered(200, seconds, 3)
+        metrics.answered(200, seconds)
+        metrics.ran(3)
     read = samples(metrics, "plimsoll_request_duration_seconds_bucket")
     by_edge = {key[1]: count for key, count in read.items()}
     assert [float(edge) for edge in list(by_edge)[:-1]] == list(LATENCY_EDGES)
@@ -66,7 +67,7 @@ def test_only_what_is_asked_for_is_read() -> None:
 
 def test_a_request_that_never_reached_the_model_has_no_batch() -> None:
     metrics = ServingMetrics(IDENTITY)
-    metrics.answered(400, 0.001, 0)
+    metrics.answered(400, 0.001)
     read = samples(metrics)
     assert read[("plimsoll_batch_size_count", "digits", "7")] == 0
     assert read[("plimsoll_requests_total", "400", "digits", "digits-aaaa", "7")] == 1

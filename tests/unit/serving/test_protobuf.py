@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from plimsoll_serving.codec import Answer, InferRequest
+from plimsoll_serving.codec import Answer, InferRequest, Run
 from plimsoll_serving.errors import RequestError
 from plimsoll_serving.grpc.proto.messages import message
 from plimsoll_serving.http.message import Request
@@ -96,7 +96,7 @@ def test_raw_tensors_of_every_datatype_come_through_bit_by_bit_the_first_time_an
         request = read(codec, asking(inputs, id=identifier or ""), known)
         assert (request.id, request.outputs, request.encoding) == (identifier, list(inputs), True)
         assert all(same(request.inputs[name], array) for name, (_, array) in inputs.items())
-        response = codec.encode(Answer(request, request.inputs, None, Served(known)))  # type: ignore[arg-type]
+        response = codec.encode(Answer(request, Run(request.inputs, None, Served(known)), (0, 1), alone=True))
         answer = InferAnswer.FromString(response.body)
         assert (answer.model_name, answer.model_version, answer.id) == ("m", "1", identifier or "")
         assert [(one.name, one.datatype, tuple(one.shape)) for one in answer.outputs] == [
@@ -116,7 +116,7 @@ def test_typed_contents_come_through_and_are_answered_typed(given_: list[tuple[s
         return
     request = read(codec, asking(inputs, raw=False), known)
     assert all(same(request.inputs[name], array) for name, (_, array) in inputs.items())
-    response = codec.encode(Answer(request, request.inputs, None, Served(known)))  # type: ignore[arg-type]
+    response = codec.encode(Answer(request, Run(request.inputs, None, Served(known)), (0, 1), alone=True))
     back = InferAnswer.FromString(response.body)
     assert not back.raw_output_contents
     again = InferMessage(model_name="m")
@@ -130,7 +130,9 @@ def test_an_output_without_typed_contents_makes_the_whole_answer_raw() -> None:
     codec = ProtobufCodec()
     request = read(codec, asking({"x0": ("FP32", np.ones((1, 2), np.float32))}, raw=False), known)
     outputs = {"x0": np.ones((1, 2), np.float32), "x1": np.ones((1, 2), np.float16)}
-    answer = InferAnswer.FromString(codec.encode(Answer(request, outputs, None, Served(known))).body)  # type: ignore[arg-type]
+    answer = InferAnswer.FromString(
+        codec.encode(Answer(request, Run(outputs, None, Served(known)), (0, 1), alone=True)).body
+    )  # type: ignore[arg-type]
     assert [len(raw) for raw in answer.raw_output_contents] == [8, 4]
 
 

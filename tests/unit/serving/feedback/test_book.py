@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from plimsoll_serving.codec import Answer, InferRequest, Run
 from plimsoll_serving.errors import SettingsError
 from plimsoll_serving.feedback import book as module
 from plimsoll_serving.feedback.annotation import Annotation, predicted_output
@@ -207,11 +208,32 @@ def test_what_labels_are_compared_with() -> None:
     assert predicted_output(outputs(a=label, b=label)) is None
 
 
+class Digits:
+    name, version = "digits", "7"
+    signature = Signature({}, {})
+
+
+def answer(**arrays: np.ndarray[Any, Any]) -> Answer:
+    rows = len(next(iter(arrays.values())))
+    return Answer(InferRequest(None, {}, list(arrays)), Run(arrays, rows, Digits()), (0, rows or 1), alone=True)
+
+
+@pytest.mark.parametrize("values", [[[3]], [2**64 - 1], [True], [0.5], [0.1]])
+def test_the_id_of_one_number_is_that_of_an_array_of_one(values: Any) -> None:
+    array = np.array(values)
+    signer = Signer([SECRET], "demo/digits", ("digits", "7", "r"), 1)
+    found = Annotation(signer, "label", lambda: NOW).header(answer(label=array))
+    flat = array.reshape(-1)
+    same = Signer([SECRET], "demo/digits", ("digits", "7", "r"), 1)
+    assert found is not None
+    assert found[1] == same.sign(flat.astype(np.int64) if flat.dtype == np.uint64 else flat, NOW)
+
+
 def test_an_answer_without_the_prediction_has_no_id() -> None:
     annotation = Annotation(Signer([SECRET], "demo/digits", ("digits", "7", "r"), 1), "label", lambda: NOW)
-    assert annotation.header({"probabilities": np.ones((1, 2))}) is None
-    assert annotation.header({"label": np.ones(0)}) is None
-    found = annotation.header({"label": np.array([[3], [2**64 - 1]], dtype=np.uint64)})
+    assert annotation.header(answer(probabilities=np.ones((1, 2)))) is None
+    assert annotation.header(answer(label=np.ones(0))) is None
+    found = annotation.header(answer(label=np.array([[3], [2**64 - 1]], dtype=np.uint64)))
     assert found is not None
     name, token = found
     assert name == b"plimsoll-prediction-id"
