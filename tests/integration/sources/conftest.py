@@ -61,7 +61,7 @@ async def scraped(served: Served) -> Sample:
     return Sample(found[-1].at, tuple(one for sample in found for one in sample.pods), absent)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("sources")
     servers = {name: Server(folder / name, RIGHT, f"r{i}", str(i)) for i, name in enumerate("ab", 1)}
