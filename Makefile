@@ -70,6 +70,10 @@ soak: venv cluster ## Releases of every outcome and lost pods under mixed load f
 bench-serving: venv $(UV) ## This server against its peers on one core each; writes docs/benchmarks.md
 	UV=$(UV) $(PY) -m bench.serving $(BENCH_ARGS)
 
+.PHONY: bench-release
+bench-release: venv $(UV) ## This release engine against its peers' rules, simulated; writes docs/benchmarks-release.md
+	UV=$(UV) $(PY) -m bench.release $(BENCH_ARGS)
+
 ##@ Cluster
 
 .PHONY: cluster
@@ -112,6 +116,10 @@ generate: venv ## CRDs, API reference, plain manifests and protocol buffers, fro
 	$(PY) -m grpc_tools.protoc -I $(PROTO) --descriptor_set_out=$(PROTO)/descriptors.binpb $(wildcard $(PROTO)/*.proto)
 
 PROTO := serving/plimsoll_serving/grpc/proto
+
+.PHONY: krew
+krew: venv ## The archive of the kubectl plugin and its Krew manifest, in build/krew; URL is where the archive will be
+	$(PY) -m plugins.krew.build $(if $(URL),--url $(URL))
 
 .PHONY: format
 format: venv ## Format the code

@@ -35,6 +35,14 @@ class PodCounters:
     `arm_requests` maps (revision, outcome) to a count, as the pod that chose the arm saw it; `latency` holds the
     cumulative bucket counts of the pod's own revision, one for each of names.LATENCY_EDGES and +Inf last;
     `started` is the process start in Unix seconds: another value means that the counters began anew.
+    `version` is the number that the pod's own revision serves. `counts` has everything else, by what it is of (None
+    when nobody asked); what is not in it is zero:
+
+    * ("fallback", revision): requests for that arm which this pod answered itself;
+    * ("bin", output, bin): rows that the pod's own revision answered;
+    * ("feedback", version, age, outcome): rows of labels, for the outcomes correct, incorrect and measured, and sums of
+      errors for over, under (their sizes) and squared;
+    * ("pair", stable, candidate, outcome): mirrored requests.
     """
 
     pod: str
@@ -43,6 +51,8 @@ class PodCounters:
     epoch: int | None
     arm_requests: Mapping[tuple[str, str], int]
     latency: tuple[int, ...]
+    version: str = ""
+    counts: Mapping[tuple[str, ...], float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +129,60 @@ class ArmCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputBins:
+    """Rows of one output by bin, in both arms: `stable` and `candidate` have a count for each of `bins`."""
+
+    name: str
+    bins: tuple[str, ...]
+    stable: tuple[int, ...]
+    candidate: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What labels said of predictions: classes correct or not; of numbers how many were measured, and their errors.
+
+    Errors are predicted minus true: `over` and `under` are the sums of the sizes of those above and below, `squared`
+    of the squares of all.
+    """
+
+    correct: int = 0
+    incorrect: int = 0
+    measured: int = 0
+    over: float = 0.0
+    under: float = 0.0
+    squared: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Labels of one age, by the version that predicted: only those that came equally late are compared."""
+
+    age: str
+    stable: Labels
+    candidate: Labels
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Mirrored requests: the candidate's answer beside the one that the user got.
+
+    `matched` and `differed` were both answered and compared; `candidate_failed` got an answer from the stable arm only
+    (errors, unreachable, timed out).
+    """
+
+    matched: int = 0
+    differed: int = 0
+    candidate_failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
-    """Evidence between two samples, at one weight of one step. `gap` names why it cannot count, or is None."""
+    """Evidence between two samples, at one weight of one step. `gap` names why it cannot count, or is None.
+
+    `turned_away` are requests chosen for the stable arm and for the candidate that an open breaker kept from it: they
+    are in no arm's counts.
+    """
 
     index: int
     start: float
@@ -131,19 +193,27 @@ class Window:
     candidate: ArmCounts
     stable_pods: tuple[ArmCounts, ...] = ()
     gap: str | None = None
+    turned_away: tuple[int, int] = (0, 0)
+    outputs: tuple[OutputBins, ...] = ()
+    cohorts: tuple[Cohort, ...] = ()
+    pairs: Pairs | None = None
     #: Custom metrics and judges, by name.
     external: Mapping[str, External] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`outcome` is Pass, Fail or Inconclusive; `metric` what decided; `mode` Sequential, Absolute or Breaker."""
+    """`outcome` is Pass, Fail or Inconclusive; `metric` what decided; `mode` Sequential, Absolute or Breaker.
+
+    `hold` names why a person has to look before the release goes on, in one word; it is never set with Pass or Fail.
+    """
 
     outcome: str
     reason: str
     metric: str = ""
     mode: str = "Sequential"
     window: int = 0
+    hold: str = ""
 
 
 @dataclass(frozen=True, slots=True)

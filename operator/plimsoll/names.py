@@ -54,12 +54,23 @@ METRIC_DURATION: Final = "plimsoll_request_duration_seconds"
 METRIC_ROUTE_EPOCH: Final = "plimsoll_route_epoch"
 METRIC_REQUESTS: Final = "plimsoll_requests_total"
 POOL_METRIC_STATE: Final = "plimsoll_model_state"
+METRIC_SHADOW_PAIRS: Final = "plimsoll_shadow_pairs_total"
+METRIC_MIRRORED_DURATION: Final = "plimsoll_mirrored_request_duration_seconds"
 METRIC_START_TIME: Final = "process_start_time_seconds"
+METRIC_FALLBACKS: Final = "plimsoll_fallback_requests_total"
+METRIC_PREDICTION_BINS: Final = "plimsoll_prediction_bin_total"
+METRIC_FEEDBACK: Final = "plimsoll_feedback_total"
+METRIC_FEEDBACK_ERROR: Final = "plimsoll_feedback_error_total"
+METRIC_FEEDBACK_SQUARED: Final = "plimsoll_feedback_squared_error_total"
 #: Upper edges of the latency histogram in seconds; +Inf follows.
 LATENCY_EDGES: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 #: How failures of an arm are named in `plimsoll_arm_requests_total{outcome=…}`.
 FAILURE_OUTCOMES: Final = ("server_error", "unreachable", "timeout")
+#: Of `plimsoll_shadow_pairs_total{outcome=…}`: the user had an answer, and the candidate gave none.
+PAIR_FAILURES: Final = ("candidate_error", "unreachable", "timeout")
+#: How old a label was when it came, `plimsoll_feedback_total{age=…}`, the youngest first.
+LABEL_AGES: Final = ("1m", "10m", "1h", "1d", "7d", "older")
 
 
 def bucket(namespace: str) -> str:

@@ -84,6 +84,11 @@ class Character:
     unschedulable: bool = False
     image_missing: bool = False
     fetch_fails: bool = False
+    #: Shares of the classes that it predicts, and of its predictions that turn out wrong, a few seconds later.
+    predicts: dict[str, float] = field(default_factory=dict)
+    wrong: float | None = None
+    #: Share of copies of requests that it answers otherwise than the stable version.
+    differs: float = 0.0
 
 
 @dataclass
@@ -99,6 +104,11 @@ class Server:
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
     latency: list[int] = field(default_factory=lambda: [0] * (len(names.LATENCY_EDGES) + 1))
     owed: dict[str, float] = field(default_factory=dict)
+    seen: dict[tuple[str, ...], float] = field(default_factory=dict)
+
+    def count(self, key: tuple[str, ...], amount: float) -> None:
+        """Whole rows only; what is left over is owed."""
+        self.seen[key] = self.seen.get(key, 0) + _whole(self.owed, "/".join(key), amount)
 
 
 class Life(FakeWorld):
@@ -113,6 +123,8 @@ class Life(FakeWorld):
         self.blind = False
         self.stale = False
         self.asleep = False
+        #: How many times its share the candidate is given: a router that is wrong.
+        self.skew = 1.0
         self.documents: list[dict[str, Any]] = []
         self.next_pass: float | None = self.time
         self.observer: Callable[[], None] = lambda: None
@@ -133,9 +145,9 @@ class Life(FakeWorld):
         self.cluster.edit(SERVICE, change)
         self.ring()
 
-    def command(self, id_: str, verb: str) -> None:
+    def command(self, id_: str, verb: str, **more: str) -> None:
         """Annotate the service with a command."""
-        written = json.dumps({"id": id_, "verb": verb, "by": "ann"})
+        written = json.dumps({"id": id_, "verb": verb, "by": "ann"} | more)
         self.cluster.edit(
             SERVICE,
             lambda body: body["metadata"].setdefault("annotations", {}).update({names.ANNOTATION_COMMAND: written}),
@@ -258,7 +270,28 @@ class Life(FakeWorld):
             {"revision": chooser.revision, "weight": 100}
         ]
         for arm in arms:
-            self._answer(chooser, arm["revision"], requests * arm["weight"] / 100)
+            weight = arm["weight"]
+            if len(arms) == 2 and "Mirror" not in [one["mode"] for one in arms] and self.skew != 1.0:
+                others = 100 - weight if arm["revision"] == chooser.revision else weight
+                skewed = min(100, others * self.skew)
+                weight = 100 - skewed if arm["revision"] == chooser.revision else skewed
+            answer = self._copy if arm.get("mode") == "Mirror" else self._answer
+            answer(chooser, arm["revision"], requests * weight / 100)
+
+    def _copy(self, chooser: Server, revision: str, requests: float) -> None:
+        """Copies of requests that the chooser's own model answered well."""
+        serving = self.ready(revision)
+        rate = self.characters.get(serving[0].version, Character()).failing if serving else 1.0
+        failures = _whole(chooser.owed, f"{revision}/bad copies", requests * rate)
+        differing = self.characters.get(serving[0].version, Character()).differs if serving else 0.0
+        differs = _whole(chooser.owed, f"{revision}/other copies", requests * (1 - rate) * differing)
+        matches = _whole(chooser.owed, f"{revision}/copies", requests * (1 - rate) * (1 - differing))
+        bad = "candidate_error" if serving else "unreachable"
+        for outcome, count in ((bad, failures), ("mismatch", differs), ("match", matches)):
+            key = ("pair", chooser.revision, revision, outcome)
+            chooser.seen[key] = chooser.seen.get(key, 0) + count
+        for server in serving[:1]:
+            server.latency = [count + failures + differs + matches for count in server.latency]
 
     def _answer(self, chooser: Server, revision: str, requests: float) -> None:
         """Whole requests only; what is left over is owed to the next moment."""
@@ -271,6 +304,15 @@ class Life(FakeWorld):
             chooser.counts[(revision, outcome)] = chooser.counts.get((revision, outcome), 0) + count
         for server in serving[:1]:
             server.latency = [count + failures + answered for count in server.latency]
+            self._predict(server, answered)
+
+    def _predict(self, server: Server, answered: int) -> None:
+        character = self.characters.get(server.version, Character())
+        for label, share in character.predicts.items():
+            server.count(("bin", "label", f"value:{label}"), answered * share)
+        if character.wrong is not None:
+            for outcome, share in (("incorrect", character.wrong), ("correct", 1 - character.wrong)):
+                server.count(("feedback", server.version, "1m", outcome), answered * share)
 
     # --- the operator -------------------------------------------------------------------------------------------------
 
@@ -315,8 +357,16 @@ class Life(FakeWorld):
     @property
     def weights(self) -> dict[str, int]:
         """Shares by version number, as the route in force has them."""
-        route = self._route()
-        return {arm["version"]: arm["weight"] for arm in route["arms"] if arm["weight"]} if route else {}
+        return self._weights("Serve")
+
+    @property
+    def copies(self) -> dict[str, int]:
+        """Percent of the requests that are copied, by version number."""
+        return self._weights("Mirror")
+
+    def _weights(self, mode: str) -> dict[str, int]:
+        arms = (self._route() or {}).get("arms", ())
+        return {arm["version"]: arm["weight"] for arm in arms if arm["weight"] and arm["mode"] == mode}
 
     def serves(self, number: int) -> bool:
         """Whether this version is stable and no release runs."""
@@ -351,7 +401,9 @@ def _counters(server: Server) -> PodCounters:
     outcomes = ("ok", "client_error", "server_error", "unreachable", "timeout")
     counts = {(revision, outcome): 0 for revision in sorted(named) for outcome in outcomes} | server.counts
     epoch = server.document["epoch"] if server.document else None
-    return PodCounters(server.name, server.revision, server.born, epoch, counts, tuple(server.latency))
+    return PodCounters(
+        server.name, server.revision, server.born, epoch, counts, tuple(server.latency), server.version, server.seen
+    )
 
 
 def _whole(owed: dict[str, float], key: str, amount: float) -> int:

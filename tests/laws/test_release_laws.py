@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from plimsoll.core.release.commands import VERBS
 
 from tests.builders.release import Character, Life, service, version
 from tests.laws.witness import Witness
 
+STEPS = [{"weight": 20, "minDuration": "2s", "minRequests": 20, "approval": "Manual"}, {"pause": {"duration": "3s"}}]
+COPIES = {"percent": 50, "minDuration": "2s", "minRequests": 20}
 RELEASES: list[dict[str, Any]] = [
     {},
     {"strategy": "Recreate"},
+    {"strategy": "BlueGreen", "shadowFirst": COPIES, "onPass": "Hold"},
+    {"strategy": "Shadow", "shadow": COPIES, "onPass": "Promote", "progressDeadline": "20s"},
+    {"strategy": "Shadow", "shadow": COPIES, "onPass": "Keep", "onInconclusive": "Rollback"},
+    {"strategy": "ABTest", "test": {"weight": 40, "minDuration": "4s", "minRequests": 40}},
+    {"steps": [*STEPS, {"pause": {}}], "shadowFirst": COPIES},
     {"onInconclusive": "Rollback", "progressDeadline": "20s"},
     {"holdback": 0, "progressDeadline": "20s"},
 ]
@@ -33,8 +42,10 @@ _people = st.one_of(
     st.tuples(st.just("edit runtime"), st.integers(0, 2)),
     st.tuples(st.just("scale"), st.integers(1, 3)),
     st.tuples(st.just("change token"), st.integers(0, 2)),
-    st.tuples(st.just("command"), st.sampled_from(["promote", "abort", "pause", "resume", "retry"])),
+    st.tuples(st.just("command"), st.sampled_from(sorted(VERBS))),
+    st.tuples(st.just("roll back"), st.integers(1, 4)),
     st.tuples(st.just("degrade"), st.sampled_from([0.0, 0.5])),
+    st.tuples(st.just("freeze"), st.sampled_from([0, 1])),
 )
 _world = st.one_of(
     st.tuples(st.just("send"), st.sampled_from([0.0, 3.0, 400.0])),
@@ -55,7 +66,10 @@ class Story:
     """Plays events on a service."""
 
     def __init__(self, release: dict[str, Any]) -> None:
-        self.life = Life(version(1), service(replicas=2, **release))
+        body = service(replicas=2, **release)
+        if release.get("strategy", "Canary") != "Canary":
+            del body["spec"]["release"]["steps"]
+        self.life = Life(version(1), body)
         self.witness = Witness(self.life)
         self.published = 1
         self.commands = 0
@@ -88,6 +102,19 @@ class Story:
     def _command(self, verb: str) -> None:
         self.commands += 1
         self.life.command(f"c{self.commands}", verb)
+
+    def _freeze(self, minutes: int) -> None:
+        """Until the next minute but so many; 0: no more."""
+        until = datetime.fromtimestamp(self.life.time + 60 * minutes, UTC).isoformat(timespec="minutes")[:16]
+        found = [{"from": "2000-01-01", "to": until}] if minutes else []
+        self.witness.frozen_until = 0.0
+        self.life.edit(lambda body: body["spec"]["release"].update(freezeWindows=found))
+        if minutes:
+            self.witness.frozen_until = datetime.fromisoformat(until).replace(tzinfo=UTC).timestamp()
+
+    def _roll_back(self, number: int) -> None:
+        self.commands += 1
+        self.life.command(f"c{self.commands}", "rollback", to=str(number))
 
     def _degrade(self, share: float) -> None:
         self.life.character(self.published).failing = share
@@ -136,9 +163,9 @@ class Story:
         self.life.blind, self.life.rate = False, 400.0
         for character in self.life.characters.values():
             character.unschedulable = character.image_missing = False
-        self._command("resume")
-        self.life.run(60)
-        self._command("resume")
+        for _ in range(6):
+            self._command("resume")
+            self.life.run(20)
 
 
 #: What chance rarely puts together: silence in the middle of a step, a deaf pod, a probation without requests.
@@ -149,6 +176,9 @@ DEAF_POD: list[tuple[str, Any]] = [("run", 5.0), ("deafen", None), ("publish", "
 QUIET_PROBATION: list[tuple[str, Any]] = [
     ("run", 5.0), ("send", 2000.0), ("publish", "healthy"), ("run", 4.4), ("send", 0.0), ("run", 90.0),
 ]  # fmt: skip
+FROZEN_STEP: list[tuple[str, Any]] = [
+    ("run", 5.0), ("publish", "healthy"), ("run", 5.0), ("freeze", 1), ("run", 40.0), ("publish", "failing"),
+]  # fmt: skip
 LONG_STEP = {"steps": [{"weight": 20, "minDuration": "30s", "minRequests": 20}], "onInconclusive": "Rollback"}
 
 
@@ -156,6 +186,8 @@ LONG_STEP = {"steps": [{"weight": 20, "minDuration": "30s", "minRequests": 20}],
 @given(st.sampled_from(RELEASES), EVENTS)
 @example(LONG_STEP, SILENT_STEP)
 @example({}, DEAF_POD)
+@example(RELEASES[3], SILENT_STEP)
+@example(RELEASES[6], FROZEN_STEP)
 @example({}, QUIET_PROBATION)
 @example({"progressDeadline": "20s"}, QUIET_PROBATION)
 def test_the_laws_hold_and_a_calm_world_comes_to_rest(release: dict[str, Any], events: list[tuple[str, Any]]) -> None:

@@ -36,6 +36,7 @@ class Witness:
         self.aborted: set[int] = set()
         self.replayed = ""
         self.saw_at = life.time
+        self.frozen_until = 0.0
         life.observer = self.look
 
     def look(self) -> None:
@@ -65,20 +66,26 @@ class Witness:
         self._attempt(before, after)
         self._primary(before, after)
         self._ended(before, after)
+        self._frozen(before, after)
+        self._shadow(before, after)
 
     # --- the route --------------------------------------------------------------------------------------------------
 
     def _route(self, route: dict[str, Any]) -> None:
-        weights = [arm["weight"] for arm in route["arms"]]
-        assert all(0 <= weight <= 100 for weight in weights)
+        assert all(0 <= arm["weight"] <= 100 for arm in route["arms"])
+        weights = [arm["weight"] for arm in route["arms"] if arm["mode"] == "Serve"]
         assert sum(weights) == 100
         assert sum(weight > 0 for weight in weights) <= 2, "at most two revisions take traffic"
-        assert route["primary"] in {arm["revision"] for arm in route["arms"]}
+        assert route["primary"] in {arm["revision"] for arm in route["arms"] if arm["mode"] == "Serve"}
+        assert sum(arm["weight"] > 0 for arm in route["arms"]) <= 2, "a shadow is one of the two"
         assert route["epoch"] >= self.epoch, "the epoch only rises"
         assert route["epoch"] <= self.status.get("epoch", 0), "the intent is written before the effect"
         self.epoch = route["epoch"]
         meaning = json.dumps(
-            [route["primary"], sorted((arm["revision"], arm["weight"]) for arm in route["arms"] if arm["weight"])]
+            [
+                route["primary"],
+                sorted((one["revision"], one["weight"], one["mode"]) for one in route["arms"] if one["weight"]),
+            ]
         )
         assert self.meanings.setdefault(route["epoch"], meaning) == meaning, "an epoch has one meaning"
 
@@ -147,6 +154,25 @@ class Witness:
             assert any(not one["candidate"].startswith("0/") for one in after["windows"]), "no data is no failure"
         if before.get("weight") and "no progress" in reason and "pods that it needs" not in reason:
             assert self.life.time - self.saw_at < _SEEN_AS_OUTAGE, "an outage holds"
+
+    def _frozen(self, before: Status, after: Status) -> None:
+        """In a freeze nothing new begins and no share rises, unless nothing serves or a person promotes."""
+        if self.life.time >= self.frozen_until or after["attempt"] in self.waived or self.life.stale:
+            return
+        stable = before.get("stable")
+        if not stable or not self.life.ready(stable["revision"]):
+            return
+        assert after["attempt"] == before["attempt"], "no release begins in a freeze"
+        for share in ("weight", "mirror"):
+            assert (after.get(share) or 0) <= (before.get(share) or 0), "no step advances in a freeze"
+
+    def _shadow(self, before: Status, after: Status) -> None:
+        """Copies are for the stable version's primary; what follows them follows from evidence."""
+        if after.get("mirror"):
+            assert after["weight"] == 0 and after["primary"] == after["stable"]["revision"]
+        on = before.get("phase") == "Shadowing" and after.get("phase") in {"Analyzing", "Promoting"}
+        if on and self._compares(before, after):
+            assert after["verdict"]["outcome"] == "Pass" and "gap" not in after["windows"][-1]
 
     # --- people -----------------------------------------------------------------------------------------------------
 

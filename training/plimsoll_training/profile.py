@@ -7,8 +7,12 @@ A numeric entry has `edges` (increasing, at most 9): bin 0 holds x ≤ edges[0],
 the last one x > edges[-1]; `range` is the smallest and the largest finite x, left out when there is none. An entry of
 text or classes has `values` (at most 10, the most frequent): bin i holds values[i], the last one everything else.
 `counts` is thus one longer than `edges` or `values`.
+
+Edges of features are quantiles: what is compared is one version with its own past. Those of outputs lie on a grid that
+every version shares, for two versions are compared by the edges that both have.
 """
 
+from math import ceil, floor, frexp
 from typing import Any
 
 import numpy as np
@@ -29,12 +33,12 @@ def profile_of(data: EvaluationData, answers: Answers) -> dict[str, Any]:
         for index, (name, values) in enumerate(_feature_columns(answers.feeds, data.names))
     ]
     if data.classes is None:
-        outputs = [{"name": "prediction", **bins_of(answers.predictions.values)}]
+        outputs = [{"name": "prediction", **grid_bins(answers.predictions.values)}]
     else:
         assert answers.predictions.probabilities is not None
         outputs = [
             {"name": "label", **value_counts(answers.predictions.values)},
-            {"name": "probabilities", **bins_of(answers.predictions.probabilities.max(axis=1))},
+            {"name": "probabilities", **grid_bins(answers.predictions.probabilities.max(axis=1))},
         ]
     return {"formatVersion": 1, "features": features, "outputs": outputs, "sample": sample_of(answers.feeds)}
 
@@ -46,7 +50,30 @@ def bins_of(values: Values) -> dict[str, Any]:
     present = values[np.isfinite(values)].astype(np.float64)
     if not len(present):
         return {"edges": [], "counts": [0]}
-    edges = np.unique(np.quantile(present, np.arange(1, BINS) / BINS, method="inverted_cdf"))
+    return _counted(present, np.unique(np.quantile(present, np.arange(1, BINS) / BINS, method="inverted_cdf")))
+
+
+def grid_bins(values: Values) -> dict[str, Any]:
+    """Bins of numbers whose edges are multiples of a power of two, as fine as nine edges allow for the middle 98 %.
+
+    Of two such grids the coarser one's edges are edges of the finer one, as far as that reaches.
+    """
+    present = values[np.isfinite(values)].astype(np.float64)
+    if not len(present):
+        return {"edges": [], "counts": [0]}
+    low, high = (float(x) for x in np.quantile(present, [0.01, 0.99], method="inverted_cdf"))
+    return _counted(present, _grid(low, high) if low < high else np.array([low]))
+
+
+def _grid(low: float, high: float) -> Values:
+    step = 2.0 ** (frexp((high - low) / BINS)[1] - 1)
+    while floor(high / step) - ceil(low / step) + 1 >= BINS:
+        step *= 2
+    edges: Values = step * np.arange(ceil(low / step), floor(high / step) + 1)
+    return edges if len(edges) else np.array([low])
+
+
+def _counted(present: Values, edges: Values) -> dict[str, Any]:
     counts = np.bincount(np.searchsorted(edges, present, side="left"), minlength=len(edges) + 1)
     return {
         "edges": edges.tolist(),

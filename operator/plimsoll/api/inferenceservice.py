@@ -171,14 +171,25 @@ class InferenceServiceSpec(Part):
 
     rules = (
         Rule(
-            "!has(self.traffic.stickyHeader) || self.release.strategy == 'Canary'",
-            "stickyHeader applies only to release.strategy: Canary: Recreate has one version at a time; remove it",
+            "!has(self.traffic.stickyHeader) || self.release.strategy in ['Canary', 'BlueGreen', 'ABTest', 'Shadow']",
+            "stickyHeader does not apply to release.strategy: Recreate, which has one version at a time; remove it",
             ".traffic.stickyHeader",
         ),
         Rule(
             "!has(self.runtime.pool) || self.release.analysis.source == 'Scrape'",
             "source must be Scrape with runtime.pool: only the pods of a pool know which models they have loaded",
             ".release.analysis.source",
+        ),
+        Rule(
+            "self.release.strategy != 'ABTest' || has(self.traffic.stickyHeader)",
+            "stickyHeader is needed with release.strategy: ABTest: name the header that tells users apart,"
+            " such as x-user-id",
+            ".traffic.stickyHeader",
+        ),
+        Rule(
+            "!has(self.runtime.pool) || !(self.release.strategy == 'Shadow' || has(self.release.shadowFirst))",
+            "pool has no mirroring yet: serve from pods of its own, or use another strategy without shadowFirst",
+            ".runtime.pool",
         ),
         Rule(
             "has(self.runtime.pool) == has(oldSelf.runtime.pool)"
@@ -213,6 +224,16 @@ class VerdictStatus(StatusPart):
     at: Timestamp = Field(description="When.")
 
 
+class EffectStatus(StatusPart):
+    """What a test of two versions found, at its end."""
+
+    ratio: float | None = Field(default=None, description="Failure rate of the candidate by that of the stable one.")
+    low: float | None = Field(default=None, description="Lower end of the ratio's interval.")
+    high: float | None = Field(default=None, description="Upper end of the ratio's interval.")
+    level: float = Field(description="Chance that the interval covers the true ratio, whenever the test ended.")
+    reason: Text = Field(description="A sentence with the numbers.")
+
+
 class WindowStatus(StatusPart):
     """One window of evidence."""
 
@@ -230,10 +251,37 @@ class ReleaseRecord(StatusPart):
     attempt: int = Field(description="Number of the attempt.")
     revision: Annotated[str, Field(max_length=63)] = Field(description="The candidate.")
     version: Annotated[str, Field(max_length=10)] = Field(description="Its version.")
-    outcome: Literal["Promoted", "RolledBack", "Superseded", "Aborted"] = Field(description="How it ended.")
+    outcome: Literal["Promoted", "RolledBack", "Superseded", "Aborted", "Kept"] = Field(
+        description="How it ended; Kept: as asked, with the old version."
+    )
     reason: Text = Field(description="Why.")
     started_at: Timestamp = Field(description="When it began.")
     finished_at: Timestamp = Field(description="When it ended.")
+    by: Annotated[str, Field(max_length=256)] | None = Field(
+        default=None, description="Who decided it, when it was a person's command."
+    )
+
+
+class CommandRecord(StatusPart):
+    """What became of a command."""
+
+    id: Short = Field(description="Its id.")
+    verb: Annotated[str, Field(max_length=16)] = Field(description="What was asked for.")
+    to: Annotated[str, Field(max_length=10)] | None = Field(default=None, description="The version that it names.")
+    by: Annotated[str, Field(max_length=256)] = Field(default="", description="In whose name.")
+    at: Timestamp = Field(description="When it was read.")
+    outcome: Literal["Obeyed", "Refused"] = Field(description="Whether it was obeyed.")
+    message: Annotated[str, Field(max_length=512)] = Field(default="", description="What was done, or why it was not.")
+
+
+class Pin(StatusPart):
+    """What `auto` means after the command rollback, until a version newer than all at that time is approved."""
+
+    model: ModelName = Field(description="The model.")
+    version: Annotated[str, Field(max_length=10)] = Field(description="The version to serve.")
+    above: Annotated[str, Field(max_length=10)] = Field(description="Only versions above this number are newer.")
+    by: Annotated[str, Field(max_length=256)] = Field(default="", description="Who asked for it.")
+    at: Timestamp = Field(description="When.")
 
 
 class Retiring(StatusPart):
@@ -255,8 +303,8 @@ class Quarantined(StatusPart):
 
 
 Phase = Literal[
-    "Pending", "Idle", "Preparing", "Warming", "Analyzing", "Promoting", "Probation", "RollingBack", "RolledBack",
-    "Held",
+    "Pending", "Idle", "Preparing", "Warming", "Shadowing", "Analyzing", "Promoting", "Probation", "RollingBack",
+    "RolledBack", "Held",
 ]  # fmt: skip
 
 
@@ -274,6 +322,9 @@ class InferenceServiceStatus(StatusPart):
     weight: Annotated[int, Field(ge=0, le=100)] | None = Field(
         default=None, description="Percent of requests for the candidate."
     )
+    mirror: Annotated[int, Field(ge=0, le=100)] | None = Field(
+        default=None, description="Percent of requests that are copied to the candidate, which answers no user with it."
+    )
     step: Annotated[str, Field(max_length=16)] | None = Field(
         default=None, description="Step of the release, for example 1/3."
     )
@@ -289,10 +340,15 @@ class InferenceServiceStatus(StatusPart):
     )
     message: Text | None = Field(default=None, description="What is going on, in a sentence.")
     verdict: VerdictStatus | None = Field(default=None, description="The latest verdict.")
+    effect: EffectStatus | None = Field(default=None, description="What the last ABTest found.")
     started_at: Timestamp | None = Field(default=None, description="When the release began.")
     phase_since: Timestamp | None = Field(default=None, description="When the phase began.")
     step_since: Timestamp | None = Field(default=None, description="When the step's weight was seen in force.")
     progress_at: Timestamp | None = Field(default=None, description="When the release last progressed.")
+    paused_at: Timestamp | None = Field(default=None, description="When the pause of this step began.")
+    approved: Annotated[str, Field(max_length=16)] | None = Field(
+        default=None, description="What a person approved last: a step, or the promotion."
+    )
     held_phase: Phase | None = Field(default=None, description="The phase to go on with after a hold.")
     held_reason: Annotated[str, Field(max_length=64)] | None = Field(
         default=None, description="Why it is held, in one word."
@@ -316,6 +372,8 @@ class InferenceServiceStatus(StatusPart):
     commands: Annotated[tuple[Short, ...], Field(max_length=20)] = Field(
         default=(), description="Ids of commands that were consumed."
     )
+    last_command: CommandRecord | None = Field(default=None, description="What became of the latest command.")
+    pin: Pin | None = Field(default=None, description="The version that somebody rolled back to.")
     replicas: Annotated[str, Field(max_length=16)] | None = Field(
         default=None, description="Ready and wanted pods of the stable version."
     )

@@ -106,7 +106,14 @@ KINDS = (
             Column("Rollback", ".status.rollbackSeconds", "number", wide=True),
             Column("URL", ".status.url", wide=True),
         ),
-        rules=(_NAMED,),
+        rules=(
+            _NAMED,
+            Rule(
+                "!has(self.spec.release.after) || !(self.metadata.name in self.spec.release.after)",
+                "a release cannot come after itself: take the service's own name out",
+                ".spec.release.after",
+            ),
+        ),
     ),
     Kind(
         "ServingPool", "servingpools", "spool", ServingPoolSpec, ServingPoolStatus,

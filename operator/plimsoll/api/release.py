@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from plimsoll.api.cel import Rule, between, cel_duration, checked, operator_default
-from plimsoll.api.common import Duration, Part, Token
+from plimsoll.api.cel import Rule, between, cel_duration, cel_list, checked, matching, operator_default, phrase
+from plimsoll.api.common import Duration, Name, Part, Token
 from plimsoll.api.evidence import CustomMetrics, Judges, Prometheus
 
+Strategy = Literal["Canary", "BlueGreen", "Shadow", "ABTest", "Recreate"]
 #: The edges of the latency histogram end at 10 s.
 Latency99 = Annotated[
     str,
@@ -26,26 +27,141 @@ Latency99 = Annotated[
 ]
 
 
-class Step(Part):
-    """Send this share to the candidate until the evidence passes."""
-
-    weight: Annotated[
-        int,
-        Field(
-            ge=1,
-            json_schema_extra=checked(
-                Rule("self < 100", "must be below 100: full traffic follows the last step by itself")
-            ),
+_Weight = Annotated[
+    int,
+    Field(
+        ge=1,
+        json_schema_extra=checked(
+            Rule("self < 100", "must be below 100: full traffic follows the last step by itself")
         ),
-    ] = Field(
-        description="Percent of requests that the candidate answers; full traffic follows the last step by itself."
+    ),
+]
+_Stay = Annotated[Duration, Field(json_schema_extra=between("1s", "168h"))]
+_Requests = Annotated[int, Field(ge=0, le=1000000000)]
+_Percent = Annotated[int, Field(ge=1, le=100)]
+
+
+class Pause(Part):
+    """A stop at the share that the step before gave."""
+
+    duration: _Stay | None = Field(
+        default=None, description="Go on after so long, if the evidence passes; without it a person says resume."
     )
-    min_duration: Annotated[Duration, Field(json_schema_extra=between("1s", "168h"))] = Field(
+
+
+class Step(Part):
+    """Send this share to the candidate until the evidence passes; or pause."""
+
+    rules = (
+        Rule("has(self.weight) != has(self.pause)", "a step needs weight or pause, and not both"),
+        Rule(
+            "!has(self.pause) || (!has(self.minDuration) && !has(self.minRequests) && !has(self.approval))",
+            "minDuration, minRequests and approval do not apply to a pause: remove them;"
+            " pause: {duration: 1h} goes on after an hour, pause: {} once a person says resume",
+            ".pause",
+        ),
+    )
+    weight: _Weight | None = Field(
+        default=None,
+        description="Percent of requests that the candidate answers; full traffic follows the last step by itself.",
+    )
+    pause: Pause | None = Field(
+        default=None, description="Stay at the share of the step before: for a time, or until a person says resume."
+    )
+    min_duration: Annotated[_Stay, Field(json_schema_extra=operator_default("30s, none in a pause"))] = Field(
         default="30s", description="Stay at least this long."
     )
-    min_requests: Annotated[int, Field(ge=0, le=1000000000)] = Field(
+    min_requests: Annotated[_Requests, Field(json_schema_extra=operator_default("50, none in a pause"))] = Field(
         default=50, description="The candidate must have answered at least this many."
     )
+    approval: Annotated[Literal["Automatic", "Manual"], Field(json_schema_extra=operator_default("Automatic"))] = Field(
+        default="Automatic", description="Manual: once the evidence passes, a person says resume before it goes on."
+    )
+
+
+class Mirroring(Part):
+    """Copies of users' requests go to the candidate; its answers are compared and thrown away."""
+
+    percent: _Percent = Field(default=100, description="Percent of the requests that are copied.")
+    min_duration: _Stay = Field(default="5m", description="Mirror at least this long.")
+    min_requests: _Requests = Field(default=100, description="At least so many copies must have been compared.")
+
+
+_MOMENT = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])(T([01][0-9]|2[0-3]):[0-5][0-9])?$"
+_Moment = Annotated[
+    str,
+    Field(
+        max_length=16,
+        json_schema_extra=matching(_MOMENT, "must be a day or a time of it, such as 2026-12-24 or 2026-12-24T18:00"),
+    ),
+]
+
+
+def _cron(low: str, names: str = "") -> str:
+    """One field of cron: *, numbers, ranges, steps and lists of them."""
+    one = f"({low}{names})"
+    part = rf"(\*|{one}(-{one})?)(/[0-9]{{1,2}})?"
+    return f"{part}(,{part})*"
+
+
+_MONTHS = "|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC"
+_DAYS = "|MON|TUE|WED|THU|FRI|SAT|SUN"
+_CRON = " ".join((
+    f"^{_cron('[0-5]?[0-9]')}",
+    _cron("1?[0-9]|2[0-3]"),
+    _cron("[1-9]|[12][0-9]|3[01]"),
+    _cron("[1-9]|1[0-2]", _MONTHS),
+    f"{_cron('[0-7]', _DAYS)}$",
+))  # fmt: skip
+_Schedule = Annotated[
+    str,
+    Field(
+        max_length=100,
+        json_schema_extra=matching(
+            _CRON, "must be a cron schedule of five fields: minute, hour, day, month, weekday, such as 0 18 * * FRI"
+        ),
+    ),
+]
+_Zone = Annotated[
+    str,
+    Field(
+        max_length=64,
+        json_schema_extra=matching(
+            "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$",
+            "must be a name of the IANA time zone database, such as Europe/Berlin or UTC",
+        ),
+    ),
+]
+
+
+class FreezeWindow(Part):
+    """A time in which no release begins and none goes on; what fails is taken back all the same."""
+
+    rules = (
+        Rule("has(self.schedule) != has(self.from)", "a window needs schedule or from, and not both"),
+        Rule("has(self.schedule) == has(self.duration)", "schedule and duration belong together", ".duration"),
+        Rule("has(self.from) == has(self.to)", "from and to belong together", ".to"),
+        Rule("!has(self.from) || !has(self.to) || self.from < self.to", "to must be after from", ".to"),
+    )
+    schedule: _Schedule | None = Field(
+        default=None, description="When it begins, each time: minute, hour, day, month and weekday, as cron has them."
+    )
+    duration: Annotated[Duration, Field(json_schema_extra=between("1m", "744h"))] | None = Field(
+        default=None, description="How long it lasts after each beginning."
+    )
+    begin: _Moment | None = Field(
+        default=None, alias="from", description="When it begins, once: a day, or a time such as 2026-12-24T18:00."
+    )
+    end: _Moment | None = Field(default=None, alias="to", description="When it ends.")
+    time_zone: _Zone = Field(default="UTC", description="Where these times are local.")
+
+
+class SplitTest(Part):
+    """A fixed split of users between the two versions."""
+
+    weight: _Weight = Field(default=50, description="Percent of users whom the candidate answers.")
+    min_duration: _Stay = Field(default="1h", description="Test at least this long.")
+    min_requests: _Requests = Field(default=1000, description="The candidate must have answered at least this many.")
 
 
 class ErrorRate(Part):
@@ -75,6 +191,54 @@ class Latency(Part):
     )
 
 
+class PredictionShift(Part):
+    """Predictions of the candidate, by the bins of the version's profile, against those of the stable version."""
+
+    enabled: bool = Field(
+        default=True, description="Whether predictions are compared, of versions whose pods count them in bins."
+    )
+    max_psi: Annotated[float, Field(gt=0, le=10)] = Field(
+        default=0.25,
+        description="Population stability index of an output that is still accepted: 0.1 is a moderate shift, 0.25 a"
+        " large one.",
+    )
+    on_shift: Literal["Hold", "Rollback"] = Field(
+        default="Hold", description="Hold waits for a person, for a shift may be meant; Rollback takes it for harm."
+    )
+
+
+class Accuracy(Part):
+    """Labels that came as feedback for predictions, candidate against stable, of equal age."""
+
+    enabled: bool = Field(
+        default=False, description="Whether labels decide; a step then waits for as many as minLabels."
+    )
+    max_drop: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.05,
+        description="How much smaller the share of right classes may be: with 0.05, 90 % where the stable version has"
+        " 95 %.",
+    )
+    max_error_rise: Annotated[float, Field(gt=0, le=10)] = Field(
+        default=0.1,
+        description="How much larger the mean absolute error of numbers may be, as a part of the stable version's.",
+    )
+    min_labels: Annotated[int, Field(ge=1, le=1000000000)] = Field(
+        default=100, description="The candidate needs so many labels that can be compared before a step is passed."
+    )
+    max_label_age: Literal["1m", "10m", "1h", "1d", "7d"] = Field(
+        default="7d", description="Labels that come later after their prediction do not count."
+    )
+
+
+class ShadowAnswers(Part):
+    """Answers to copies of requests, beside those that users got."""
+
+    max_disagreement: Annotated[float, Field(gt=0, lt=1)] = Field(
+        description="Share of the copies whose answer may differ: above it the candidate is taken back, and it passes"
+        " once it is shown to be below."
+    )
+
+
 class Analysis(Part):
     """What is compared, and how sure the verdict must be."""
 
@@ -87,6 +251,11 @@ class Analysis(Part):
     )
     error_rate: ErrorRate = Field(default_factory=ErrorRate, description="Compare failures.")
     latency: Latency = Field(default_factory=Latency, description="Compare latency.")
+    prediction_shift: PredictionShift = Field(default_factory=PredictionShift, description="Compare predictions.")
+    accuracy: Accuracy = Field(default_factory=Accuracy, description="Compare predictions with labels.")
+    shadow: ShadowAnswers | None = Field(
+        default=None, description="Bound how often answers to copies differ, with strategy: Shadow or shadowFirst."
+    )
     alpha: Annotated[float, Field(gt=0, le=0.2)] = Field(
         default=0.01,
         description="Wanted chance of rolling back a healthy version, over the whole release. "
@@ -111,37 +280,87 @@ class Analysis(Part):
 
 
 _DEADLINE = cel_duration("self.progressDeadline")
+_WEIGHTS = "self.steps.filter(step, has(step.weight)).map(step, step.weight)"
+
+
+def _only_with(field: str, strategies: tuple[str, ...], why: str, untouched: str = "") -> Rule:
+    """A field that means nothing with the other strategies."""
+    return Rule(
+        f"self.strategy in {cel_list(strategies)} || !has(self.{field}){untouched}",
+        f"{field} applies only to strategy: {phrase(strategies, 'or')}: {why}",
+        f".{field}",
+    )
 
 
 class Release(Part):
     """How a new version takes over."""
 
     rules = (
-        Rule(
-            "self.strategy == 'Canary' || !has(self.steps)",
-            "steps apply only to strategy: Canary: remove them, or change the strategy",
-            ".steps",
+        _only_with("steps", ("Canary",), "remove them, or change the strategy"),
+        _only_with(
+            "holdback",
+            ("Canary", "BlueGreen", "Shadow", "ABTest"),
+            "Recreate keeps no old version beside the new one; remove it",
+            " || self.holdback == 0",
+        ),
+        _only_with("shadowFirst", ("Canary", "BlueGreen"), "remove it, or change the strategy"),
+        _only_with("shadow", ("Shadow",), "remove it, or use shadowFirst, which mirrors before users are answered"),
+        _only_with("test", ("ABTest",), "remove it, or change the strategy"),
+        _only_with(
+            "onPass",
+            ("Canary", "BlueGreen", "Shadow", "ABTest"),
+            "Recreate compares nothing that could pass; remove it",
+            " || self.onPass == 'Promote'",
         ),
         Rule(
-            "self.strategy == 'Canary' || !has(self.holdback) || self.holdback == 0",
-            "holdback applies only to strategy: Canary: Recreate keeps no old version beside the new one; remove it",
-            ".holdback",
+            "!has(self.onPass) || self.onPass != 'Keep' || self.strategy in ['Shadow', 'ABTest']",
+            "onPass: Keep applies only to strategy: Shadow or ABTest, which may end without a new version;"
+            " use Promote or Hold",
+            ".onPass",
         ),
         Rule(
-            "!has(self.steps) || (self.steps.map(step, step.weight).isSorted()"
-            " && self.steps.all(step, self.steps.exists_one(other, other.weight == step.weight)))",
+            f"!has(self.steps) || ({_WEIGHTS}.isSorted()"
+            f" && self.steps.all(step, !has(step.weight) || {_WEIGHTS}.exists_one(other, other == step.weight)))",
             "weights must rise from step to step",
             ".steps",
         ),
         Rule(
-            "self.strategy == 'Recreate' || self.analysis.errorRate.enabled || self.analysis.latency.enabled",
-            "enable errorRate or latency: a Canary advances on evidence alone",
+            "!has(self.steps) || size(self.steps) == 0 || has(self.steps[0].weight)",
+            "the first step must give a weight: use shadowFirst, or strategy: BlueGreen with onPass: Hold,"
+            " to look at a candidate without users",
+            ".steps",
+        ),
+        Rule(
+            "self.strategy == 'Recreate' || self.analysis.errorRate.enabled || self.analysis.latency.enabled"
+            " || self.analysis.accuracy.enabled",
+            "enable errorRate, latency or accuracy: every strategy but Recreate decides on evidence",
             ".analysis",
         ),
         Rule(
             "self.strategy != 'Recreate' || (!has(self.analysis.custom) && !has(self.analysis.judges))",
             "custom and judges do not apply to strategy: Recreate, which has no two versions: remove them",
             ".analysis",
+        ),
+        Rule(
+            "!(self.strategy == 'Shadow' || has(self.shadowFirst))"
+            " || self.analysis.errorRate.enabled || self.analysis.latency.enabled",
+            "enable errorRate or latency: copies of requests get no labels that accuracy could be known by",
+            ".analysis",
+        ),
+        Rule(
+            "!has(self.analysis.shadow) || self.strategy == 'Shadow' || has(self.shadowFirst)",
+            "analysis.shadow needs copies of requests: add shadowFirst or use strategy: Shadow, or remove it",
+            ".analysis.shadow",
+        ),
+        Rule(
+            "self.strategy != 'Recreate' || !self.analysis.accuracy.enabled",
+            "accuracy does not apply to strategy: Recreate, which has nothing to compare with: leave it out",
+            ".analysis.accuracy.enabled",
+        ),
+        Rule(
+            "self.strategy != 'Recreate' || self.analysis.predictionShift.onShift == 'Hold'",
+            "onShift: Rollback does not apply to strategy: Recreate, which has nothing to compare with: remove it",
+            ".analysis.predictionShift.onShift",
         ),
         Rule(
             "!has(self.steps)"
@@ -155,24 +374,51 @@ class Release(Part):
             ".progressDeadline",
         ),
     )
-    strategy: Literal["Canary", "Recreate"] = Field(
-        default="Canary", description="Canary raises the share step by step on evidence; Recreate switches once ready."
+    strategy: Strategy = Field(
+        default="Canary",
+        description="Canary raises the share step by step on evidence; BlueGreen switches all users at once and back;"
+        " Shadow compares copies of requests, without users; ABTest splits users until the effect is known;"
+        " Recreate switches once ready, and compares nothing.",
     )
     steps: Annotated[
         tuple[Step, ...], Field(min_length=1, max_length=20, json_schema_extra=operator_default("weights 10 and 50"))
     ] = Field(default=(Step(weight=10), Step(weight=50)), description="Shares before full traffic, rising.")
+    shadow_first: Mirroring | None = Field(
+        default=None, description="Before the candidate answers users, compare its answers to copies of requests."
+    )
+    shadow: Mirroring | None = Field(default=None, description="How requests are copied with strategy: Shadow.")
+    test: SplitTest | None = Field(default=None, description="How users are split with strategy: ABTest.")
+    on_pass: (
+        Annotated[
+            Literal["Promote", "Hold", "Keep"],
+            Field(json_schema_extra=operator_default("Promote, Hold with Shadow")),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="What a verdict in favour does: Promote goes on to full traffic, Hold waits for a person's resume"
+        " before it, Keep ends with the old version.",
+    )
     analysis: Analysis = Field(default_factory=Analysis, description="Evidence and verdict.")
     probation: Annotated[Duration, Field(json_schema_extra=between("1s", "168h"))] = Field(
         default="1m", description="How long the old version stays warm with the holdback after full traffic."
     )
-    holdback: Annotated[
-        int, Field(ge=0, le=50, json_schema_extra=operator_default("5 with Canary, 0 with Recreate"))
-    ] = Field(default=5, description="Percent of requests that the old version still answers during probation.")
+    holdback: Annotated[int, Field(ge=0, le=50, json_schema_extra=operator_default("5, 0 with Recreate"))] = Field(
+        default=5, description="Percent of requests that the old version still answers during probation."
+    )
     progress_deadline: Annotated[Duration, Field(json_schema_extra=between("10s", "168h"))] = Field(
         default="30m", description="Longest time without progress before onInconclusive applies."
     )
     on_inconclusive: Literal["Hold", "Rollback"] = Field(
         default="Hold", description="What to do when the evidence does not decide in time."
+    )
+    freeze_windows: Annotated[tuple[FreezeWindow, ...], Field(max_length=20)] = Field(
+        default=(), description="When no release begins and none goes on. What fails is taken back all the same."
+    )
+    after: Annotated[tuple[Name, ...], Field(max_length=10)] = Field(
+        default=(),
+        description="InferenceServices of this namespace that go first: a release begins once none of them is in one,"
+        " and those of the same model serve the version.",
     )
     retry_token: Token | None = Field(default=None, description="Change it to try a quarantined revision again.")
     allow_signature_change: bool = Field(

@@ -149,7 +149,13 @@ def _observe(world: World, owner: Manifest, spec: InferenceServiceSpec, status: 
         budgets=own("policy/v1", "PodDisruptionBudget"), config_maps=own("v1", "ConfigMap"),
         pods=tuple(world.cluster.cached("v1", "Pod", namespace, selector)),
         pool=_pool(world, namespace, spec.runtime.pool.name) if spec.runtime.pool else None,
+        others=_others(world, namespace, meta["name"]) if spec.release.after else {},
     )  # fmt: skip
+
+
+def _others(world: World, namespace: str, name: str) -> dict[str, Manifest]:
+    found = world.cluster.cached(names.API_VERSION, "InferenceService", namespace)
+    return {one["metadata"]["name"]: one for one in found if one["metadata"]["name"] != name}
 
 
 def _pool(world: World, namespace: str, name: str) -> Pool:

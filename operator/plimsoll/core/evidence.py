@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from plimsoll.core import predictions
+from plimsoll.core.predictions import Counts
 from plimsoll.facts import ArmCounts, PodCounters, Sample, Window
 from plimsoll.names import FAILURE_OUTCOMES, LATENCY_EDGES
 
@@ -19,6 +21,8 @@ class _Delta:
     revision: str
     arms: Mapping[tuple[str, str], int]
     latency: tuple[int, ...]
+    version: str
+    counts: Counts
 
 
 def window_between(
@@ -41,7 +45,7 @@ def window_between(
     order of pods does not matter. A window that cannot count keeps its zeros and says why in `gap`: the caller's
     `gap` first, then
 
-    * `reset: …` counts fell in a running process (or a restart that cannot be dated);
+    * `reset: …` counts that matter here fell in a running process (or a restart that cannot be dated);
     * `down: …` no pod answered;
     * `missing: …` pods answered, but there is nothing before them to compare with or no series of an arm.
 
@@ -59,7 +63,14 @@ def window_between(
     pods = tuple(_counts(stable, (pod,), (pod,)) for pod in deltas if pod.revision == stable)
     servers = [tuple(pod for pod in deltas if pod.revision == arm) for arm in (stable, candidate)]
     before, after = _counts(stable, deltas, servers[0]), _counts(candidate, deltas, servers[1])
-    return Window(index, previous.at, current.at, step, weight, before, after, pods)
+    versions = tuple(next((pod.version for pod in serving), "") for serving in servers)
+    return Window(
+        index, previous.at, current.at, step, weight, before, after, pods,
+        turned_away=(_turned_away(stable, before, deltas), _turned_away(candidate, after, deltas)),
+        outputs=predictions.outputs(*([pod.counts for pod in serving] for serving in servers)),
+        cohorts=predictions.cohorts([pod.counts for pod in deltas], (versions[0], versions[1])),
+        pairs=predictions.pairs([pod.counts for pod in deltas], stable, candidate),
+    )  # fmt: skip
 
 
 def _deltas(previous: Sample, current: Sample, revisions: tuple[str, str]) -> tuple[tuple[_Delta, ...], str | None]:
@@ -74,7 +85,7 @@ def _deltas(previous: Sample, current: Sample, revisions: tuple[str, str]) -> tu
         base = before.get(pod.pod)
         if base is None or base.started != pod.started:
             if pod.started > previous.at:
-                base = PodCounters(pod.pod, pod.revision, pod.started, None, {}, (0,) * _BUCKETS)
+                base = PodCounters(pod.pod, pod.revision, pod.started, None, {}, (0,) * _BUCKETS, counts={})
             elif base is None:
                 continue
             else:
@@ -87,14 +98,18 @@ def _deltas(previous: Sample, current: Sample, revisions: tuple[str, str]) -> tu
 
 
 def _delta(base: PodCounters, pod: PodCounters, revisions: tuple[str, str]) -> _Delta | None:
-    """What was counted between the two, or None when a count of these arms, or of latency, fell or vanished."""
+    """What was counted between the two, or None when a count of these arms, or of latency, fell or vanished.
+
+    What an earlier operator did not ask for is not known at the beginning: it counts from the next window on.
+    """
     if any(key[0] in revisions and key not in pod.arm_requests for key in base.arm_requests):
         return None
     arms = {key: n - base.arm_requests.get(key, 0) for key, n in pod.arm_requests.items() if key[0] in revisions}
     latency = tuple(now - then for now, then in zip(pod.latency, base.latency, strict=True))
     if min(arms.values(), default=0) < 0 or list(latency) != sorted(latency) or latency[0] < 0:
         return None
-    return _Delta(pod.pod, pod.revision, arms, latency)
+    counts = predictions.increase(base, pod, revisions)
+    return None if counts is None else _Delta(pod.pod, pod.revision, arms, latency, pod.version, counts)
 
 
 def _absent(previous: Sample, current: Sample, deltas: tuple[_Delta, ...], arms: tuple[str, str]) -> str | None:
@@ -129,3 +144,11 @@ def _counts(arm: str, choosers: tuple[_Delta, ...], servers: tuple[_Delta, ...])
         timeouts=sum(count for outcome, count in chosen if outcome == "timeout"),
         unreachable=sum(count for outcome, count in chosen if outcome == "unreachable"),
     )
+
+
+def _turned_away(arm: str, seen: ArmCounts, deltas: tuple[_Delta, ...]) -> int:
+    """Requests that pods which choose arms answered themselves although they had chosen this one, and that no outcome
+    tells of: its breaker was open. At least so many, for not every client error falls back."""
+    choosers = (pod for pod in deltas if any(pod.arms.values()))
+    fallbacks = sum(pod.counts.get(("fallback", arm), 0) for pod in choosers if pod.revision != arm)
+    return max(0, int(fallbacks) - seen.failures - seen.client_errors)

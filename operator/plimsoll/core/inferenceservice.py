@@ -8,7 +8,7 @@ from plimsoll import names
 from plimsoll.api.inferenceservice import InferenceServiceStatus
 from plimsoll.core import route
 from plimsoll.core.conditions import Finding, conditions, shortened, unix
-from plimsoll.core.release import children, pace, report
+from plimsoll.core.release import children, gate, pace, report
 from plimsoll.core.release.archive import archive
 from plimsoll.core.release.choice import choose
 from plimsoll.core.release.collect import Collected, collect, shown
@@ -130,7 +130,9 @@ def _deadlines(observed: Observed, status: Status, collected: Collected) -> Iter
         yield from (unix(one.since) + DRAIN_SECONDS for one in status.retiring)
     if observed.pool is not None and observed.pool.config_map is not None and status.phase in _POOL_WAITS:
         yield now + _POOL_WAITS[status.phase]
-    measured = status.candidate is not None and bool(status.weight)
+    if (frozen := gate.freeze(observed, status)) is not None and frozen.until is not None:
+        yield frozen.until
+    measured = pace.measured(status)
     if measured and status.step_since is not None and collected.next_at is not None:
         yield collected.next_at
     if measured and (renewal := route.renewal_due(observed)) is not None:

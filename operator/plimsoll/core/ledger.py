@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
 from typing import Any, cast, get_args
 
 from plimsoll.core.ledger_external import external_rows, with_external
+from plimsoll.core.ledger_rows import Bins, read_window, written_window
 from plimsoll.core.statistics.policy import Policy
 from plimsoll.core.verdict import Mode, verdicts
-from plimsoll.facts import ArmCounts, Demand, Verdict, Window
+from plimsoll.facts import Demand, Verdict, Window
 from plimsoll.names import LATENCY_EDGES
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+#: Ledgers of 2 know errors and latency only.
+_READ_VERSIONS = (2, 3)
 MAX_BYTES = 512 * 1024
 MAX_WINDOWS = 2000
 #: After so many windows the next ones are twice as long.
 _LENGTHEN_AFTER = 250
-_COUNTS = ("requests", "failures", "client_errors", "timed", "timeouts", "unreachable")
-_EDGES_AT = len(_COUNTS)
 
 
 class LedgerError(ValueError):
@@ -74,6 +74,8 @@ def digest(ledger: Ledger) -> str:
 def encode(ledger: Ledger) -> str:
     """Canonical JSON: sorted keys, no blanks, zeros at the end of `slower` left out. Raises LedgerError beyond
     MAX_BYTES."""
+    bins = Bins()
+    windows = [written_window(window, bins) for window in ledger.windows]
     document = {
         "formatVersion": FORMAT_VERSION,
         "edges": LATENCY_EDGES,
@@ -81,7 +83,8 @@ def encode(ledger: Ledger) -> str:
         "candidate": ledger.candidate,
         "mode": ledger.mode,
         "policy": asdict(ledger.policy),
-        "windows": [_window(window) for window in ledger.windows],
+        "bins": bins.table(),
+        "windows": windows,
     } | external_rows(ledger.windows)
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     size = len(text.encode())
@@ -92,39 +95,29 @@ def encode(ledger: Ledger) -> str:
     return text
 
 
-def _window(window: Window) -> list[Any]:
-    head = [window.index, window.start, window.end, window.step, window.weight, window.gap]
-    return [*head, _arm(window.stable), _arm(window.candidate), *(_arm(pod) for pod in window.stable_pods)]
-
-
-def _arm(arm: ArmCounts) -> list[int]:
-    """Counts, how many edges were counted, and the slower ones up to the last that is not zero."""
-    slower = list(arm.slower)
-    while slower and slower[-1] == 0:
-        slower.pop()
-    return [*(getattr(arm, name) for name in _COUNTS), len(arm.slower), *slower]
-
-
 def decode(text: str) -> Ledger:
-    """The ledger that `encode` wrote. Raises LedgerError for anything else."""
+    """The ledger that `encode` wrote, of this format or the one before. Raises LedgerError for anything else."""
     try:
         document = json.loads(text)
     except ValueError as error:
         raise LedgerError(f"the ledger is not JSON: {error}") from error
-    if not isinstance(document, dict) or document.get("formatVersion") != FORMAT_VERSION:
+    if not isinstance(document, dict) or document.get("formatVersion") not in _READ_VERSIONS:
         raise LedgerError(
             f"formatVersion must be {FORMAT_VERSION}: read it with the release of the program that wrote it"
         )
+    current = document["formatVersion"] == FORMAT_VERSION
     if document.get("edges") != list(LATENCY_EDGES):
         raise LedgerError("edges differ from this program's: replay it with the release of the program that wrote it")
     if document.get("mode") not in get_args(Mode):
         raise LedgerError(f"mode must be one of {', '.join(get_args(Mode))}")
     try:
-        windows = with_external(tuple(_read_window(row) for row in document["windows"]), document.get("external"))
+        bins = Bins.read(document["bins"] if current else [])
+        rows = tuple(read_window(row, bins if current else None) for row in document["windows"])
+        windows = with_external(rows, document.get("external"))
         return Ledger(
             str(document["stable"]),
             str(document["candidate"]),
-            _read_policy(document["policy"]),
+            _read_policy(document["policy"], complete=current),
             cast("Mode", document["mode"]),
             windows,
         )
@@ -132,22 +125,10 @@ def decode(text: str) -> Ledger:
         raise LedgerError(f"the ledger is damaged: {error!r}; fetch it again from the store") from error
 
 
-def _read_policy(values: dict[str, Any]) -> Policy:
-    wanted = {field.name for field in fields(Policy)}
-    if set(values) != wanted:
-        raise LedgerError(f"policy: {', '.join(sorted(set(values) ^ wanted))} missing or unknown")
-    return Policy(**values | {"external": tuple(Demand(**one) for one in values["external"])})
-
-
-def _read_window(row: Sequence[Any]) -> Window:
-    index, start, end, step, weight, gap, stable, candidate, *pods = row
-    arms = (_read_arm(stable), _read_arm(candidate), tuple(_read_arm(pod) for pod in pods))
-    return Window(int(index), start, end, int(step), int(weight), *arms, gap=gap)
-
-
-def _read_arm(row: Sequence[int]) -> ArmCounts:
-    counts, rest = dict(zip(_COUNTS, row, strict=False)), row[_EDGES_AT:]
-    if not rest or not all(isinstance(count, int) and count >= 0 for count in row) or len(rest) - 1 > rest[0]:
-        raise ValueError(f"{row} is not the counts of an arm")
-    edges, *slower = rest
-    return ArmCounts(**counts, slower=(*slower, *(0,) * (edges - len(slower))))
+def _read_policy(values: dict[str, Any], *, complete: bool) -> Policy:
+    """What an earlier format does not name was not judged: the policy's own defaults."""
+    known = {field.name for field in fields(Policy)}
+    unfit = set(values) ^ known if complete else set(values) - known or ({"alpha"} - set(values))
+    if unfit:
+        raise LedgerError(f"policy: {', '.join(sorted(unfit))} missing or unknown")
+    return Policy(**values | {"external": tuple(Demand(**one) for one in values.get("external", []))})

@@ -28,11 +28,15 @@ _LEAST_TIMEOUT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One revision in the document; weight 0 names a revision that must forward what still reaches it."""
+    """One revision in the document; weight 0 names a revision that must forward what still reaches it.
+
+    With mode Mirror the weight is the percent of requests of which it gets copies.
+    """
 
     revision: str
     version: str
     weight: int
+    mode: str = "Serve"
 
 
 def arms(status: InferenceServiceStatus) -> tuple[Arm, ...]:
@@ -43,7 +47,9 @@ def arms(status: InferenceServiceStatus) -> tuple[Arm, ...]:
     found: list[Arm] = []
     if stable is not None:
         found.append(Arm(stable.revision, stable.version, 100 - weight))
-    if candidate is not None and (weight > 0 or status.phase == "RollingBack"):
+    if candidate is not None and status.mirror:
+        found.append(Arm(candidate.revision, candidate.version, status.mirror, "Mirror"))
+    elif candidate is not None and (weight > 0 or status.phase == "RollingBack"):
         found.append(Arm(candidate.revision, candidate.version, weight))
     known = {arm.revision for arm in found}
     found += [Arm(one.revision, one.version, 0) for one in status.retiring if one.revision not in known]
@@ -74,7 +80,7 @@ def document(observed: Observed, status: InferenceServiceStatus) -> dict[str, An
 def _arm(arm: Arm, namespace: str | None) -> dict[str, Any]:
     """Without an address in a pool: every arm is in the pod that splits."""
     address = {"address": f"{arm.revision}.{namespace}.svc:{names.PORT_DIRECT}"} if namespace else {}
-    return {"revision": arm.revision, "version": arm.version, "weight": arm.weight, "mode": "Serve", **address}
+    return {"revision": arm.revision, "version": arm.version, "weight": arm.weight, "mode": arm.mode, **address}
 
 
 def _sticky(spec: InferenceServiceSpec) -> dict[str, str] | None:
@@ -124,7 +130,7 @@ def newer(observed: Observed, status: InferenceServiceStatus, want: dict[str, An
 
 def _meaning(content: Mapping[str, Any]) -> tuple[object, ...]:
     weights = {
-        (arm.get("revision"), arm.get("weight"), arm.get("address"))
+        (arm.get("revision"), arm.get("weight"), arm.get("mode"), arm.get("address"))
         for arm in content.get("arms") or ()
         if arm.get("weight")
     }

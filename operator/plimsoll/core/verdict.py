@@ -9,10 +9,11 @@ from typing import Literal
 
 import numpy as np
 
-from plimsoll.core.statistics.criteria import Criterion
-from plimsoll.core.statistics.external import Asked, Levels, statistical
+from plimsoll.core.statistics.criteria import Judge
+from plimsoll.core.statistics.external import Levels, statistical
 from plimsoll.core.statistics.external import criteria as external
-from plimsoll.core.statistics.policy import Policy, bounded, compared
+from plimsoll.core.statistics.policy import Policy, bounded, compared, split
+from plimsoll.core.statistics.shift import PredictionShift
 from plimsoll.facts import Verdict, Window
 
 __all__ = ["Mode", "Policy", "judge", "verdicts"]
@@ -26,6 +27,8 @@ def judge(windows: Sequence[Window], policy: Policy, *, mode: Mode = "Sequential
     Fail is for good: the first window that decided is named, however it went on. Pass speaks of all windows so far,
     with `min_requests` in the step of the last window. No data is neither: windows with a gap are left out, and what is
     missing is named. Windows without one of the arms carry no comparison, but count for the breaker.
+    `hold` of an Inconclusive verdict says that what was seen is for a person to decide: PredictionShift, or
+    SampleRatioMismatch, which says that the comparison itself is not to be trusted.
     In the mode Absolute only the breaker and the user's own bounds speak, and Pass says so.
     """
     return _Trial(windows, policy, mode).at(len(windows))
@@ -48,9 +51,10 @@ class _Trial:
         self.criteria = self._criteria() if self.counted else []
         self.row_after = np.cumsum([0] + [window.gap is None for window in windows])
         self.requests = np.cumsum([0] + [window.candidate.requests for window in self.counted])
+        self.ratio = split(self.counted, policy) if mode == "Sequential" and self.counted else None
         self.failure = self._first_failure()
 
-    def _criteria(self) -> list[Criterion | Asked]:
+    def _criteria(self) -> list[Judge]:
         """Of the pods' own counters and of what is outside; alpha is shared between them."""
         policy, compares = self.policy, self.mode == "Sequential"
         alpha = policy.alpha / (1 + statistical(policy.external, compares=compares))
@@ -66,6 +70,9 @@ class _Trial:
         blind = self._blind(end, row)
         if blind:
             return self._say("Inconclusive", blind, end)
+        held = self._held(row, end)
+        if held is not None:
+            return held
         lacking = [criterion for criterion in self.criteria if not criterion.passes(row)]
         wait = self._wait(row)
         if lacking or wait:
@@ -77,6 +84,17 @@ class _Trial:
         if self.mode == "Absolute":
             said.append(f"{self.requests[row + 1]:,} requests, absolute bounds only: nothing was compared")
         return self._say("Pass", "; ".join(said), end, self.criteria[0].name if len(self.criteria) == 1 else "")
+
+    def _held(self, row: int, end: int) -> Verdict | None:
+        """What a person has to look at, or None. A wrong split comes first: it may be why the arms differ."""
+        if self.ratio is not None and self.ratio.found(row):
+            said = f"{self.ratio.describe(row)}; the arms did not get the same requests, so that nothing is concluded"
+            return replace(self._say("Inconclusive", said, end, self.ratio.name), hold="SampleRatioMismatch")
+        for criterion in self.criteria:
+            if isinstance(criterion, PredictionShift) and criterion.found(row):
+                said = f"{criterion.describe_failure(row)}; promote the version if it is meant to, or abort it"
+                return replace(self._say("Inconclusive", said, end, criterion.name), hold="PredictionShift")
+        return None
 
     def _say(self, outcome: str, said: str, end: int, metric: str = "") -> Verdict:
         window = self.windows[end - 1].index if end else 0

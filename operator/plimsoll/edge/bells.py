@@ -76,7 +76,8 @@ def _has_to_look(service: Manifest, changed: Manifest) -> bool:
 
 
 def _lookers(cache: Cache, changed: Manifest) -> Iterator[Ref]:
-    """Versions and services look at each other, pools and services too; a gate looks at the service it compares to."""
+    """Versions and services look at each other, pools and services too; a gate looks at the service it compares to,
+    and a service at those that go first."""
     if changed["apiVersion"] != names.API_VERSION:
         return
     namespace, spec = _namespace(changed), changed.get("spec") or {}
@@ -94,6 +95,8 @@ def _lookers(cache: Cache, changed: Manifest) -> Iterator[Ref]:
         yield from _refs(m for m in versions if (m.get("spec") or {}).get("model") == _model(changed))
         jobs = cache.select(names.API_VERSION, "TrainingJob", namespace)
         yield from _refs(m for m in jobs if changed["metadata"]["name"] in _champions(m))
+        services = cache.select(names.API_VERSION, "InferenceService", namespace)
+        yield from _refs(m for m in services if changed["metadata"]["name"] in _predecessors(m))
 
 
 def _pool(service: Manifest) -> Any:
@@ -107,6 +110,10 @@ def _model(service: Manifest) -> Any:
 def _champions(job: Manifest) -> set[str]:
     gates: Iterable[Mapping[str, Any]] = (job.get("spec") or {}).get("gates") or ()
     return {(gate.get("comparedTo") or {}).get("inferenceService", "") for gate in gates}
+
+
+def _predecessors(service: Manifest) -> Iterable[str]:
+    return ((service.get("spec") or {}).get("release") or {}).get("after") or ()
 
 
 def _refs(manifests: Iterable[Manifest]) -> Iterator[Ref]:

@@ -11,6 +11,8 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from plimsoll import names
+from plimsoll.edge import series as evidence
+from plimsoll.edge.series import Labels, Series
 from plimsoll.facts import Manifest, ModelState, PodCounters, Sample
 
 #: `name[]` filters of servers differ in whether they take families or samples: both are asked for.
@@ -21,11 +23,12 @@ ASKED: Final = (
     names.METRIC_ROUTE_EPOCH,
     names.METRIC_START_TIME,
     names.POOL_METRIC_STATE,
+    names.METRIC_MIRRORED_DURATION,
+    f"{names.METRIC_MIRRORED_DURATION}_bucket",
+    *evidence.METRICS,
 )
 _LONGEST: Final = 1 << 20
 
-Labels = Mapping[str, str]
-Series = Mapping[str, Sequence[tuple[Labels, float]]]
 Pooled = tuple[tuple[PodCounters, ...], Mapping[str, ModelState]]
 T = TypeVar("T")
 
@@ -131,8 +134,9 @@ def counters(pod: str, revision: str, text: str) -> PodCounters:
 
 def counted(pod: str, revision: str, series: Series) -> PodCounters:
     """One pod's counters from its series. Raises Missing, naming the series."""
-    started, epoch = _started(series), _epoch(series, revision)
-    return PodCounters(pod, revision, started, epoch, _arms(series), _latency(series, revision))
+    started, epoch, version = _started(series), _epoch(series, revision), _version(series, revision)
+    counts = evidence.of_version(series, version) | evidence.of_pod(series)
+    return PodCounters(pod, revision, started, epoch, _arms(series), _latency(series, revision), version, counts)
 
 
 def pooled_counters(pod: str, revisions: Sequence[str], text: str) -> Pooled:
@@ -143,8 +147,9 @@ def pooled_counters(pod: str, revisions: Sequence[str], text: str) -> Pooled:
     found: list[PodCounters] = []
     for revision in (one for one in revisions if one in states):
         name, own = (f"{pod}/{revision}", {}) if found else (pod, arms)
-        epoch, latency = _epoch(series, revision), _latency(series, revision)
-        found.append(PodCounters(name, revision, started, epoch, own, latency))
+        epoch, latency, version = _epoch(series, revision), _latency(series, revision), _version(series, revision)
+        counts = evidence.of_version(series, version) | ({} if found else evidence.of_pod(series))
+        found.append(PodCounters(name, revision, started, epoch, own, latency, version, counts))
     return tuple(found), states
 
 
@@ -167,6 +172,12 @@ def _arms(series: Series) -> dict[tuple[str, str], int]:
     return dict(arms)
 
 
+def _version(series: Series, revision: str) -> str:
+    """The number of the version that a revision serves."""
+    found = (labels for labels, _ in series.get(f"{names.METRIC_DURATION}_bucket", ()))
+    return next((labels.get("version", "") for labels in found if labels.get("revision") == revision), "")
+
+
 def _states(series: Series) -> dict[str, ModelState]:
     found = series.get(names.POOL_METRIC_STATE, ())
     return {
@@ -180,6 +191,10 @@ def _latency(series: Series, revision: str) -> tuple[int, ...]:
         if labels.get("revision") == revision:
             buckets[float(labels["le"])] += int(value)
     edges = (*names.LATENCY_EDGES, float("inf"))
+    # What it took to answer a copy is a time of the revision's as well; a server of an earlier release has none.
+    for labels, value in series.get(f"{names.METRIC_MIRRORED_DURATION}_bucket", ()):
+        if labels.get("revision") == revision and float(labels["le"]) in buckets:
+            buckets[float(labels["le"])] += int(value)
     if set(buckets) != set(edges):
         raise Missing(f"{names.METRIC_DURATION} of revision {revision} with the agreed bucket edges")
     return tuple(buckets[edge] for edge in edges)

@@ -21,7 +21,12 @@ from plimsoll.edge.outward import Message, Outward, Unanswered, document
 from plimsoll.facts import Manifest, PodCounters, PrometheusSource, Sample
 
 #: Labels that the servers give their series; all others say which target was scraped.
-_OWN_LABELS: Final = frozenset(("__name__", "model", "version", "revision", "outcome", "code", "le", "state", "reason"))
+_OWN_LABELS: Final = frozenset(
+    (
+        *("__name__", "model", "version", "revision", "outcome", "code", "le", "state", "reason"),
+        *("output", "bin", "age", "direction", "stable", "candidate"),
+    )
+)
 #: How far back a pod's last sample is looked for, to tell stale pods from those that were never there.
 _LOOK_BACK_SECONDS: Final = 3600
 _NAMED: Final = 3

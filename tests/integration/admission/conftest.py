@@ -19,7 +19,7 @@ Manifest = dict[str, Any]
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 CUSTOM = "/apis/plimsoll.dev/v1alpha1"
-VERBS = ("promote", "abort", "pause", "resume", "retry")
+VERBS = ("promote", "abort", "pause", "resume", "retry", "unquarantine", "rollback")
 KINDS = ["modelversions", "inferenceservices"]
 
 
@@ -64,6 +64,9 @@ class Person:
 
     def patch(self, plural: str, name: str, change: Manifest) -> Any:
         return self.call("PATCH", self.path(plural, name), change, MERGE if plural in KINDS else STRATEGIC)
+
+    def write_status(self, plural: str, name: str, status: Manifest) -> Any:
+        return self.call("PATCH", self.path(plural, name) + "/status", {"status": status}, MERGE)
 
     def delete(self, plural: str, name: str) -> Any:
         return self.call("DELETE", self.path(plural, name))

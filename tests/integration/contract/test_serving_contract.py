@@ -15,13 +15,16 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from plimsoll import names
 from plimsoll.core.conditions import precise
+from plimsoll.core.evidence import window_between
 from plimsoll.edge.metrics import Scrape
 from plimsoll.facts import Sample
 from plimsoll_serving.delegate import Outcome
+from plimsoll_serving.feedback.counts import AGES
 from plimsoll_serving.metrics import LATENCY_EDGES
 from plimsoll_serving.ports import FINISH_SECONDS
 from plimsoll_serving.route import parse
 from plimsoll_serving.settings import Settings
+from plimsoll_serving.shadow.counters import Outcome as Pair
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.contract.conftest import MODEL, NAMESPACE, SERVICE, Rendered, row
@@ -61,6 +64,14 @@ async def scraped(rendered: Rendered) -> Sample:
 def infer(rendered: Rendered) -> httpx.Response:
     """One request as a user sends it, to the public Service."""
     return httpx.post(f"http://{rendered.network.lead(f'{SERVICE}.{NAMESPACE}.svc:80')}{INFER}", json=row(), timeout=10)
+
+
+def tell(rendered: Rendered, answer: httpx.Response) -> None:
+    """The label of an answer, which turned out to be right."""
+    url = f"http://{rendered.network.lead(f'{SERVICE}.{NAMESPACE}.svc:80')}/v2/models/{MODEL}/feedback"
+    outputs = {output["name"]: output["data"] for output in answer.json()["outputs"]}
+    body = {"prediction_id": answer.headers["plimsoll-prediction-id"], "label": outputs["label"]}
+    assert httpx.post(url, json=body, timeout=10).status_code == 200
 
 
 def test_every_variable_of_the_pod_is_one_that_the_server_reads(rendered: Rendered) -> None:
@@ -165,6 +176,32 @@ async def test_the_reader_of_the_operator_sees_every_request_and_the_epoch_of_ev
         assert served.started <= time.time()
 
 
+async def test_the_reader_of_the_operator_sees_the_predictions_of_each_version_and_the_labels_that_come_for_them(
+    rendered: Rendered,
+) -> None:
+    before = await scraped(rendered)
+    answers = [infer(rendered) for _ in range(30)]
+    for answer in answers[:10]:
+        tell(rendered, answer)
+    window = window_between(
+        before, await scraped(rendered), index=1, step=1, weight=50, stable=rendered.stable.name,
+        candidate=rendered.candidate.name,
+    )  # fmt: skip
+
+    chosen = [answer.headers["plimsoll-model-version"] for answer in answers]
+    for output in window.outputs:
+        assert (sum(output.stable), sum(output.candidate)) == (chosen.count("1"), chosen.count("2")), output.name
+    assert {one.name for one in window.outputs} == {"label", "probabilities"}
+    assert {"value:0", "value:1", "value:2", "other"} in [set(one.bins) for one in window.outputs]
+    (cohort,) = window.cohorts
+    assert (cohort.age, cohort.stable.correct, cohort.candidate.correct) == (
+        "1m",
+        chosen[:10].count("1"),
+        chosen[:10].count("2"),
+    )
+    assert [counters.version for counters in before.pods] == ["1", "2"]
+
+
 def _epoch(pod: Pod) -> int:
     return int(read(pod, names.METRIC_ROUTE_EPOCH)[names.METRIC_ROUTE_EPOCH][0].value)
 
@@ -184,6 +221,8 @@ def test_each_metric_of_the_contract_is_exported_with_its_labels(rendered: Rende
 
 def test_both_sides_know_the_same_outcomes_and_edges() -> None:
     assert set(Outcome) == {"ok", "client_error", *names.FAILURE_OUTCOMES}
+    assert {"match", "mismatch", *names.PAIR_FAILURES} <= set(Pair)
+    assert AGES == names.LABEL_AGES
     assert LATENCY_EDGES == names.LATENCY_EDGES
     assert f"Latency bucket edges (seconds): {', '.join(f'{edge:g}' for edge in LATENCY_EDGES)}." in CONTRACTS
 

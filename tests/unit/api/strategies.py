@@ -127,16 +127,41 @@ def releases(draw: st.DrawFn) -> Manifest:
         {}, optional=absolute | {"latency": latency, "alpha": st.floats(0.001, 0.2), "window": durations(1, 3600)}
     )
     release = draw(st.fixed_dictionaries({}, optional=common | {"analysis": analysis})) | {"progressDeadline": "3h"}
-    if draw(st.booleans()):
-        return release | {"strategy": "Recreate"}
+    strategy = draw(st.sampled_from(["Canary", "Recreate", "BlueGreen", "Shadow", "ABTest"]))
+    if strategy != "Canary":
+        return release | {"strategy": strategy} | draw(_OTHERS[strategy])
     weights = draw(st.lists(st.integers(1, 99), min_size=1, max_size=20, unique=True).map(sorted))
     extra = st.fixed_dictionaries(
         {}, optional={"minDuration": durations(1, 7200), "minRequests": st.integers(0, 10**9)}
     )
     return release | {
-        "steps": [{"weight": weight} | draw(extra) for weight in weights],
+        "steps": [{"weight": weight} | draw(extra) for weight in weights[:19]] + draw(pauses),
         "holdback": draw(st.integers(0, 50)),
     }
+
+
+pauses = st.lists(
+    st.fixed_dictionaries({"pause": st.fixed_dictionaries({}, optional={"duration": durations(1, 604800)})}), max_size=1
+)
+_minimums = {"minDuration": durations(1, 604800), "minRequests": st.integers(0, 10**9)}
+_copies = st.fixed_dictionaries({}, optional=_minimums | {"percent": st.integers(1, 100)})
+_kept = {"holdback": st.integers(0, 50)}
+_then = st.sampled_from(["Promote", "Hold", "Keep"])
+_OTHERS: dict[str, st.SearchStrategy[Manifest]] = {
+    "Recreate": st.just({}),
+    "BlueGreen": st.fixed_dictionaries(
+        {}, optional=_kept | {"shadowFirst": _copies, "onPass": st.sampled_from(["Promote", "Hold"])}
+    ),
+    "Shadow": st.fixed_dictionaries({}, optional=_kept | {"shadow": _copies, "onPass": _then}),
+    "ABTest": st.fixed_dictionaries(
+        {},
+        optional=_kept
+        | {
+            "test": st.fixed_dictionaries({}, optional=_minimums | {"weight": st.integers(1, 99)}),
+            "onPass": _then,
+        },
+    ),
+}
 
 
 payload_logs = st.fixed_dictionaries(
@@ -151,8 +176,10 @@ payload_logs = st.fixed_dictionaries(
 @st.composite
 def inference_services(draw: st.DrawFn) -> Manifest:
     release = draw(releases())
-    sticky = {} if "strategy" in release else {"stickyHeader": st.from_regex(r"x-[A-Za-z0-9-]{1,20}", fullmatch=True)}
-    runtime = st.fixed_dictionaries(
+    header = {"stickyHeader": st.from_regex(r"x-[A-Za-z0-9-]{1,20}", fullmatch=True)}
+    strategy = release.get("strategy")
+    mirrors = strategy == "Shadow" or "shadowFirst" in release
+    own = st.fixed_dictionaries(
         {},
         optional={
             "replicas": st.integers(1, 100),
@@ -162,13 +189,17 @@ def inference_services(draw: st.DrawFn) -> Manifest:
             "payloadLog": payload_logs,
         },
     )
-    runtime = runtime | st.fixed_dictionaries({"pool": st.fixed_dictionaries({"name": names})})
+    pooled = st.fixed_dictionaries({"pool": st.fixed_dictionaries({"name": names})})
     version = st.just("auto") | st.integers(1, 99999999) | st.integers(1, 99999999).map(str)
     spec = {
         "model": draw(st.fixed_dictionaries({"name": names}, optional={"version": version})),
         "release": release,
-        "runtime": draw(runtime),
-        "traffic": draw(st.fixed_dictionaries({}, optional=sticky)),
+        "runtime": draw(own if mirrors else own | pooled),
+        "traffic": draw(
+            st.fixed_dictionaries(
+                header if strategy == "ABTest" else {}, optional={} if strategy in ("Recreate", "ABTest") else header
+            )
+        ),
     }
     return _manifest("InferenceService", draw(names), spec)
 

@@ -63,7 +63,12 @@ def test_a_status_of_a_newer_operator_is_read() -> None:
 def test_absent_fields_stay_absent_in_the_manifest() -> None:
     written = InferenceServiceSpec(model=ModelRef(name="digits")).to_manifest()
     assert "retryToken" not in written["release"]
-    assert written["release"]["steps"][0] == {"weight": 10, "minDuration": "30s", "minRequests": 50}
+    assert written["release"]["steps"][0] == {
+        "weight": 10,
+        "minDuration": "30s",
+        "minRequests": 50,
+        "approval": "Automatic",
+    }
 
 
 def test_bare_numbers_are_read_as_text() -> None:

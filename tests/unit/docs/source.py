@@ -61,7 +61,7 @@ def _given(call: ast.Call) -> Iterator[str]:
     if place is not None and len(call.args) > place:
         yield from _words(call.args[place])
     for keyword in call.keywords:
-        if keyword.arg == "reason":
+        if keyword.arg in ("reason", "hold"):
             yield from _words(keyword.value)
 
 

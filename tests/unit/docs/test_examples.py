@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from plimsoll.api.kinds import KINDS
 from plimsoll.core.result import Result
 from plimsoll.core.statistics.policy import Policy
 from plimsoll.core.verdict import verdicts
+from plimsoll.facts import OutputBins
 from plimsoll_serving.pool import document as pool_document
 from plimsoll_serving.route import parse
 from plimsoll_serving.v2.datatypes import DATATYPES
@@ -135,14 +137,14 @@ def test_the_requests_of_the_pages_are_ones_that_the_server_takes() -> None:
 
 def test_the_verdicts_that_are_read_aloud_are_what_the_verdict_says() -> None:
     stable = arm(1800, failures=9)
-    harmful, healthy = arm(200, failures=8), arm(200, failures=1)
-    said = [
-        verdict.reason
-        for candidate in (harmful, healthy)
-        for verdict in verdicts(repeat(8, stable, candidate), Policy())
-    ]
+    harmful = repeat(13, stable, arm(200, failures=8), stable_pods=(arm(600, failures=3),) * 3)
+    healthy = repeat(8, stable, arm(200, failures=1))
+    labels = OutputBins("label", ("value:3", "value:8", "other"), (180, 180, 1440), (4, 152, 44))
+    shifted = [replace(one, outputs=(labels,)) for one in healthy]
+    said = [verdict.reason for windows in (harmful, healthy) for verdict in verdicts(windows, Policy())]
+    said += [verdict.reason for verdict in verdicts(shifted, Policy(shift_psi=0.25))]
     shown = [block.text.strip() for block in blocks("text") if block.page == "docs/releases.md"]
-    assert len(shown) == 2 and set(shown) <= set(said)
+    assert len(shown) == 3 and set(shown) <= set(said)
 
 
 def shell_words() -> list[str]:

@@ -66,6 +66,7 @@ def told() -> dict[str, str]:
         "python -m plimsoll_serving": ["-m", "plimsoll_serving"],
         "python -m plimsoll_training": ["-m", "plimsoll_training"],
         "python -m demo": ["-m", "demo"],
+        "kubectl plimsoll": ["-m", "plimsoll.cli"],
         "python3 devcluster": ["devcluster"],
     }
     environment = {"PYTHONPATH": "operator:serving:training", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}

@@ -74,6 +74,12 @@ def test_a_service_rings_the_versions_of_its_model_and_the_jobs_whose_gates_comp
     assert rung(cache, service) == {"InferenceService/shop", "ModelVersion/digits-v1", "TrainingJob/compares"}
 
 
+def test_a_service_rings_those_that_are_released_after_it() -> None:
+    later = ours("InferenceService", "production", spec={"release": {"after": ["stage"]}})
+    stage = ours("InferenceService", "stage", spec={"model": {"name": "digits"}})
+    assert rung(a_cache(later, stage), stage) == {"InferenceService/stage", "InferenceService/production"}
+
+
 def pooled(name: str, **status: object) -> Manifest:
     made = ours("InferenceService", name, spec={"model": {"name": "m"}, "runtime": {"pool": {"name": "shared"}}})
     return {**made, "status": status}

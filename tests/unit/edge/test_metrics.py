@@ -78,3 +78,61 @@ def test_an_answer_without_the_start_time_is_missing() -> None:
 def test_an_answer_in_another_format_is_missing(text: str) -> None:
     with pytest.raises(Missing):
         counters("pod-a", "r1", text)
+
+
+def test_bins_labels_fallbacks_and_pairs_are_read_of_the_own_version_and_without_empty_series() -> None:
+    pod = Pod("r1")
+    makes = [
+        (names.METRIC_PREDICTION_BINS, ("version", "output", "bin")),
+        (names.METRIC_FEEDBACK, ("version", "age", "outcome")),
+        (names.METRIC_FEEDBACK_ERROR, ("version", "age", "direction")),
+        (names.METRIC_FEEDBACK_SQUARED, ("version", "age")),
+        (names.METRIC_FALLBACKS, ("revision",)),
+        (names.METRIC_SHADOW_PAIRS, ("stable", "candidate", "outcome")),
+    ]
+    bins, feedback, errors, squares, fallbacks, pairs = (
+        Counter(name, "x", ("model", *labels), registry=pod.registry) for name, labels in makes
+    )
+    bins.labels("m", "1", "label", "value:a").inc(4)
+    bins.labels("m", "1", "label", "other").inc(0)
+    bins.labels("m", "2", "label", "value:a").inc(9)
+    feedback.labels("m", "2", "1h", "correct").inc(3)
+    feedback.labels("m", "2", "1h", "incorrect").inc(0)
+    feedback.labels("m", "2", "1h", "not_finite").inc(5)
+    errors.labels("m", "1", "1m", "over").inc(1.5)
+    squares.labels("m", "1", "1m").inc(2.25)
+    fallbacks.labels("m", "r2").inc(7)
+    pairs.labels("m", "r1", "r2", "mismatch").inc(2)
+
+    read = counters("pod-a", "r1", pod.text())
+
+    assert read.version == "1"
+    assert read.counts == {
+        ("bin", "label", "value:a"): 4,
+        ("bin", "label", "other"): 0,
+        ("feedback", "2", "1h", "correct"): 3,
+        ("feedback", "1", "1m", "over"): 1.5,
+        ("feedback", "1", "1m", "squared"): 2.25,
+        ("fallback", "r2"): 7,
+        ("pair", "r1", "r2", "mismatch"): 2,
+    }
+
+
+def test_the_times_of_copies_are_times_of_the_revision_that_answered_them() -> None:
+    pod = Pod("r2")
+    labels = ("model", "version", "revision")
+    copies = Histogram(
+        names.METRIC_MIRRORED_DURATION, "x", labels, buckets=names.LATENCY_EDGES, registry=pod.registry
+    )  # fmt: skip
+    copies.labels("m", "2", "r2").observe(0.02)
+    pod.seconds.labels("m", "2", "r2").observe(0.02)
+    assert counters("pod-b", "r2", pod.text()).latency[-1] == 2
+
+
+def test_pairs_of_copies_are_read_with_both_revisions() -> None:
+    pod = Pod("r1")
+    who = ("model", "stable", "candidate", "outcome")
+    pairs = Counter(names.METRIC_SHADOW_PAIRS, "x", who, registry=pod.registry)
+    pairs.labels("m", "r1", "r2", "match").inc(5)
+    found = counters("pod-a", "r1", pod.text()).counts
+    assert found is not None and found["pair", "r1", "r2", "match"] == 5

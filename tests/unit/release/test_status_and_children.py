@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from plimsoll import names
 from plimsoll.api.inferenceservice import (
+    CommandRecord,
     InferenceServiceStatus,
+    Pin,
     Quarantined,
     ReleaseRecord,
     Retiring,
@@ -137,11 +139,15 @@ def test_the_largest_status_stays_within_32_kib() -> None:
         history=tuple(
             ReleaseRecord(
                 attempt=10**6, **who, outcome="RolledBack",
-                reason=short, started_at=at, finished_at=at,
+                reason=short, started_at=at, finished_at=at, by="b" * 80,
             )
             for _ in range(10)
         ),
         commands=tuple("c" * 64 for _ in range(20)),
+        last_command=CommandRecord(
+            id="c" * 64, verb="unquarantine", to="12345678", by="b" * 256, at=at, outcome="Refused", message="m" * 512
+        ),
+        pin=Pin(model="m" * 30, version="12345678", above="12345678", by="b" * 256, at=at),
         conditions=tuple(
             {
                 "type": name, "status": "False", "reason": "R" * 30, "message": "m" * 1024,

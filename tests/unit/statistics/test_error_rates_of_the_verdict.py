@@ -5,8 +5,6 @@ The seeds are fixed, so that these are statements about the program, not draws. 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from plimsoll.core.verdict import Policy, verdicts
@@ -17,7 +15,7 @@ from tests.unit.statistics.builders import draw, total
 #: A model that answers in some 20 ms: many edges lie in the middle of its times.
 SLOW = np.array([1, 1, 1, 1, 0.5, 0.2, 0.05, 0.02, 0.01, 0.003, 0.001, 0, 0])
 WEIGHTS = (5, 10, 25, 50)
-ATTEMPTS = 120
+ATTEMPTS = 60
 #: The breaker is no part of alpha: here it would trip when noise and an incident make half of the requests fail.
 STATISTICS = Policy(breaker_share=0.95)
 
@@ -65,19 +63,16 @@ def test_healthy_releases_hardly_ever_fail(world: dict[str, float]) -> None:
     assert rate_of("Fail", **world) <= 0.01
 
 
-def test_noise_of_errors_that_lasts_a_minute_hardly_ever_fails_a_healthy_release() -> None:
-    assert rate_of("Fail", replace(STATISTICS, latency_margin=None), cv=0.5, ratio=1.0, spell=6) <= 0.01
+def test_noise_that_lasts_a_minute_hardly_ever_fails_a_healthy_release() -> None:
+    """Errors and times of a pod up or down together, cv 0.5, for a minute at a time."""
+    assert rate_of("Fail", cv=0.5, ratio=1.0, spell=6) <= 0.01
 
 
-def test_noise_of_latency_that_lasts_a_minute_is_the_known_weak_spot() -> None:
-    """All times of a pod slower or faster, cv 0.5, for a minute at a time: more than alpha, and bounded here."""
-    assert rate_of("Fail", replace(STATISTICS, error_margin=None), cv=0.5, ratio=1.0, spell=6) <= 0.03
-
-
-def test_one_stable_pod_teaches_nothing_about_noise_which_is_the_other_weak_spot() -> None:
-    """No pod can be compared with another: only the floor of cv 0.2 is allowed for. Bounded here, far above alpha."""
-    assert rate_of("Fail", cv=0.5, ratio=1.0, spell=6, stable=1) <= 0.15
-    assert rate_of("Fail", cv=0.5, ratio=1.0, stable=1) <= 0.05
+@pytest.mark.parametrize("spell", [1, 6], ids=["window", "minute"])
+def test_one_stable_pod_is_no_reason_to_fail_a_healthy_release(spell: int) -> None:
+    """No pod can be compared with another: noise shows in how the candidate's share moves. One attempt of 60 may fail:
+    of 250 it were 2 (alpha is 1 %)."""
+    assert rate_of("Fail", cv=0.5, ratio=1.0, spell=spell, stable=1) <= 1 / ATTEMPTS
 
 
 def test_harmful_releases_hardly_ever_pass() -> None:

@@ -19,7 +19,7 @@ from plimsoll.core.ledger import (
     replay,
 )
 from plimsoll.core.verdict import Policy, judge
-from plimsoll.facts import ArmCounts
+from plimsoll.facts import ArmCounts, Cohort, Labels, OutputBins, Pairs, Window
 
 from tests.unit.statistics.builders import FAST, arm, draw, repeat, total, window
 
@@ -61,6 +61,52 @@ def test_kinds_of_failures_are_kept_and_said() -> None:
     assert "; of 3 failures 2 timed out and 1 did not connect; window 1" in replay(ledger)[0].reason
 
 
+def judged(index: int) -> Window:
+    """A window with everything that can be told of predictions."""
+    told = arm(400, 2)
+    return replace(
+        window(index, told, arm(100, 1)),
+        turned_away=(0, 3),
+        outputs=(
+            OutputBins("label", ("value:a", "value:b", "other"), (300, 100, 0), (20, 80, 0)),
+            OutputBins("probabilities", ("le:0.5", "le:+Inf", "nan"), (100, 300, 0), (10, 90, 0)),
+        ),
+        cohorts=(
+            Cohort("1m", Labels(380, 20), Labels(70, 30)),
+            Cohort("1h", Labels(measured=9, over=1.5, squared=3.25), Labels()),
+        ),
+        pairs=Pairs(90, 8, 2),
+    )
+
+
+def test_what_windows_say_of_predictions_is_kept_and_judged_alike() -> None:
+    policy = Policy(shift_psi=0.25, split_tolerance=0.1, accuracy_drop=0.05, error_rise=0.1)
+    ledger = Ledger("a", "b", policy, windows=tuple(judged(index) for index in range(1, 20)))
+    again = decode(encode(ledger))
+    assert again == ledger
+    assert replay(again) == tuple(judge(ledger.windows[:end], policy) for end in range(1, 20))
+    assert len(encode(ledger)) / 19 < 400
+
+
+def test_a_ledger_of_the_format_before_is_read_and_replayed_as_it_was_judged() -> None:
+    text = (
+        '{"candidate":"b","edges":[0.001,0.0025,0.005,0.01,0.025,0.05,0.1,0.25,0.5,1.0,2.5,5.0,10.0],"formatVersion":2,'
+        '"mode":"Sequential","policy":{"alpha":0.01,"beta":0.05,"breaker_requests":20,"breaker_share":0.5,'
+        '"breaker_windows":3,"cv_floor":0.2,"error_floor":0.001,"error_margin":1.5,"error_max":null,'
+        '"latency_floor_seconds":0.01,"latency_margin":2.0,"latency_max_p99_seconds":null,"min_requests":50,'
+        '"negligible":0.01,"negligible_latency":0.05,"noise_seconds":60.0},"stable":"a","windows":[[1,5.0,10.0,0,10,'
+        "null,[900,0,0,900,0,0,13,720,270],[100,3,0,100,0,0,13,80,30]],[2,10.0,15.0,0,10,null,"
+        "[900,0,0,900,0,0,13,720,270],[100,3,0,100,0,0,13,80,30]]]}"
+    )
+    read = decode(text)
+    assert (read.policy.shift_psi, read.windows[0].outputs, read.windows[1].candidate.failures) == (None, (), 3)
+    assert [verdict.outcome for verdict in replay(read)] == ["Inconclusive", "Fail"]
+    assert decode(encode(read)) == read
+    for change in ({"policy": {"gamma": 1}}, {"policy": {}}):
+        with pytest.raises(LedgerError, match=r"policy: .* missing or unknown"):
+            decode(json.dumps(json.loads(text) | change))
+
+
 def test_a_long_release_fits() -> None:
     assert len(encode(recorded(MAX_WINDOWS, pods=3)).encode()) < 512 * 1024
 
@@ -92,13 +138,15 @@ def test_windows_of_many_pods_grow_longer_before_the_room_is_used_up() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"formatVersion": 1}, "formatVersion must be 2"),
+        ({"formatVersion": 1}, "formatVersion must be 3"),
+        ({"windows": [[0, 0.0, 1.0, 0, 10, None, {"o": [[7, [1], [1]]]}, [0] * 7, [0] * 7]]}, "damaged: IndexError"),
+        ({"windows": [[0, 0.0, 1.0, 0, 10, None, {"p": [-1]}, [0] * 7, [0] * 7]]}, "damaged: ValueError"),
         ({"edges": [1]}, "edges differ"),
         ({"mode": "Guess"}, "mode must be one of Sequential, Absolute"),
         ({"policy": {}}, "policy: .* missing or unknown"),
         ({"windows": [[1, 2]]}, "damaged"),
         (
-            {"windows": [[0, 0.0, 1.0, 0, 10, None, [1, -1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0]]]},
+            {"windows": [[0, 0.0, 1.0, 0, 10, None, None, [1, -1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0]]]},
             "not the counts of an arm",
         ),
     ],

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import doctest
+
 import numpy as np
+import plimsoll.core.statistics
 import pytest
 from plimsoll.core.statistics import mixture
 from plimsoll.core.statistics.mcnemar import EQUAL, EQUAL_WEIGHTS, WORSE, WORSE_WEIGHTS, log_not_worse, log_worse
@@ -74,3 +77,8 @@ def test_what_means_nothing_is_refused() -> None:
         log_not_worse(np.ones(1), np.ones(1), 1)
     with pytest.raises(ValueError, match="must not be negative"):
         log_worse(-np.ones(1), np.ones(1), 1.2)
+
+
+def test_the_example_of_the_package_is_true() -> None:
+    assert doctest.testmod(plimsoll.core.statistics).failed == 0
+    assert doctest.testmod(plimsoll.core.statistics).attempted > 0

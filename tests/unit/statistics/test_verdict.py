@@ -230,3 +230,13 @@ def test_the_verdict_after_each_window_is_the_verdict_on_the_windows_so_far(draw
     ]
     single = replace(POLICY, noise_seconds=0.0)
     assert [v.outcome for v in verdicts(shuffled, single)] == [v.outcome for v in verdicts(windows, single)]
+
+
+def test_windows_without_a_candidate_change_no_verdict_and_none_of_them_is_where_it_fails() -> None:
+    """Whatever the stable version does meanwhile, an incident or nothing at all."""
+    before = [window(i, STABLE, arm(100, failures=3)) for i in range(0, 40, 10)]
+    alone = verdicts(before, POLICY)
+    assert alone[-1].outcome == "Fail"
+    for stable in (arm(900, failures=500), arm(90_000)):
+        mixed = sorted([*before, *(window(i, stable, arm()) for i in range(1, 40) if i % 10)], key=lambda w: w.index)
+        assert judge(mixed, POLICY).window == alone[-1].window

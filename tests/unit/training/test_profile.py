@@ -1,20 +1,28 @@
 """Reference bins."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
-from plimsoll_training.profile import BINS, bins_of, sample_of, value_counts
+from plimsoll_training.profile import BINS, bins_of, grid_bins, sample_of, value_counts
 
 from tests.unit.training.laws import law
 
 finite = st.floats(-1e6, 1e6, width=32)
 
 
+arrays = stn.arrays(np.float32, st.integers(1, 200), elements=finite)
+
+
 @law
-@given(stn.arrays(np.float32, st.integers(1, 200), elements=finite))
-def test_bins_count_every_value_between_increasing_edges(values: np.ndarray) -> None:
-    bins = bins_of(values)
+@given(arrays, st.sampled_from([bins_of, grid_bins]))
+def test_bins_count_every_value_between_increasing_edges(
+    values: np.ndarray, binned: Callable[[np.ndarray], dict[str, Any]]
+) -> None:
+    bins = binned(values)
     assert len(bins["counts"]) == len(bins["edges"]) + 1 <= BINS
     assert sum(bins["counts"]) == len(values)
     assert all(low < high for low, high in zip(bins["edges"], bins["edges"][1:], strict=False))
@@ -22,6 +30,28 @@ def test_bins_count_every_value_between_increasing_edges(values: np.ndarray) -> 
     assert np.cumsum(bins["counts"])[:-1].tolist() == inside
     assert bins["range"] == [values.min(), values.max()]
     assert bins["range"][0] <= min(bins["edges"]) <= max(bins["edges"]) <= bins["range"][1]
+
+
+@law
+@given(st.tuples(*[st.tuples(st.floats(-100, 100), st.floats(0.01, 1000))] * 2))
+def test_grids_of_two_versions_meet_where_both_reach(ends: tuple[tuple[float, float], ...]) -> None:
+    grids = [grid_bins(np.linspace(low, low + width, 500))["edges"] for low, width in ends]
+    fine, coarse = sorted(grids, key=lambda edges: np.min(np.diff(edges), initial=np.inf))
+    reached = [edge for edge in coarse if fine[0] <= edge <= fine[-1]]
+    assert set(reached) <= set(fine)
+    assert all(3 <= len(edges) <= BINS - 1 for edges in grids)
+
+
+def test_predictions_of_a_retrained_version_fall_into_the_bins_of_the_one_before() -> None:
+    rng = np.random.default_rng(3)
+    old, new = (grid_bins(rng.normal(150 + shift, 60, 400))["edges"] for shift in (0, 4))
+    assert len(set(old) & set(new)) >= 4
+    assert not set(bins_of(rng.normal(150, 60, 400))["edges"]) & set(bins_of(rng.normal(154, 60, 400))["edges"])
+
+
+def test_a_constant_prediction_is_an_edge_of_its_own() -> None:
+    assert grid_bins(np.full(5, 0.3))["edges"] == [0.3]
+    assert grid_bins(np.array([np.nan])) == {"edges": [], "counts": [0]}
 
 
 def test_values_spread_evenly_fill_ten_bins_evenly() -> None:

@@ -65,8 +65,7 @@ def _candidate_replicas(observed: Observed, status: Status) -> int | None:
             return None
         case "RollingBack":
             return _have(observed, status.candidate.revision) or None
-        case "Warming" | "Analyzing" if status.step is not None and (number := pace.step_number(observed, status)):
-            weight = max(pace.steps(observed)[number - 1].weight, status.weight or 0)
+        case "Warming" | "Shadowing" | "Analyzing" if (weight := pace.to_carry(observed, status, phase)) is not None:
             return pace.share(observed.spec.runtime.replicas, weight)
     return max(full, observed.spec.runtime.replicas)
 

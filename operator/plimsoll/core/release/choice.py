@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from plimsoll.api.inferenceservice import InferenceServiceStatus, Quarantined
 from plimsoll.api.modelversion import ModelVersionSpec
 from plimsoll.core import revision as revisions
+from plimsoll.core.release import pins
 from plimsoll.core.release.observed import Observed
 from plimsoll.core.revision import Revision
 from plimsoll.core.serving_pod import Serving
@@ -39,13 +40,15 @@ class Choice:
 def choose(observed: Observed) -> Choice:
     """`auto`: the newest version that is Ready and not quarantined, never older than the stable one; or that number.
 
-    An older version is chosen for the user only when the stable one has been rejected since.
+    An older version is chosen for the user only when the stable one has been rejected since, or when a person rolled
+    back to it and nothing newer has been approved.
     """
     wanted = observed.spec.model.version
     by_number = of_model(observed.versions, observed.spec.model.name)
     if wanted != "auto":
         return _pinned(observed, by_number.get(int(wanted)), int(wanted))
-    floor = _floor(observed, by_number)
+    pin = pins.in_force(observed, by_number)
+    floor = int(pin.above) + 1 if pin is not None else _floor(observed, by_number)
     ready = [
         number for number in sorted(by_number, reverse=True) if number >= floor and _phase(by_number[number]) == "Ready"
     ]
@@ -57,6 +60,9 @@ def choose(observed: Observed) -> Choice:
         if not locked and number not in forgotten:
             return Choice(found, passed_over=tuple(passed_over))
         passed_over.append(found.name)
+    if pin is not None:
+        chosen = _pinned(observed, by_number[int(pin.version)], int(pin.version))
+        return replace(chosen, passed_over=(*passed_over, *chosen.passed_over))
     if ready:
         return Choice(
             None,

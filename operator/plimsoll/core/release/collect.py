@@ -9,7 +9,9 @@ from plimsoll.api.common import seconds
 from plimsoll.api.inferenceservice import WindowStatus
 from plimsoll.core import external, ledger, route
 from plimsoll.core.conditions import shortened, timestamp, unix
+from plimsoll.core.copies import paired
 from plimsoll.core.evidence import window_between
+from plimsoll.core.predictions import pruned
 from plimsoll.core.release import pace, sources
 from plimsoll.core.release.observed import Observed
 from plimsoll.core.release.record import Record, files_of, is_unjudged, ledger_text, recorded
@@ -22,6 +24,8 @@ _EARLY_SECONDS = 0.05
 #: A Prometheus that has no newer scrape yet is not asked again sooner.
 _POLL_SECONDS = 2.0
 _SHOWN = 10
+#: How far the split may be from the one that was asked, as a part of the smaller arm's share.
+_SPLIT_TOLERANCE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ def collect(observed: Observed) -> Collected:
     status, sample = observed.status, observed.sample
     followed = sample is not None and route.followed(observed, status)
     record = recorded(observed)
-    if status.candidate is None or status.stable is None or not status.weight:
+    if status.stable is None or not pace.measured(status):
         return Collected(Evidence(record.windows, followed=followed))
     grown = _grown(observed, record, sample, followed) if sample is not None else record
     fresh = len(grown.windows) > len(record.windows) or is_unjudged(observed, record)
@@ -111,7 +115,7 @@ def _grown(observed: Observed, record: Record, sample: Sample, followed: bool) -
         ledger.encode(grown)
     except ledger.LedgerError as error:
         return replace(record, full=str(error))
-    return Record(grown, sample)
+    return Record(grown, _kept(observed, sample))
 
 
 def _precedes_share(observed: Observed, base: Sample) -> bool:
@@ -121,7 +125,15 @@ def _precedes_share(observed: Observed, base: Sample) -> bool:
 
 def _based(observed: Observed, record: Record, sample: Sample) -> Record:
     """The next window starts here. What was judged keeps the policy that it was judged by."""
-    return replace(record, ledger=record.ledger or _ledger(observed, ()), cursor=sample)
+    return replace(record, ledger=record.ledger or _ledger(observed, ()), cursor=_kept(observed, sample))
+
+
+def _kept(observed: Observed, sample: Sample) -> Sample:
+    """What of a sample the next window needs."""
+    stable, candidate = observed.status.stable, observed.status.candidate
+    assert stable is not None and candidate is not None
+    arms, versions = (stable.revision, candidate.revision), (stable.version, candidate.version)
+    return replace(sample, pods=tuple(pruned(pod, arms, versions) for pod in sample.pods))
 
 
 def _ledger(observed: Observed, windows: tuple[Window, ...]) -> ledger.Ledger:
@@ -146,10 +158,12 @@ def _window(observed: Observed, record: Record, previous: Sample, sample: Sample
     status = observed.status
     assert status.stable is not None and status.candidate is not None
     last = max([one.index for one in record.windows[-1:]] + [one.index for one in status.windows[-1:]], default=0)
+    arms = status.stable.revision, status.candidate.revision
     window = window_between(
         previous, sample, index=last + 1, step=step_label(observed, status), weight=status.weight or 0,
-        stable=status.stable.revision, candidate=status.candidate.revision, gap=sample.outage,
+        stable=arms[0], candidate=arms[1], gap=sample.outage,
     )  # fmt: skip
+    window = paired(window, previous, sample, arms) if status.mirror else window
     return replace(window, external=_external(observed, previous, sample, window))
 
 
@@ -168,16 +182,16 @@ def _external(observed: Observed, previous: Sample, sample: Sample, window: Wind
 def taken(observed: Observed) -> tuple[bool, Window | None]:
     """Whether the sample of this pass becomes evidence (the base of a window, or its end), and the window it ends."""
     status, sample = observed.status, observed.sample
-    if sample is None or status.candidate is None or status.stable is None or not status.weight:
+    if sample is None or status.stable is None or not pace.measured(status):
         return False, None
     record = recorded(observed)
     grown = _grown(observed, record, sample, route.followed(observed, status))
-    return grown.cursor is sample, grown.windows[-1] if len(grown.windows) > len(record.windows) else None
+    return grown.cursor is not record.cursor, grown.windows[-1] if len(grown.windows) > len(record.windows) else None
 
 
 def step_label(observed: Observed, status: Status) -> int:
-    """The step that a window belongs to: one after the last for what comes after the steps."""
-    return pace.step_number(observed, status) or len(pace.steps(observed)) + 1
+    """The step that a window belongs to: 0 for copies, one after the last for what comes after the steps."""
+    return 0 if status.mirror else pace.step_number(observed, status) or len(pace.steps(observed)) + 1
 
 
 # --- what it is judged by -------------------------------------------------------------------------------------------
@@ -185,20 +199,34 @@ def step_label(observed: Observed, status: Status) -> int:
 
 def mode(observed: Observed) -> Mode:
     """Without two arms that take requests there is nothing to compare."""
-    return "Sequential" if 0 < (observed.status.weight or 0) < 100 else "Absolute"
+    two = observed.status.mirror or 0 < (observed.status.weight or 0) < 100
+    return "Sequential" if two else "Absolute"
 
 
 def policy(observed: Observed) -> Policy:
     """The spec's analysis in the verdict's terms."""
-    analysis, number = observed.spec.release.analysis, pace.step_number(observed, observed.status)
-    errors, latency = analysis.error_rate, analysis.latency
+    analysis = observed.spec.release.analysis
+    errors, latency, shift = analysis.error_rate, analysis.latency, analysis.prediction_shift
+    labels = analysis.accuracy
+    # No user got the answers to copies, and nobody can say what would have been right.
+    labelled = labels.enabled and not observed.status.mirror
+    # With a sticky header users are split, not requests, and nobody counts users.
+    by_request = observed.spec.traffic.sticky_header is None
     return Policy(
         alpha=analysis.alpha,
         error_margin=errors.margin if errors.enabled else None,
         error_max=errors.max if errors.max is not None and errors.max < 1 else None,
         latency_margin=latency.margin if latency.enabled else None,
         latency_max_p99_seconds=seconds(latency.max_p99) if latency.max_p99 else None,
-        min_requests=pace.steps(observed)[number - 1].min_requests if number else 0,
+        min_requests=pace.least_requests(observed, observed.status),
+        shift_psi=shift.max_psi if shift.enabled else None,
+        shift_fails=shift.enabled and shift.on_shift == "Rollback",
+        split_tolerance=_SPLIT_TOLERANCE if by_request else None,
+        accuracy_drop=labels.max_drop if labelled else None,
+        error_rise=labels.max_error_rise if labelled else None,
+        min_labels=labels.min_labels,
+        oldest_label=labels.max_label_age,
+        disagreement_max=analysis.shadow.max_disagreement if analysis.shadow else None,
         external=sources.demands(observed),
     )
 

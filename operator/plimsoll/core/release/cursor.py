@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from plimsoll.facts import PodCounters, Reading, Sample
@@ -14,16 +14,24 @@ CURSOR_KEY = "cursor.json"
 
 def encode(sample: Sample) -> str:
     """Canonical JSON of a sample."""
-    pods = [
-        asdict(pod) | {"arm_requests": [[*key, count] for key, count in sorted(pod.arm_requests.items())]}
-        for pod in sample.pods
-    ]
-    document = {"at": sample.at, "pods": pods, "absent": dict(sample.absent)}
+    document: dict[str, Any] = {"at": sample.at, "pods": [_written(pod) for pod in sample.pods]}
+    document["absent"] = dict(sample.absent)
     if sample.outage:
         document["outage"] = sample.outage
     if sample.external:
         document["external"] = {name: asdict(one) for name, one in sample.external.items()}
     return json.dumps(document, sort_keys=True)
+
+
+def _written(pod: PodCounters) -> dict[str, Any]:
+    arms = [[*key, count] for key, count in sorted(pod.arm_requests.items())]
+    counts = None if pod.counts is None else [[*key, _short(n)] for key, n in sorted(pod.counts.items())]
+    return asdict(replace(pod, arm_requests={}, counts=None)) | {"arm_requests": arms, "counts": counts}
+
+
+def _short(count: float) -> float:
+    """Without a point where it is whole."""
+    return int(count) if count == int(count) else count
 
 
 def decode(text: str | None) -> Sample | None:
@@ -45,4 +53,7 @@ def _pod(data: dict[str, Any]) -> PodCounters:
         epoch=data["epoch"],
         arm_requests={(revision, outcome): count for revision, outcome, count in data["arm_requests"]},
         latency=tuple(data["latency"]),
+        version=data.get("version", ""),
+        # A cursor of an earlier operator has none: then what was counted meanwhile is not known.
+        counts={tuple(key): count for *key, count in data["counts"]} if data.get("counts") is not None else None,
     )

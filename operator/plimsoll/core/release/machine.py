@@ -1,34 +1,56 @@
 """The state machine of a release: one pass makes at most one transition, and only from what was seen.
 
 Pending ─┐
-Idle ────┼→ Preparing → Warming → Analyzing(step) → Promoting → Probation → Idle
+Idle ────┼→ Preparing → Warming → [Shadowing] → Analyzing(step) → Promoting → Probation → Idle
 RolledBack┘        from any of them: Held(reason) and back, RollingBack → RolledBack
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from plimsoll.api.inferenceservice import VerdictStatus
 from plimsoll.core import route
 from plimsoll.core.conditions import precise, shortened, timestamp, unix
-from plimsoll.core.release import commands, pace
+from plimsoll.core.effect import ratio_of_failures
+from plimsoll.core.release import commands, gate, pace, pins
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.archive import attempt_of
 from plimsoll.core.release.phases import PHASES
 from plimsoll.core.release.turn import Status, Turn, shift
+from plimsoll.core.statistics.policy import Policy
 
 #: Public connections live 60 s ± 20 %, so after this a revision without a share has none left.
 DRAIN_SECONDS = 75.0
+#: The interval of an effect misses the true one in at most so many tests.
+EFFECT_ALPHA = 0.05
 
 
 def decide(turn: Turn) -> Status:
     """The status that this pass wants: the intent of everything that is done after it is written."""
+    return _with_effect(turn, turn.observed.status, _decided(turn))
+
+
+def _decided(turn: Turn) -> Status:
     before = turn.observed.status
     status = _recovered(turn, before)
     status = commands.obey(turn, status) if status is before else status
     if status is not before:
         return status
-    status = _dropped(turn, _noted(turn, status))
-    return _superseded(turn, status) or PHASES[status.phase or "Pending"](turn, status)
+    status = _dropped(turn, _noted(turn, pins.lifted(turn.observed, status)))
+    after = _superseded(turn, status) or PHASES[status.phase or "Pending"](turn, status)
+    frozen = gate.stopped(turn, status, after)
+    return after if frozen is None else moves.hold(turn, status, "FreezeWindow", frozen.message)
+
+
+def _with_effect(turn: Turn, before: Status, after: Status) -> Status:
+    """A test that ends, however it does, says how large the difference was."""
+    phase = before.held_phase if before.phase == "Held" else before.phase
+    ends = phase == "Analyzing" and after.phase in {"Promoting", "RollingBack"} and after.attempt == before.attempt
+    if turn.observed.spec.release.strategy != "ABTest" or not ends:
+        return after
+    found = ratio_of_failures(turn.evidence.windows, EFFECT_ALPHA, Policy().noise)
+    return after if found is None else moves.changed(after, effect=asdict(found))
 
 
 # --- before the phase has its say -----------------------------------------------------------------------------------
@@ -62,8 +84,7 @@ def _noted(turn: Turn, status: Status) -> Status:
     evidence = turn.evidence
     if evidence.followed and status.followed_epoch < status.epoch:
         status = moves.changed(status, followed_epoch=status.epoch)
-    shared = status.candidate is not None and (status.weight or 0) > 0
-    if evidence.followed and shared and status.step_since is None:
+    if evidence.followed and pace.measured(status) and status.step_since is None:
         at = timestamp(turn.now)  # a share that came into force is progress
         status = moves.changed(status, step_since=precise(evidence.seen_at or turn.now), progress_at=at)
     if evidence.fresh and evidence.verdict is not None:
@@ -108,12 +129,18 @@ def _superseded(turn: Turn, status: Status) -> Status | None:
     if wanted.name == candidate.revision:
         return None
     if status.stable is not None and wanted.name == status.stable.revision:
-        return moves.roll_back(turn, status, "Superseded", f"the spec went back to version {status.stable.version}")
+        pin, stable = status.pin, status.stable.version
+        who = f"{pin.by or 'a command'} rolled" if pin is not None and pin.version == stable else "the spec went"
+        return moves.roll_back(
+            turn, status, "Superseded", f"{who} back to version {stable}", by=pin.by if pin is not None else None
+        )
     serves = status.primary == candidate.revision and (
         status.phase != "Held" or not pace.stable_is_down(turn.observed, status)
     )
     if serves:
         return None
+    if status.stable is not None and (wait := gate.wait(turn.observed, status, wanted)) is not None:
+        return moves.roll_back(turn, status, "Superseded", f"version {wanted.version} takes its place: {wait.message}")
     status = moves.recorded(
         turn, status, "Superseded", f"version {wanted.version} (revision {wanted.name}) took its place"
     )

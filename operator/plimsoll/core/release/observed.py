@@ -40,6 +40,7 @@ class Observed:
     """The owner and its children as they were seen, by name. `now` is in Unix seconds.
 
     `pods` are all pods of the service; `records` the ControllerRevisions; `sample` is None when nobody asked the pods.
+    `others` are the other InferenceServices of the namespace, when the order of releases asks for them.
     With a `pool`, pods and Deployments are the pool's as seen by each revision, and `troubles` say what is wrong.
     """
 
@@ -59,6 +60,7 @@ class Observed:
     sample: Sample | None = None
     pool: Pool | None = None
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
+    others: Mapping[str, Manifest] = field(default_factory=dict)
 
     @property
     def replicas(self) -> int:

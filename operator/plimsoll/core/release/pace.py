@@ -7,15 +7,52 @@ from collections.abc import Sequence
 
 from plimsoll.api.common import seconds
 from plimsoll.api.inferenceservice import InferenceServiceStatus as Status
-from plimsoll.api.inferenceservice import Step
 from plimsoll.core.conditions import unix
+from plimsoll.core.release.course import PROMOTION, Course, Stage, course
 from plimsoll.core.release.observed import Observed
 
 
-def steps(observed: Observed) -> Sequence[Step]:
-    """The steps of the release; none for Recreate."""
-    release = observed.spec.release
-    return release.steps if release.strategy == "Canary" else ()
+def course_of(observed: Observed) -> Course:
+    """What the strategy of the spec comes to."""
+    return course(observed.spec)
+
+
+def steps(observed: Observed) -> Sequence[Stage]:
+    """The stages at which both versions answer users; none where all users change at once."""
+    return course_of(observed).steps
+
+
+def stage(observed: Observed, status: Status) -> Stage | None:
+    """The stage that the release is on; None before the first."""
+    number = step_number(observed, status)
+    return steps(observed)[number - 1] if number else None
+
+
+def measured(status: Status) -> bool:
+    """Whether the candidate gets requests, be they copies."""
+    return status.candidate is not None and bool(status.weight or status.mirror)
+
+
+def least_requests(observed: Observed, status: Status) -> int:
+    """How many requests of the candidate must have been counted where it is now."""
+    shadow, current = course_of(observed).shadow, stage(observed, status)
+    if status.mirror:
+        return shadow.requests if shadow else 0
+    return current.requests if current else 0
+
+
+def awaits(observed: Observed, status: Status, phase: str | None) -> str | None:
+    """What a person has to approve before the release leaves `phase`, as `status.approved` will name it."""
+    current = stage(observed, status)
+    if phase == "Analyzing" and current is not None and current.manual and status.approved != status.step:
+        return status.step
+    if phase == "Promoting" and course_of(observed).then == "Hold" and status.approved != PROMOTION:
+        return None if stable_is_down(observed, status) or status.primary == _candidate(status) else PROMOTION
+    return None
+
+
+def _candidate(status: Status) -> str | None:
+    return status.candidate.revision if status.candidate else None
 
 
 def step_number(observed: Observed, status: Status) -> int:
@@ -37,6 +74,15 @@ def share(replicas: int, weight: int) -> int:
 def needed(observed: Observed, weight: int) -> int:
     """Ready pods of the candidate before it takes `weight` percent; in a pool every pod splits, so each of them."""
     return share(observed.replicas, weight) if observed.pool is None else observed.pool.ready
+
+
+def to_carry(observed: Observed, status: Status, phase: str) -> int | None:
+    """The percent of the requests that the candidate has to bear in a phase before it takes over; None: all of them."""
+    found, current = course_of(observed), stage(observed, status)
+    if found.shadow is not None and (phase != "Analyzing" or status.mirror):
+        first = found.steps[0].weight if found.steps and phase != "Warming" else 0
+        return max(found.shadow.percent, first)
+    return max(current.weight, status.weight or 0) if current is not None else None
 
 
 def least(observed: Observed) -> int:
@@ -64,13 +110,32 @@ def stable_is_down(observed: Observed, status: Status) -> bool:
 
 
 def deadline(observed: Observed, status: Status) -> float | None:
-    """Until when the release has to make progress, in Unix seconds. The probation's own time is no lack of it."""
+    """Until when the release has to make progress, in Unix seconds. What it is to stay anyway is no lack of it."""
     if status.progress_at is None:
         return None
-    release, since = observed.spec.release, unix(status.progress_at)
-    if "Probation" in (status.phase, status.held_phase) and status.step_since is not None:
-        since = max(since, unix(status.step_since) + seconds(release.probation))
-    return since + seconds(release.progress_deadline)
+    since = max(unix(status.progress_at), _stays_until(observed, status))
+    return since + seconds(observed.spec.release.progress_deadline)
+
+
+def _stays_until(observed: Observed, status: Status) -> float:
+    """When the time is over that the release is to stay where it is, in Unix seconds; a step's own counts as well."""
+    if status.step_since is None:
+        return 0.0
+    phase, begun = status.held_phase if status.phase == "Held" else status.phase, unix(status.step_since)
+    if phase == "Probation":
+        return begun + seconds(observed.spec.release.probation)
+    shadow, current = course_of(observed).shadow, stage(observed, status)
+    if phase == "Shadowing" and shadow is not None:
+        return begun + shadow.stay
+    if phase == "Analyzing" and current is not None:
+        return begin_of_stage(status) + current.stay
+    return 0.0
+
+
+def begin_of_stage(status: Status) -> float:
+    """Since when the candidate is where it is, in Unix seconds; the share must be in force."""
+    begun = unix(status.step_since) if status.step_since else 0.0
+    return max(begun, unix(status.paused_at)) if status.paused_at else begun
 
 
 def overdue(observed: Observed, status: Status) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from plimsoll.api.common import seconds
 from plimsoll.api.inferenceservice import VerdictStatus
 from plimsoll.core import route
-from plimsoll.core.conditions import precise, unix
-from plimsoll.core.release import pace, stops
+from plimsoll.core.conditions import precise, timestamp, unix
+from plimsoll.core.release import gate, pace, stops
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.choice import refuses_stable_inputs
 from plimsoll.core.release.turn import Status, Turn, enter, hold, shift
@@ -21,7 +21,9 @@ _MANUAL = {"Paused", "Aborted"}
 def _at_rest(turn: Turn, status: Status) -> Status:
     wanted, stable = turn.choice.revision, status.stable
     if wanted is not None and (stable is None or wanted.name != stable.revision):
-        return moves.begin(turn, status, wanted)
+        if gate.wait(turn.observed, status, wanted) is None:
+            return moves.begin(turn, status, wanted)
+        return status if stable is not None else moves.changed(status, phase="Pending")
     if stable is None:
         return moves.changed(status, phase="Pending")
     if status.phase == "RolledBack" and wanted is not None and not turn.choice.passed_over:
@@ -45,27 +47,51 @@ def _preparing(turn: Turn, status: Status) -> Status:
             f"requests that version {stable.version if stable else ''} accepts would fail: {refused}; {remedy}",
         )
     # A step says that there is something to compare with; without one the candidate takes over once it is ready.
-    compared = pace.steps(turn.observed) and not pace.stable_is_down(turn.observed, status)
+    compared = pace.course_of(turn.observed).steps and not pace.stable_is_down(turn.observed, status)
     return enter(turn, status, "Warming", step=pace.step_text(turn.observed, 1) if compared else None)
 
 
 def _warming(turn: Turn, status: Status) -> Status:
     assert status.candidate is not None
     observed, candidate = turn.observed, status.candidate.revision
-    plan = pace.steps(observed)
+    course = pace.course_of(observed)
     if status.step is None and pace.stable_is_down(observed, status):
         # Fix forward: users get nothing now, so there is nothing to compare with and nothing to lose.
         if observed.ready(candidate) >= pace.least(observed):
             return enter(turn, shift(turn, status, primary=candidate, weight=100), "Promoting", step=None)
         return stops.short_of(turn, status, pace.least(observed))
-    if not plan:
+    if not course.compared:
         return enter(turn, status, "Promoting", step=None)
-    needed = pace.needed(observed, plan[0].weight)
+    needed = pace.needed(observed, course.shadow.percent if course.shadow else course.steps[0].weight)
     if observed.ready(candidate) < needed:
         return stops.short_of(turn, status, needed)
     assert status.stable is not None
-    status = shift(turn, status, primary=status.stable.revision, weight=plan[0].weight)
+    stable = status.stable.revision
+    if course.shadow is not None:
+        status = shift(turn, status, primary=stable, weight=0, mirror=course.shadow.percent)
+        return enter(turn, status, "Shadowing", step=pace.step_text(observed, 0) if course.steps else None)
+    status = shift(turn, status, primary=stable, weight=course.steps[0].weight)
     return enter(turn, status, "Analyzing", step=pace.step_text(observed, 1))
+
+
+def _shadowing(turn: Turn, status: Status) -> Status:
+    """Copies only: whatever the candidate does with them, users get the stable version's answers."""
+    assert status.candidate is not None and status.stable is not None
+    failed = stops.failed(turn, status)
+    if failed is not None:
+        return failed
+    observed, shadow = turn.observed, pace.course_of(turn.observed).shadow
+    if shadow is None:
+        return _after_stage(turn, status, 0)
+    if status.mirror != shadow.percent:
+        needed = pace.needed(observed, shadow.percent)
+        if observed.ready(status.candidate.revision) < needed:
+            return stops.short_of(turn, status, needed)
+        status = shift(turn, status, primary=status.stable.revision, weight=0, mirror=shadow.percent)
+        return enter(turn, status, "Shadowing", phase_since=status.phase_since)
+    if not _passed(turn, status, shadow.stay):
+        return stops.unless_decided(turn, status)
+    return _after_stage(turn, status, 0)
 
 
 def _analyzing(turn: Turn, status: Status) -> Status:
@@ -74,15 +100,43 @@ def _analyzing(turn: Turn, status: Status) -> Status:
         return failed
     observed, number = turn.observed, pace.step_number(turn.observed, status)
     if number == 0:
-        return enter(turn, status, "Promoting", step=None)
+        return _other_course(turn, status)
     step = pace.steps(observed)[number - 1]
     if status.weight != step.weight:
         return _raise(turn, status, step.weight)
-    if not _step_passed(turn, status, number):
+    asked = pace.awaits(observed, status, "Analyzing")
+    if asked and step.pauses:
+        return hold(turn, status, "PauseStep", f"step {asked} is a pause: the command resume ends it")
+    if not _passed(turn, status, step.stay):
         return stops.unless_decided(turn, status)
-    if number == len(pace.steps(observed)):
+    if asked:
+        told = f"step {asked} passed and waits for a person: the command resume goes on"
+        return hold(turn, status, "AwaitingApproval", told)
+    return _after_stage(turn, status, number)
+
+
+def _other_course(turn: Turn, status: Status) -> Status:
+    """The spec has no steps any more: on to where its strategy begins."""
+    assert status.stable is not None
+    if pace.course_of(turn.observed).shadow is None:
         return enter(turn, status, "Promoting", step=None)
-    return enter(turn, status, "Analyzing", step=pace.step_text(observed, number + 1), phase_since=status.phase_since)
+    return enter(turn, shift(turn, status, primary=status.stable.revision, weight=0), "Warming", step=None)
+
+
+def _after_stage(turn: Turn, status: Status, number: int) -> Status:
+    """From stage `number`, where 0 is the shadow, to the next; after the last to what the spec wants of a pass."""
+    observed, course = turn.observed, pace.course_of(turn.observed)
+    if number < len(course.steps):
+        following = course.steps[number]
+        return enter(
+            turn, status, "Analyzing", step=pace.step_text(observed, number + 1),
+            phase_since=status.phase_since if number else timestamp(turn.now),
+            paused_at=precise(turn.now) if following.pauses else None,
+        )  # fmt: skip
+    if course.then == "Keep":
+        reason = f"kept the old version, as release.onPass asks: {stops.doubt(status)}"
+        return moves.roll_back(turn, status, "Kept", reason)
+    return enter(turn, status, "Promoting", step=None, paused_at=None)
 
 
 def _raise(turn: Turn, status: Status, weight: int) -> Status:
@@ -99,9 +153,9 @@ def _raise(turn: Turn, status: Status, weight: int) -> Status:
     )
 
 
-def _step_passed(turn: Turn, status: Status, number: int) -> bool:
+def _passed(turn: Turn, status: Status, stay: float) -> bool:
     """Only a pass that has just seen a new window may say so: time alone never does."""
-    evidence, step = turn.evidence, pace.steps(turn.observed)[number - 1]
+    evidence, number = turn.evidence, pace.step_number(turn.observed, status)
     if evidence.outage is not None or status.step_since is None:
         return False
     if not evidence.fresh or evidence.verdict is None or evidence.verdict.outcome != "Pass":
@@ -110,7 +164,8 @@ def _step_passed(turn: Turn, status: Status, number: int) -> bool:
         one for one in evidence.windows if one.step == number and one.weight == status.weight and one.gap is None
     ]
     requests = sum(one.candidate.requests for one in counted)
-    return requests >= step.min_requests and turn.now - unix(status.step_since) >= seconds(step.min_duration)
+    enough = requests >= pace.least_requests(turn.observed, status)
+    return enough and turn.now - pace.begin_of_stage(status) >= stay
 
 
 def _promoting(turn: Turn, status: Status) -> Status:
@@ -124,7 +179,10 @@ def _promoting(turn: Turn, status: Status) -> Status:
         needed = pace.least(observed) if alone else pace.peak(observed, status)
         if observed.ready(candidate) < needed:
             return stops.short_of(turn, status, needed)
-        holdback = observed.spec.release.holdback if pace.steps(observed) and not alone else 0
+        if status.reason is None and pace.awaits(observed, status, "Promoting"):
+            told = "ready to take over, and waits for a person: the command resume goes on, abort ends it"
+            return hold(turn, status, "AwaitingApproval", told)
+        holdback = 0 if alone else pace.course_of(observed).holdback
         return enter(
             turn, shift(turn, status, primary=candidate, weight=100 - holdback), "Promoting", reason=status.reason
         )
@@ -170,7 +228,7 @@ def _rolling_back(turn: Turn, status: Status) -> Status:
     verdict = status.verdict
     if seen and verdict is not None and verdict.outcome == "Fail" and swapped_at >= unix(verdict.at) - 0.001:
         status = moves.changed(status, rollback_seconds=round(turn.now - unix(verdict.at), 3))
-    back = bool(status.history) and status.history[0].outcome == "Superseded"
+    back = bool(status.history) and status.history[0].outcome in {"Superseded", "Kept"}
     status = moves.retire_candidate(turn, status)
     return enter(turn, status, "Idle") if back else enter(turn, status, "RolledBack", reason=status.reason)
 
@@ -182,7 +240,9 @@ def _held(turn: Turn, status: Status) -> Status:
         failed = stops.failed(turn, status)
         if failed is not None:
             return failed
-    if reason in _MANUAL:
+    asked = reason in stops.FOR_A_PERSON and pace.awaits(turn.observed, status, phase)
+    frozen = reason == "FreezeWindow" and gate.freeze(turn.observed, status)
+    if reason in _MANUAL or asked or frozen:
         return status
     if (
         pace.overdue(turn.observed, status)
@@ -191,6 +251,8 @@ def _held(turn: Turn, status: Status) -> Status:
         and reason != "SignatureChanged"
     ):
         return moves.roll_back(turn, status, "RolledBack", f"no progress in time: {status.reason or reason}")
+    if stops.still_seen(turn, status):
+        return status
     resumed = moves.go_on(turn, status)
     inner = PHASES[phase](turn, resumed)
     if inner.phase == "Held":
@@ -206,6 +268,7 @@ PHASES: dict[str, Callable[[Turn, Status], Status]] = {
     "RolledBack": _at_rest,
     "Preparing": _preparing,
     "Warming": _warming,
+    "Shadowing": _shadowing,
     "Analyzing": _analyzing,
     "Promoting": _promoting,
     "Probation": _probation,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from plimsoll.core.conditions import Finding, conditions, shortened
-from plimsoll.core.release import pace
+from plimsoll.core.conditions import Finding, conditions, shortened, timestamp
+from plimsoll.core.release import gate, order, pace
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.observed import trouble
 from plimsoll.core.release.turn import Status, Turn
@@ -17,7 +17,9 @@ def reported(turn: Turn, status: Status) -> Status:
     observed = turn.observed
     ready = observed.ready(status.stable.revision) if status.stable else None
     findings = [
-        one for one in (_ready(turn, status), _promoted(turn, status), _progressing(turn, status)) if one is not None
+        one
+        for one in (_ready(turn, status), _promoted(turn, status), _progressing(turn, status), _ordered(turn))
+        if one is not None
     ]
     return moves.changed(
         status,
@@ -29,8 +31,25 @@ def reported(turn: Turn, status: Status) -> Status:
 
 
 def notices(before: Status, after: Status) -> tuple[Notice, ...]:
-    """One Event for each transition: of the phase, the reason of a hold, the step or its share."""
-    here, there = ((one.phase, one.held_reason, one.step, one.attempt, one.weight) for one in (before, after))
+    """One Event for what became of a command, and one for each transition: of the phase, the reason of a hold, the step
+    or its share."""
+    return (*_commanded(before, after), *_moved(before, after))
+
+
+def _commanded(before: Status, after: Status) -> tuple[Notice, ...]:
+    done = after.last_command
+    if done is None or done == before.last_command:
+        return ()
+    if done.outcome == "Obeyed":
+        return (Notice("Normal", "CommandObeyed", f"{done.message} (id {done.id})"),)
+    asked = f"{done.verb} {done.to}" if done.to else done.verb
+    return (Notice("Warning", "CommandRefused", f"{asked} by {done.by or 'nobody'} (id {done.id}): {done.message}"),)
+
+
+def _moved(before: Status, after: Status) -> tuple[Notice, ...]:
+    here, there = (
+        (one.phase, one.held_reason, one.step, one.attempt, one.weight, one.mirror) for one in (before, after)
+    )
     if here == there or after.phase is None:
         return ()
     kind = "Warning" if after.phase in _WARNINGS else "Normal"
@@ -46,26 +65,51 @@ def message(turn: Turn, status: Status) -> str:
     candidate = f"v{status.candidate.version}" if status.candidate else ""
     match status.phase:
         case "Pending":
-            return turn.choice.message or "waiting for a version"
+            return _waits(turn, status) or turn.choice.message or "waiting for a version"
         case "Idle":
-            return f"{stable} serves" + (f"; {turn.choice.message}" if turn.choice.message else "")
+            more = (_kept(turn, status), turn.choice.message, _waits(turn, status))
+            return "; ".join([f"{stable} serves{_pinned(status)}", *(one for one in more if one)])
         case "RolledBack":
-            return f"{stable} serves; {_taken_back(status)}{_unserved(turn)}"
+            waits = _waits(turn, status)
+            return f"{stable} serves; {_taken_back(status)}{f'; {waits}' if waits else _unserved(turn)}"
         case "Preparing":
             return f"candidate {candidate}: recording the revision"
         case "Warming":
             return f"candidate {candidate} is starting; {stable} serves"
+        case "Shadowing":
+            return _shadowing(turn, status)
         case "Analyzing":
             return _analyzing(turn, status)
         case "Promoting":
-            what = "becoming primary" if status.primary == _name(status) else "scaling up to take over"
-            return f"candidate {candidate} is {what}"
+            if status.primary == _name(status):
+                return f"candidate {candidate} is becoming primary"
+            ready, wanted = turn.observed.ready(_name(status)), pace.peak(turn.observed, status)
+            return f"candidate {candidate} is scaling up to take over: {ready} of {wanted} pods are ready"
         case "Probation":
             said = f"{_evidence(turn, status)}{_queued(turn, status)}"
             return f"{candidate} serves {status.weight} %, {stable} stays warm; {said}"
         case "RollingBack":
             return f"taking {candidate} back: {status.reason or ''}"
-    return f"{_held(status)} ({status.held_phase} of {candidate} at {status.weight or 0} %)"
+    return f"{_held(status)} ({status.held_phase} of {candidate} {_share(status)})"
+
+
+def _share(status: Status) -> str:
+    return f"with copies of {status.mirror} %" if status.mirror else f"at {status.weight or 0} %"
+
+
+def _waits(turn: Turn, status: Status) -> str:
+    """What the wanted version waits for before its release begins; empty when it does not."""
+    wanted, found = turn.choice.revision, gate.wait(turn.observed, status, turn.choice.revision)
+    return f"v{wanted.version} waits: {found.message}" if wanted is not None and found is not None else ""
+
+
+def _kept(turn: Turn, status: Status) -> str:
+    """The end of a test that was to keep the old version; empty when the last release was none, or is forgiven."""
+    newest = status.history[0] if status.history else None
+    if newest is None or newest.outcome != "Kept" or newest.revision not in turn.choice.passed_over:
+        return ""
+    found = f"; {status.effect.reason}" if status.effect else ""
+    return f"v{newest.version} was tested: {newest.reason}{found}"
 
 
 def _held(status: Status) -> str:
@@ -103,13 +147,32 @@ def _analyzing(turn: Turn, status: Status) -> str:
     seen = sum(
         one.candidate.requests for one in turn.evidence.windows if (one.step, one.weight) == (number, status.weight)
     )
-    return f"{head}: {seen} of {step.min_requests} requests, {_evidence(turn, status)}"
+    if step.pauses:
+        until = timestamp(pace.begin_of_stage(status) + step.stay)
+        return f"{head}, a pause until {until}: {_evidence(turn, status)}"
+    return f"{head}: {seen} of {step.requests} requests, {_evidence(turn, status)}"
+
+
+def _shadowing(turn: Turn, status: Status) -> str:
+    shadow = pace.course_of(turn.observed).shadow
+    head = f"candidate v{status.candidate.version if status.candidate else ''} gets copies of {status.mirror} %"
+    if shadow is None or status.step_since is None:
+        return f"{head}: waiting until every pod reports epoch {status.epoch}"
+    seen = sum(one.candidate.requests for one in turn.evidence.windows if one.step == 0)
+    return f"{head}: {seen} of {shadow.requests} compared, {_evidence(turn, status)}"
 
 
 def _evidence(turn: Turn, status: Status) -> str:
     if turn.evidence.outage is not None:
         return f"no evidence ({turn.evidence.outage}), holding"
     return status.verdict.reason if status.verdict else "waiting for evidence"
+
+
+def _pinned(status: Status) -> str:
+    pin = status.pin
+    if pin is None or status.stable is None or status.stable.version != pin.version:
+        return ""
+    return f" since {pin.by or 'a command'} rolled back to it, until a version above {pin.above} is approved"
 
 
 def _queued(turn: Turn, status: Status) -> str:
@@ -152,8 +215,20 @@ def _promoted(turn: Turn, status: Status) -> Finding | None:
         return Finding("Promoted", "False", "Releasing", f"version {status.candidate.version} is being released")
     if turn.choice.revision is None and turn.choice.reason:
         return Finding("Promoted", "False", turn.choice.reason, turn.choice.message)
+    if (found := gate.wait(turn.observed, status, turn.choice.revision)) is not None:
+        return Finding("Promoted", "False", found.reason, _waits(turn, status))
+    if kept := _kept(turn, status):
+        return Finding("Promoted", "False", "Kept", kept)
     version = status.stable.version if status.stable else ""
     return Finding("Promoted", "True", "Promoted", f"version {version} takes all requests")
+
+
+def _ordered(turn: Turn) -> Finding | None:
+    """Only when the services wait for each other in a circle: nobody of them would ever begin."""
+    circle = order.cycle(turn.observed)
+    if circle is None:
+        return None
+    return Finding("Ordered", "False", "Cycle", f"spec.release.after: {circle}; take one of them out")
 
 
 def _progressing(turn: Turn, status: Status) -> Finding | None:

@@ -10,6 +10,7 @@ from plimsoll.api.inferenceservice import RevisionRef
 from plimsoll.core import route
 from plimsoll.core.conditions import timestamp
 from plimsoll.core.external import PARTS
+from plimsoll.core.release import pace
 from plimsoll.core.release.observed import Observed
 from plimsoll.facts import ArmCounts, Demand, Endpoint, External, PrometheusSource, Window
 from plimsoll.names import LATENCY_EDGES
@@ -137,6 +138,6 @@ def from_prometheus(observed: Observed) -> bool:
 def counts(observed: Observed) -> bool:
     """Whether counters are evidence in this pass: the pods were seen to follow the share that is in force."""
     status = observed.status
-    if status.candidate is None or status.stable is None or not status.weight:
+    if status.stable is None or not pace.measured(status):
         return False
     return status.step_since is not None or route.followed(observed, status)

@@ -9,17 +9,34 @@ from plimsoll.core.release import turn as moves
 from plimsoll.core.release.observed import Trouble, trouble
 from plimsoll.core.release.turn import Status, Turn, hold
 
+#: Holds that wait for a person's approval.
+FOR_A_PERSON = frozenset({"AwaitingApproval", "PauseStep"})
+#: Holds by what was seen: only other evidence, a person or a new spec ends them.
+SEEN = frozenset(("PredictionShift", "SampleRatioMismatch"))
+
 
 def failed(turn: Turn, status: Status) -> Status | None:
-    """Back, when the evidence failed the candidate or it crashes; None when neither."""
+    """Back, when the evidence failed the candidate or it crashes; held, when a person has to look; None when neither.
+
+    Evidence that was waived by a command holds nothing any more.
+    """
     assert status.candidate is not None
     found = trouble(turn.observed, status.candidate.revision)
     if found is not None and found.fault:
         return crashed(turn, status, found)
     verdict = turn.evidence.verdict
-    if not turn.evidence.fresh or verdict is None or verdict.outcome != "Fail" or status.stable is None:
+    if not turn.evidence.fresh or verdict is None or status.stable is None:
+        return None
+    if verdict.hold and (status.held_reason in SEEN if status.phase == "Held" else status.reason is None):
+        return hold(turn, status, verdict.hold, verdict.reason)
+    if verdict.outcome != "Fail":
         return None
     return moves.roll_back(turn, status, "RolledBack", verdict.reason)
+
+
+def still_seen(turn: Turn, status: Status) -> bool:
+    """Whether it is held by what was seen, and no window since says otherwise."""
+    return status.held_reason in SEEN and not turn.evidence.fresh
 
 
 def crashed(turn: Turn, status: Status, found: Trouble) -> Status:

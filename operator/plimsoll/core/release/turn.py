@@ -21,7 +21,7 @@ from plimsoll.core.revision import Revision
 from plimsoll.facts import Verdict, Window
 
 Status = InferenceServiceStatus
-Outcome = Literal["Promoted", "RolledBack", "Superseded", "Aborted"]
+Outcome = Literal["Promoted", "RolledBack", "Superseded", "Aborted", "Kept"]
 _REASON_LIMIT = 1024
 #: Of a reason that ten entries of a list hold: the status must stay below 32 KiB.
 _ENTRY_LIMIT = 400
@@ -72,14 +72,18 @@ def enter(turn: Turn, status: Status, phase: Phase, **fields: Any) -> Status:
     return changed(status, **({"phase": phase, "phase_since": at, "progress_at": at} | clear | fields))
 
 
-def shift(turn: Turn, status: Status, *, primary: str, weight: int) -> Status:
-    """Give the candidate this share under this primary. The epoch rises; evidence counts once the pods report it."""
-    if (status.primary, status.weight or 0) == (primary, weight):
+def shift(turn: Turn, status: Status, *, primary: str, weight: int, mirror: int = 0) -> Status:
+    """Give the candidate this share under this primary, and copies of `mirror` percent of the requests.
+
+    The epoch rises; evidence counts once the pods report it.
+    """
+    if (status.primary, status.weight or 0, status.mirror or 0) == (primary, weight, mirror):
         return status
     return changed(
         status,
         primary=primary,
         weight=weight,
+        mirror=mirror or None,
         epoch=next_epoch(turn.observed),
         routed_at=precise(turn.now),
         step_since=None,
@@ -98,8 +102,9 @@ def begin(turn: Turn, status: Status, revision: Revision) -> Status:
     reference = ref(revision)
     at = timestamp(turn.now)
     return enter(
-        turn, status, "Preparing", candidate=reference, attempt=status.attempt + 1, weight=0, step=None,
-        step_since=None, verdict=None, started_at=at, ledger=None, windows=(), rollback_seconds=None,
+        turn, status, "Preparing", candidate=reference, attempt=status.attempt + 1, weight=0, mirror=None,
+        step=None, step_since=None, paused_at=None, approved=None, verdict=None, started_at=at, ledger=None,
+        windows=(), rollback_seconds=None, effect=None,
         retiring=tuple(one for one in status.retiring if one.revision != revision.name),
     )  # fmt: skip
 
@@ -123,15 +128,15 @@ def go_on(turn: Turn, status: Status) -> Status:
     return enter(turn, status, status.held_phase or "Preparing")
 
 
-def roll_back(turn: Turn, status: Status, outcome: Outcome, reason: str) -> Status:
+def roll_back(turn: Turn, status: Status, outcome: Outcome, reason: str, *, by: str | None = None) -> Status:
     """Take the candidate back at once, waiting for nobody. All but a superseded revision goes into quarantine."""
     assert status.candidate is not None
-    status = recorded(turn, status, outcome, reason)
+    status = recorded(turn, status, outcome, reason, by=by)
     if outcome != "Superseded":
         status = _with_quarantine(turn, status, reason)
     if status.stable is not None:
         status = shift(turn, status, primary=status.stable.revision, weight=0)
-    return enter(turn, status, "RollingBack", step=None, reason=cut(reason))
+    return enter(turn, status, "RollingBack", step=None, paused_at=None, reason=cut(reason))
 
 
 def _with_quarantine(turn: Turn, status: Status, reason: str) -> Status:
@@ -160,7 +165,8 @@ def succeed(turn: Turn, status: Status) -> Status:
     was_shared = old is not None and (status.weight or 0) < 100
     if was_shared:
         status = changed(status, epoch=next_epoch(turn.observed), routed_at=precise(turn.now))
-    return enter(turn, changed(status, weight=0, primary=new.revision), "Idle", step=None, step_since=None)
+    status = changed(status, weight=0, mirror=None, primary=new.revision)
+    return enter(turn, status, "Idle", step=None, step_since=None, paused_at=None)
 
 
 def _retired(turn: Turn, status: Status, reference: RevisionRef) -> Status:
@@ -169,14 +175,25 @@ def _retired(turn: Turn, status: Status, reference: RevisionRef) -> Status:
     return changed(status, retiring=(entry, *others)[:8])
 
 
-def recorded(turn: Turn, status: Status, outcome: Outcome, reason: str) -> Status:
-    """The history with this attempt, the newest first."""
+def recorded(turn: Turn, status: Status, outcome: Outcome, reason: str, *, by: str | None = None) -> Status:
+    """The history with this attempt, the newest first; `by` is the person who decided it."""
     assert status.candidate is not None
     entry = ReleaseRecord(
         attempt=status.attempt, revision=status.candidate.revision, version=status.candidate.version, outcome=outcome,
         reason=cut_short(reason), started_at=status.started_at or timestamp(turn.now), finished_at=timestamp(turn.now),
+        by=by or _decided_by(status),
     )  # fmt: skip
     return changed(status, history=(entry, *status.history)[:_KEPT])
+
+
+def _decided_by(status: Status) -> str | None:
+    """Who rolled back to the candidate, or waived its evidence; None when it was nobody."""
+    assert status.candidate is not None
+    if status.pin is not None and status.pin.version == status.candidate.version:
+        return status.pin.by
+    command = status.last_command
+    waived = command is not None and (command.verb, command.outcome) == ("promote", "Obeyed")
+    return command.by if command is not None and waived and status.reason else None
 
 
 def cut(text: str) -> str:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plimsoll.core.statistics.beta_binomial import concentration, log_likelihood_ratio
 from plimsoll.core.statistics.wealth import Array
@@ -70,27 +71,47 @@ def log_not_worse(arms: Arms, cv: Array, margin: float, tolerance: float = 0.0) 
     return _log_e(arms, cv, (margin, tolerance), worse=False)
 
 
-def _log_e(arms: Arms, cv: Array, bound: tuple[float, float], *, worse: bool) -> Array:
-    factors = WORSE if worse else EQUAL
-    logs = np.zeros((*arms.k_candidate.shape, len(factors)))
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What a comparison comes down to: `k` of `total` events are those of the arm that has more when the null is wrong;
+    `base` is its share of requests, `ratio` the odds that the boundary adds. Where `useful` is false nothing is told.
+    All (windows, edges)."""
+
+    k: Array
+    total: Array
+    base: Array
+    ratio: Array
+    useful: NDArray[np.bool_]
+
+
+def shares(arms: Arms, margin: float, tolerance: float, *, worse: bool) -> Shares:
+    """The share that decides whether p_c is above (`worse`) or below margin·p_s + tolerance."""
     told = (arms.n_candidate > 0) & (arms.n_stable > 0)
-    n_c, n_s, k_c, k_s = (x[told] for x in (arms.n_candidate, arms.n_stable, arms.k_candidate, arms.k_stable))
+    n_c, n_s = np.where(told, arms.n_candidate, 1.0), np.where(told, arms.n_stable, 1.0)
+    k_c, k_s = np.where(told, arms.k_candidate, 0.0), np.where(told, arms.k_stable, 0.0)
     theta, pooled = n_c / (n_c + n_s), (k_c + k_s) / (n_c + n_s)
     slow = pooled <= 0.5
+    bound = (margin, tolerance)
     ratio = np.where(slow, *_boundary_ratios(wilson(k_c + k_s, n_c + n_s), theta, bound, worse=worse))
     upward = slow == worse  # whose share is large when the null is wrong: the candidate's among events
     events_c, events_s = np.where(slow, k_c, n_c - k_c), np.where(slow, k_s, n_s - k_s)
     k, total = np.where(upward, events_c, events_s), events_c + events_s
     with np.errstate(divide="ignore"):
         base, ratio = np.where(upward, theta, 1 - theta), np.where(upward, ratio, 1 / ratio)
-    useful = (total > 0) & np.isfinite(ratio) & (ratio > 0)
-    k, total, base, ratio = (x[useful] for x in (k, total, base, ratio))
+    useful = told & (total > 0) & np.isfinite(ratio) & (ratio > 0)
+    k, total, base, ratio = (np.where(useful, x, y) for x, y in ((k, 0.0), (total, 0.0), (base, 0.5), (ratio, 1.0)))
+    return Shares(k, total, base, ratio, useful)
+
+
+def _log_e(arms: Arms, cv: Array, bound: tuple[float, float], *, worse: bool) -> Array:
+    factors = WORSE if worse else EQUAL
+    found = shares(arms, *bound, worse=worse)
+    k, total, base, ratio = (x[found.useful] for x in (found.k, found.total, found.base, found.ratio))
     steps = ratio[:, None] * factors if worse else ratio[:, None] ** (1 - factors)
-    share, shares = _share(ratio, base), _share(steps, base[:, None])
-    s = concentration(2 * (cv[told][useful] * share * (1 - share)) ** 2, share)
-    found = np.zeros((len(useful), len(factors)))
-    found[useful] = log_likelihood_ratio(k[:, None], total[:, None], share[:, None], shares, s[:, None])
-    logs[told] = found
+    null, others = _share(ratio, base), _share(steps, base[:, None])
+    s = concentration(2 * (cv[found.useful] * null * (1 - null)) ** 2, null)
+    logs = np.zeros((*arms.k_candidate.shape, len(factors)))
+    logs[found.useful] = log_likelihood_ratio(k[:, None], total[:, None], null[:, None], others, s[:, None])
     return logs
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import floor, inf, log
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,23 @@ from plimsoll.core.statistics.wealth import Array, average
 
 #: Logs are compared to so many decimals, so that a replay on another processor decides alike.
 _DECIMALS = 9
+
+
+class Judge(Protocol):
+    """What one thing says of the candidate after each row; a row is a window that counts."""
+
+    @property
+    def name(self) -> str: ...
+
+    def failed_at(self) -> int | None: ...
+
+    def passes(self, row: int) -> bool: ...
+
+    def describe_failure(self, row: int) -> str: ...
+
+    def describe_pass(self, row: int) -> str: ...
+
+    def describe_doubt(self, row: int) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +79,7 @@ class Criterion:
         first = max((0, started), key=lambda start: self._ratio(row, edge, start))
         excess = f"above {self._bound(self.tolerance)}"
         if self.margin is not None and not self.tolerance:
-            excess = f"ratio {_number(self._ratio(row, edge, first))} > {self.margin:g}"
+            excess = f"ratio {number(self._ratio(row, edge, first))} > {self.margin:g}"
         return f"{self._counts(row, edge, first)}; {excess}; {against(self.failing()[row], self.alpha)}"
 
     def describe_pass(self, row: int) -> str:
@@ -87,19 +105,23 @@ class Criterion:
     def _bound(self, added: float) -> str:
         if self.margin is None:
             return f"{100 * added:g}%"
-        return f"{self.margin:g} × stable" + (f" + {100 * added:g}%" if added else "")
+        times = "" if self.margin == 1 else f"{self.margin:g} × "
+        return f"{times}stable" + (f" + {100 * added:g}%" if added else "")
 
     def _counts(self, row: int, edge: int, first: int = 0) -> str:
         k_c, n_c, k_s, n_s = self._sums(row, edge, first)
-        said = f"{self.name} candidate {_share(k_c, n_c, self.units[edge])}"
-        return said if self.margin is None else f"{said} vs stable {_share(k_s, n_s, '')}"
+        said = f"{self.name} candidate {share(k_c, n_c, self.units[edge])}"
+        return said if self.margin is None else f"{said} vs stable {share(k_s, n_s, '')}"
 
     def _ratio(self, row: int, edge: int, first: int) -> float:
         k_c, n_c, k_s, n_s = self._sums(row, edge, first)
         return k_c * n_s / (n_c * k_s) if n_c and k_s else inf if k_c else 0.0
 
     def _sums(self, row: int, edge: int, first: int) -> tuple[int, int, int, int]:
-        arms, rows = self.data.arms, slice(first, row + 1)
+        """Of all windows, or where arms are compared of those with both."""
+        arms, rows = self.data.arms, np.arange(first, row + 1)
+        if self.margin is not None:
+            rows = rows[self.data.both()[rows]]
         k_c, n_c = (int(column[rows, edge].sum()) for column in (arms.k_candidate, arms.n_candidate))
         k_s, n_s = (int(column[rows, edge].sum()) for column in (arms.k_stable, arms.n_stable))
         return k_c, n_c, k_s, n_s
@@ -110,7 +132,8 @@ def reaches(log_e: Array | np.float64, level: float) -> NDArray[np.bool_]:
     return np.asarray(np.round(log_e, _DECIMALS) >= round(log(1 / level), _DECIMALS))
 
 
-def _share(k: int, n: int, unit: str) -> str:
+def share(k: int, n: int, unit: str) -> str:
+    """`24/600 (4.00%)`, with the unit after the counts."""
     return f"{k:,}/{n:,}{unit}" + (f" ({k / n:.2%})" if n else "")
 
 
@@ -124,13 +147,14 @@ def _e_value(log_e: float) -> str:
     """exp(log_e) in two digits or so, however large: 0.4, 12, 400, 4.1e6."""
     power = log_e / log(10)
     if power < 4:
-        return _number(10**power)
+        return number(10**power)
     exponent = floor(power)
     mantissa = f"{10 ** (power - exponent):.1f}"
     return f"1.0e{exponent + 1}" if mantissa == "10.0" else f"{mantissa}e{exponent}"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """In two digits below ten, else whole; ∞."""
     if value == inf:
         return "∞"
     return f"{value:.2g}" if value < 10 else f"{value:,.0f}"

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plimsoll.core.statistics.bounded_rate import ABOVE_WEIGHTS, BELOW_WEIGHTS, log_rate_above, log_rate_below
-from plimsoll.core.statistics.comparison import EQUAL_WEIGHTS, WORSE_WEIGHTS, Arms, log_not_worse, log_worse
+from plimsoll.core.statistics.comparison import EQUAL_WEIGHTS, Arms, log_not_worse
 from plimsoll.core.statistics.dispersion import coefficient_of_variation
-from plimsoll.core.statistics.wealth import Array, capped, increments, mixture, restarted
+from plimsoll.core.statistics.learned_noise import Evidence, log_worse_in_noise, within
+from plimsoll.core.statistics.wealth import Array, capped, mixture, restarted
 from plimsoll.facts import ArmCounts, Window
 
 #: How the capital of Pass is split: the candidate's own rate, the comparison, the stable arm's own rate.
@@ -34,18 +35,25 @@ Count = Callable[[ArmCounts], tuple[Sequence[int], int]]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The counts of one measure: arms and cv of shape (windows, edges), the rows where a step begins, and for each
-    row the first row of its spell (windows that may share their noise)."""
+    """The counts of one measure: arms and cv of shape (windows, edges), the rows where a step begins, for each row the
+    first row of its spell (windows that may share their noise), and events and trials of the stable pods (windows,
+    pods, edges), as far as they are known."""
 
     arms: Arms
     cv: Array
     starts: NDArray[np.int64]
     spells: NDArray[np.int64]
+    pods: tuple[Array, Array] | None = None
+
+    def both(self) -> NDArray[np.bool_]:
+        """The rows (windows,) in which both arms had trials: only those compare, and only they may fail."""
+        return np.asarray(((self.arms.n_candidate > 0) & (self.arms.n_stable > 0)).any(axis=1))
 
     def rise(self) -> Array:
-        """Candidate's rate less the stable one's (windows, edges), over all windows or over those of the step: the
-        larger."""
-        columns = (self.arms.k_candidate, self.arms.n_candidate, self.arms.k_stable, self.arms.n_stable)
+        """Candidate's rate less the stable one's (windows, edges) where both had trials, over all windows or over those
+        of the step: the larger."""
+        arms, both = self.arms, self.both()[:, None]
+        columns = [x * both for x in (arms.k_candidate, arms.n_candidate, arms.k_stable, arms.n_stable)]
         total = [np.cumsum(column, axis=0) for column in columns]
         last = self.starts[np.searchsorted(self.starts, np.arange(len(total[0])), side="right") - 1]
         step = [sums - (sums - column)[last] for sums, column in zip(total, columns, strict=True)]
@@ -62,7 +70,7 @@ def table(windows: Sequence[Window], count: Count, edges: int, noise: Noise) -> 
         _columns([count(arm) for arm in side], edges)
         for side in ([w.candidate for w in windows], [w.stable for w in windows])
     ]
-    spells = _spells(windows, noise.seconds)
+    spells = spells_of(windows, noise.seconds)
     pods = max(len(window.stable_pods) for window in windows)
     filled = [
         count(pod)
@@ -72,15 +80,19 @@ def table(windows: Sequence[Window], count: Count, edges: int, noise: Noise) -> 
     k, n = (x.reshape(len(windows), pods, edges) for x in _columns(filled, edges))
     each = np.arange(len(windows))
     cvs = [
-        coefficient_of_variation(_within(k, firsts), _within(n, firsts), firsts, noise.cv_floor)
+        coefficient_of_variation(within(k, firsts), within(n, firsts), firsts, noise.cv_floor)
         for firsts in (each, spells)
     ]
+    return Table(Arms(*arms[0], *arms[1]), np.maximum(*cvs), starts_of(windows), spells, (k, n))
+
+
+def starts_of(windows: Sequence[Window]) -> NDArray[np.int64]:
+    """The rows where a step begins."""
     steps = np.array([window.step for window in windows])
-    starts = np.flatnonzero(np.concatenate([[True], steps[1:] != steps[:-1]]))
-    return Table(Arms(*arms[0], *arms[1]), np.maximum(*cvs), starts, spells)
+    return np.flatnonzero(np.concatenate([[True], steps[1:] != steps[:-1]]))
 
 
-def _spells(windows: Sequence[Window], seconds: float) -> NDArray[np.int64]:
+def spells_of(windows: Sequence[Window], seconds: float) -> NDArray[np.int64]:
     """The first row of each row's spell: at most `seconds` long, of one step, one weight and the same number of
     pods."""
     first = 0
@@ -98,12 +110,6 @@ def _spells(windows: Sequence[Window], seconds: float) -> NDArray[np.int64]:
     return np.array(rows, dtype=np.int64)
 
 
-def _within(counts: Array, spells: NDArray[np.int64]) -> Array:
-    """Sums over the rows of the spell so far."""
-    total = np.cumsum(counts, axis=0)
-    return total - (total - counts)[spells]
-
-
 def _columns(counts: list[tuple[Sequence[int], int]], edges: int) -> tuple[Array, Array]:
     events = np.array([k if n else (0,) * edges for k, n in counts], dtype=np.float64).reshape(len(counts), edges)
     trials = np.array([n for _, n in counts], dtype=np.float64)[:, None]
@@ -113,14 +119,17 @@ def _columns(counts: list[tuple[Sequence[int], int]], edges: int) -> tuple[Array
 def worse(data: Table, margin: float, tolerance: float) -> Array:
     """Running log e-values (windows, edges) against p_c ≤ margin·p_s + tolerance, restarted at each step.
 
-    One draw of noise lasts a whole spell: its windows enter by their sums, so that the bet of a spell is the
-    beta-binomial ratio of its counts so far, a martingale as the likelihood ratio of a Pólya urn. Noise that changes
-    faster averages out.
+    Windows without one of the arms are no comparison: what the other arm did meanwhile is left out, so that such a
+    window changes nothing but what is known of the noise. A step begins with its first window that compares.
     """
-    arms = data.arms
-    sums = [_within(x, data.spells) for x in (arms.k_candidate, arms.n_candidate, arms.k_stable, arms.n_stable)]
-    so_far = log_worse(Arms(*sums), data.cv, margin, tolerance)
-    return restarted(increments(so_far, data.spells), WORSE_WEIGHTS, data.starts)
+    arms, both = data.arms, data.both()
+    columns = (arms.k_candidate, arms.n_candidate, arms.k_stable, arms.n_stable)
+    told = (arms.n_candidate > 0) & (arms.n_stable > 0)
+    unknown = np.zeros((len(both), 0, told.shape[1]))
+    evidence = Evidence(Arms(*(np.where(told, x, 0.0) for x in columns)), *(data.pods or (unknown, unknown)))
+    steps = np.split(np.arange(len(both)), data.starts[1:])
+    starts = np.array([rows[both[rows]][0] for rows in steps if both[rows].any()], dtype=np.int64)
+    return log_worse_in_noise(evidence, data.spells, starts, margin, tolerance)
 
 
 def not_worse(data: Table, margin: float, tolerance: float) -> Array:

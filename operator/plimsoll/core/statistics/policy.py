@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plimsoll.core.statistics.criteria import Criterion
+from plimsoll.core.statistics.criteria import Criterion, Judge
+from plimsoll.core.statistics.disagreement import disagreement
+from plimsoll.core.statistics.labels import LabelRule, absolute_error, accuracy, ages_up_to, measures_numbers
 from plimsoll.core.statistics.measures import Noise, Table, above, not_worse, table, worse
+from plimsoll.core.statistics.shift import prediction_shift
+from plimsoll.core.statistics.split import SampleRatio, sample_ratio
 from plimsoll.facts import ArmCounts, Demand, Window
-from plimsoll.names import LATENCY_EDGES
+from plimsoll.names import LABEL_AGES, LATENCY_EDGES
 
 #: p99: the share of requests that may be slower.
 _SLOWEST = 0.01
@@ -30,6 +34,17 @@ class Policy:
     `latency_floor_seconds`: edges at or below it do not count; differences down there are noise of the machine.
     `cv_floor`: least coefficient of variation of an arm's rate, `noise_seconds`: how long one draw of that noise may
     last. `breaker_*`: this share of failures, in at least so many requests of the last windows, fails at once.
+
+    `shift_psi`: population stability index of predictions that is accepted; above it the release is held, or fails
+    with `shift_fails`. `split_tolerance`: how far the split may be from the one that was asked, as a part of the
+    smaller arm's share; beyond it the release is held. None switches either off. The chance of ever holding a healthy
+    candidate is bounded by alpha as well, half of it for each.
+
+    `accuracy_drop`: how much less often the candidate may be right, as labels tell; `error_rise`: by how much its mean
+    absolute error may be larger, as a part of the stable one's; None for both switches labels off. Which of them
+    speaks is decided by what is labelled. `min_labels`: of the candidate, for Pass; `oldest_label`: later ones do not
+    count. `disagreement_max`: share of mirrored requests whose two answers may differ; None switches it off.
+
     `external`: custom metrics, of which each statistical one gets as much of alpha as all others together, and judges.
     """
 
@@ -49,6 +64,14 @@ class Policy:
     breaker_share: float = 0.5
     breaker_requests: int = 20
     breaker_windows: int = 3
+    shift_psi: float | None = None
+    shift_fails: bool = False
+    split_tolerance: float | None = None
+    accuracy_drop: float | None = None
+    error_rise: float | None = None
+    min_labels: int = 100
+    oldest_label: str = "7d"
+    disagreement_max: float | None = None
     external: tuple[Demand, ...] = ()
 
     def __post_init__(self) -> None:
@@ -77,6 +100,17 @@ class Policy:
             self.latency_floor_seconds,
             "an edge to compare",
         )
+        _need(self.shift_psi is None or self.shift_psi > 0, "shift_psi", self.shift_psi, "above 0, or None")
+        split = self.split_tolerance
+        most = self.disagreement_max
+        _need(most is None or 0 < most < 1, "disagreement_max", most, "between 0 and 1, or None")
+        drop, rise = self.accuracy_drop, self.error_rise
+        _need(drop is None or 0 < drop < 1, "accuracy_drop", drop, "between 0 and 1, or None")
+        _need(rise is None or rise > 0, "error_rise", rise, "above 0, or None")
+        _need((drop is None) == (rise is None), "error_rise", rise, "given together with accuracy_drop, or not at all")
+        _need(self.min_labels >= 1, "min_labels", self.min_labels, "at least 1")
+        _need(self.oldest_label in LABEL_AGES, "oldest_label", self.oldest_label, f"one of {', '.join(LABEL_AGES)}")
+        _need(split is None or 0 < split < 1, "split_tolerance", split, "between 0 and 1, or None")
         for name in ("breaker_requests", "breaker_windows"):
             _need(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         _need(self.noise_seconds >= 0, "noise_seconds", self.noise_seconds, "at least 0")
@@ -93,23 +127,61 @@ def _need(holds: bool, name: str, value: object, remedy: str) -> None:
         raise ValueError(f"{name} is {value}: it must be {remedy}")
 
 
-def compared(windows: Sequence[Window], policy: Policy) -> list[Criterion]:
-    """Candidate against stable: errors, client errors (which can only fail) and latency, as far as they are switched
-    on."""
-    errors, latency = policy.error_margin is not None, policy.latency_margin is not None
-    parts = 3 * errors + latency
-    found = []
+def compared(windows: Sequence[Window], policy: Policy) -> list[Judge]:
+    """Candidate against stable: errors, client errors (which can only fail), latency and predictions, as far as they
+    are switched on and there is something to see."""
+    shares = _shares(policy)
+    whole = sum(shares.values())
+    alphas = {name: policy.alpha * share / whole for name, share in shares.items()}
+    found: list[Judge] = []
     if policy.error_margin is not None:
-        found.append(_error_rate(windows, policy, policy.error_margin, 2 * policy.alpha / parts))
-        found.append(_client_error_rate(windows, policy, policy.error_margin, policy.alpha / parts))
+        found.append(_error_rate(windows, policy, policy.error_margin, alphas["error rate"]))
+        found.append(_client_error_rate(windows, policy, policy.error_margin, alphas["client error rate"]))
     if policy.latency_margin is not None:
-        found.append(_latency(windows, policy, policy.latency_margin, policy.alpha / parts))
+        found.append(_latency(windows, policy, policy.latency_margin, alphas["latency"]))
+    if policy.accuracy_drop is not None:
+        found += _labels(windows, policy, policy.accuracy_drop, alphas["labels"])
+    if policy.disagreement_max is not None and any(window.pairs for window in windows):
+        levels = alphas["shadow disagreement"], policy.beta
+        found.append(disagreement(windows, policy.disagreement_max, levels, policy.noise))
+    if policy.shift_psi is not None and any(window.outputs for window in windows):
+        alpha = alphas.get("prediction shift", policy.alpha / 2)
+        found.append(prediction_shift(windows, policy.shift_psi, alpha, policy.noise, fails=policy.shift_fails))
     return found
 
 
-def bounded(windows: Sequence[Window], policy: Policy) -> list[Criterion]:
+def _shares(policy: Policy) -> dict[str, float]:
+    """Parts of alpha by what can fail a candidate; what is off leaves its part to the others."""
+    shares = {"error rate": 2.0, "client error rate": 1.0} if policy.error_margin is not None else {}
+    if policy.latency_margin is not None:
+        shares["latency"] = 1.0
+    if policy.accuracy_drop is not None:
+        shares["labels"] = 2.0
+    if policy.disagreement_max is not None:
+        shares["shadow disagreement"] = 1.0
+    if policy.shift_psi is not None and policy.shift_fails:
+        shares["prediction shift"] = 1.0
+    return shares
+
+
+def _labels(windows: Sequence[Window], policy: Policy, drop: float, alpha: float) -> list[Judge]:
+    """By what is labelled: classes, numbers, or nothing yet."""
+    rule, ages = LabelRule(alpha, policy.beta, policy.min_labels), ages_up_to(policy.oldest_label, LABEL_AGES)
+    if measures_numbers(windows) and policy.error_rise is not None:
+        return [absolute_error(windows, policy.error_rise, ages, rule)]
+    return [accuracy(windows, drop, ages, rule)]
+
+
+def split(windows: Sequence[Window], policy: Policy) -> SampleRatio | None:
+    """Whether the arms got what was asked; None where it is switched off."""
+    if policy.split_tolerance is None:
+        return None
+    return sample_ratio(windows, policy.split_tolerance, policy.alpha / 2)
+
+
+def bounded(windows: Sequence[Window], policy: Policy) -> list[Judge]:
     """Candidate against the user's own bounds, as far as there are any."""
-    found = []
+    found: list[Judge] = []
     bounds = (policy.error_max, policy.latency_max_p99_seconds)
     alpha = policy.alpha / max(1, sum(bound is not None for bound in bounds))
     if policy.error_max is not None:
@@ -134,7 +206,7 @@ def _error_rate(windows: Sequence[Window], policy: Policy, margin: float, alpha:
         alpha=alpha,
         beta=policy.beta,
         against_health=worse(data, margin, 0.0),
-        matters=data.rise()[:, 0] >= policy.error_floor,
+        matters=data.both() & (data.rise()[:, 0] >= policy.error_floor),
         against_harm=not_worse(data, margin, policy.negligible),
     )
 
@@ -151,7 +223,7 @@ def _client_error_rate(windows: Sequence[Window], policy: Policy, margin: float,
         alpha=alpha,
         beta=policy.beta,
         against_health=worse(data, margin, policy.negligible),
-        matters=np.ones(len(windows), dtype=np.bool_),
+        matters=data.both(),
     )
 
 
@@ -170,7 +242,7 @@ def _latency(windows: Sequence[Window], policy: Policy, margin: float, alpha: fl
         alpha=alpha,
         beta=policy.beta,
         against_health=worse(data, margin, policy.negligible_latency),
-        matters=np.ones(len(windows), dtype=np.bool_),
+        matters=data.both(),
         against_harm=not_worse(data, margin, policy.negligible_latency),
     )
 

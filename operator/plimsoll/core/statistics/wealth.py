@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-def _log_sum(logs: Array, axis: int) -> Array:
+def log_sum(logs: Array, axis: int) -> Array:
+    """Log of Σ exp over an axis, which is dropped."""
     top = np.max(logs, axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, 0.0)
     with np.errstate(divide="ignore"):
@@ -18,12 +19,12 @@ def _log_sum(logs: Array, axis: int) -> Array:
 
 def mixture(log_wealth: Array, weights: Array) -> Array:
     """Log of Σ wⱼ exp(log_wealth[…, j]) with weights that sum to 1: valid under any dependence; drops the last axis."""
-    return _log_sum(log_wealth + np.log(weights), -1)
+    return log_sum(log_wealth + np.log(weights), -1)
 
 
 def average(log_wealth: Array) -> Array:
     """Log of the arithmetic mean over the last axis: valid under any dependence (Vovk & Wang, "E-values", 2021)."""
-    return _log_sum(log_wealth, -1) - float(np.log(log_wealth.shape[-1]))
+    return log_sum(log_wealth, -1) - float(np.log(log_wealth.shape[-1]))
 
 
 def restarted(log_factors: Array, weights: Array, starts: NDArray[np.int64]) -> Array:
@@ -41,7 +42,7 @@ def restarted(log_factors: Array, weights: Array, starts: NDArray[np.int64]) -> 
     bets = mixture(np.where(started[:, :, None, None], logs, 0.0), weights)
     shares = 0.5 ** np.arange(1, len(starts) + 1)
     idle = np.full((len(total), 1, total.shape[1]), np.log(shares[-1]))
-    return _log_sum(np.concatenate([bets + np.log(shares)[None, :, None], idle], axis=1), 1)
+    return log_sum(np.concatenate([bets + np.log(shares)[None, :, None], idle], axis=1), 1)
 
 
 def capped(log_factors: Array, cap: float) -> Array:

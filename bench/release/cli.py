@@ -1,0 +1,83 @@
+"""Command line of the benchmark of release engines."""
+
+import argparse
+import json
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.release import page
+from bench.release.cells import conditions, grid
+from bench.release.engines import ENGINES
+from bench.release.run import run
+from bench.serving import environments
+
+RESULTS = Path("bench/results/release.json")
+PARTIAL = Path("build/bench/release.json")
+PAGE = Path("docs/benchmarks-release.md")
+RUNS = 10_000
+QUICK_RUNS = 40
+EPILOG = f"""\
+A whole run writes {RESULTS} (with a plot beside it) and {PAGE}; --quick writes {PARTIAL} and touches neither.
+
+examples:
+  make bench-release
+  make bench-release BENCH_ARGS="--runs 1000"
+  python -m bench.release --quick
+  python -m bench.release --page        # write the page again, from the figures that are there
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Simulate, or only write the page; returns the exit code."""
+    told = _parser().parse_args(arguments)
+    if told.page:
+        PAGE.write_text(page.page(json.loads(RESULTS.read_text())))
+        return 0
+    runs = QUICK_RUNS if told.quick else told.runs
+    cells = [*grid((50.0, 500.0)), *conditions()] if told.quick else None
+    command = "python -m bench.release" + (" --quick" if told.quick else f" --runs {runs}")
+    facts = {"command": command, "date": datetime.now(UTC).date().isoformat(), "runs": runs}
+    document = {"run": facts} | run(runs, ENGINES, cells)
+    path = PARTIAL if told.quick else RESULTS
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(dumped(document))
+    if not told.quick:
+        script = Path(__file__).with_name("plot.py")
+        python = environments.python_of("tools", Path("build/bench"))
+        subprocess.run([python, script, path, path.with_suffix(".svg")], check=True)
+        PAGE.write_text(page.page(document))
+    print(page.page(document).split("\n## ")[1])
+    return 0
+
+
+def dumped(document: page.Row) -> str:
+    """JSON with one cell a line."""
+    parts = []
+    for name, value in document.items():
+        if isinstance(value, list):
+            lines = ",\n".join(f"  {json.dumps(one)}" for one in value)
+            parts.append(f' "{name}": [\n{lines}\n ]')
+        else:
+            parts.append(f' "{name}": {json.dumps(value)}')
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.release",
+        description="Simulates releases under this engine and its peers, through the same hours of traffic.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--runs", type=_positive, default=RUNS, help=f"of each cell that decides a claim ({RUNS:,})")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_RUNS} runs of fewer cells")
+    parser.add_argument("--page", action="store_true", help="simulate nothing, write the page from the results")
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
+    return value

@@ -1,0 +1,78 @@
+"""The engines side by side: what each makes of a cell, in the same terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from plimsoll.core.simulation import Step, Trial
+from plimsoll.core.simulation.forecast import chunks
+from plimsoll.core.statistics.policy import Policy
+
+from bench.release.cells import Cell
+from bench.release.minutes import Ended, World
+from bench.release.peers import argo, flagger, kayenta
+
+OURS = "plimsoll"
+#: 10 and 50 %, then all but a holdback of 5 % for a minute of probation: the defaults of an InferenceService.
+STEPS = (Step(10), Step(50), Step(95, 60.0, 0))
+HORIZON_MINUTES = 30
+CHUNK = 500
+#: The judge of Kayenta is not vectorised: the clock of three hours and its ranks cost the most.
+FEWER = {"kayenta": 5, "kayenta-tuned": 5}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`outcome` 1 promoted, 0 undecided, -1 rolled back; `seconds` until then; `bad` failed requests of the candidate
+    within 30 minutes."""
+
+    outcome: NDArray[np.int8]
+    seconds: NDArray[np.float64]
+    bad: NDArray[np.float64]
+
+
+def allowed(base: float) -> float:
+    """The failures per request that a user who knows the service would allow: 1.5 × its rate and 0.1 % more."""
+    return 1.5 * base + 0.001
+
+
+DEFAULTS = Policy()
+
+
+def ours(cell: Cell, runs: int, policy: Policy = DEFAULTS) -> Found:
+    """This engine with its defaults, or with another policy."""
+    found = chunks(Trial(policy, STEPS, cell.traffic, cell.effect, horizon=60.0 * HORIZON_MINUTES), runs, cell.seed)
+    return Found(found.outcome, found.seconds, found.bad)
+
+
+Peer = Callable[[World, float], Ended]
+#: Each with the minutes that it may take.
+PEERS: dict[str, tuple[int, Peer]] = {
+    "argo-rollouts": (40, lambda world, base: argo.release(argo.DOCUMENTED, world)),
+    "argo-rollouts-tuned": (30, lambda world, base: argo.release(argo.tuned(1 - allowed(base)), world)),
+    "flagger": (30, lambda world, base: flagger.release(flagger.DOCUMENTED, world)),
+    "flagger-tuned": (30, lambda world, base: flagger.release(flagger.tuned(100 * (1 - allowed(base))), world)),
+    "kayenta": (180, lambda world, base: kayenta.release(kayenta.DOCUMENTED, world)),
+    "kayenta-tuned": (30, lambda world, base: kayenta.release(kayenta.TUNED, world)),
+}
+ENGINES = (OURS, *PEERS)
+
+
+def judge(engine: str, cell: Cell, runs: int) -> Found:
+    """What an engine makes of `runs` releases of a cell."""
+    if engine == OURS:
+        return ours(cell, runs)
+    minutes, release = PEERS[engine]
+    parts = [
+        release(_world(cell, min(CHUNK, runs - first), minutes, cell.seed * 1_000_003 + first), cell.traffic.error_rate)
+        for first in range(0, runs, CHUNK)
+    ]
+    outcome, taken, bad = (np.concatenate([getattr(part, name) for part in parts]) for name in Ended.__slots__)
+    return Found(outcome, taken * 60.0, bad)
+
+
+def _world(cell: Cell, runs: int, minutes: int, seed: int) -> World:
+    return World(cell.traffic, cell.effect, runs, minutes, seed)

@@ -1,0 +1,1 @@
+"""What other release engines do with the same hour, re-stated; one module for each."""

@@ -1,0 +1,74 @@
+"""The plot: `python plot.py RESULTS.json OUT.svg`. Run in the environment `tools`; needs nothing of this package."""
+
+import json
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
+
+COLOURS = {
+    "plimsoll": "#c8102e",
+    "argo-rollouts": "#ef7b4d",
+    "argo-rollouts-tuned": "#f5b79d",
+    "flagger": "#326ce5",
+    "flagger-tuned": "#9db9f2",
+    "kayenta": "#139bb4",
+    "kayenta-tuned": "#8fd0dc",
+}
+
+
+def main(results: str, out: str) -> None:
+    document = json.loads(Path(results).read_text())
+    matplotlib.rcParams.update({"svg.hashsalt": "bench", "svg.fonttype": "none", "font.size": 9})
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
+    times(axes[0], document)
+    rollbacks(axes[1], document)
+    trade(axes[2], document)
+    figure.savefig(out, metadata={"Date": None})
+
+
+def times(axis: plt.Axes, document: dict) -> None:
+    for engine, colour in COLOURS.items():
+        rows = sorted(
+            (row["requests_per_second"], row["median_seconds"])
+            for row in document["cells"]
+            if row["engine"] == engine and row["effect"] == 4 and row["incident"] == "none"
+            and row["noise_cv"] == 0.2 and row["base_rate"] == 0.005 and row["median_seconds"] is not None
+        )  # fmt: skip
+        if rows:
+            axis.plot(*zip(*rows, strict=True), "o-", color=colour, label=engine)
+    axis.set(xscale="log", yscale="log", xlabel="requests a second", ylabel="seconds, median")
+    axis.set_title("Taking back 0.5 % → 2 % errors")
+    axis.legend(fontsize=7)
+
+
+def rollbacks(axis: plt.Axes, document: dict) -> None:
+    for engine, colour in COLOURS.items():
+        shares = sorted(
+            row["false_rollback"] for row in document["cells"] if row["engine"] == engine and row["effect"] == 1
+        )
+        if shares:
+            axis.plot([index / len(shares) for index in range(len(shares))], shares, color=colour, label=engine)
+    axis.axhline(document["alpha"], color="black", linewidth=0.8, linestyle="dotted")
+    axis.set(yscale="symlog", xlabel="share of cells", ylabel="healthy releases rolled back")
+    axis.set_yscale("symlog", linthresh=0.01)
+    axis.set_title("False rollbacks, cells in order")
+
+
+def trade(axis: plt.Axes, document: dict) -> None:
+    rows = [one for one in document["curves"] if one["setting"] == "cv_floor"]
+    for name in ("none", "noise per arm", "noise per arm, cv 0.5"):
+        points = [(one["first_window_500"], one["false_rollback"][name]) for one in rows]
+        axis.plot(*zip(*points, strict=True), "o-", label="noise per pod, cv 0.2" if name == "none" else name)
+    for one in rows:
+        axis.annotate(f"{one['value']:g}", (one["first_window_500"], one["false_rollback"]["noise per arm, cv 0.5"]))
+    axis.set(xlabel="4x taken back in the first window (500/s)", ylabel="healthy releases rolled back")
+    axis.set_title("What cv_floor buys")
+    axis.legend(fontsize=7)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,67 @@
+"""What the figures say of the claims. Functions of the results document alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Row = dict[str, Any]
+OURS = "plimsoll"
+NONE = "none"
+WORLD = ("requests_per_second", "base_rate", "noise_cv", "noise", "incident")
+
+
+def world(row: Row) -> tuple[Any, ...]:
+    """What two rows must share to be of the same hours."""
+    return tuple(row[name] for name in WORLD)
+
+
+def of(document: Row, engine: str, effect: float) -> list[Row]:
+    """The cells of an engine."""
+    return [row for row in document["cells"] if row["engine"] == engine and row["effect"] == effect]
+
+
+def engines(document: Row) -> list[str]:
+    """In the order of the file."""
+    return list(dict.fromkeys(row["engine"] for row in document["cells"]))
+
+
+def above_alpha(document: Row, engine: str) -> list[Row]:
+    """Cells in which more healthy releases than alpha were rolled back."""
+    return [row for row in of(document, engine, 1.0) if row["false_rollback"] > document["alpha"]]
+
+
+def worst(document: Row, engine: str) -> float:
+    """The largest share of healthy releases rolled back in a cell."""
+    return max((row["false_rollback"] for row in of(document, engine, 1.0)), default=0.0)
+
+
+def races(document: Row, effect: float) -> list[Row]:
+    """For each world the median of ours and of the quickest peer that rolls back no more healthy releases there than
+    alpha or we do. None is never; `slower` where that peer was quicker."""
+    healthy = {(row["engine"], world(row)): row for row in document["cells"] if row["effect"] == 1}
+    found = []
+    for mine in of(document, OURS, effect):
+        allowed = max(document["alpha"], healthy[OURS, world(mine)]["false_rollback"])
+        peers = [
+            row
+            for row in document["cells"]
+            if row["engine"] != OURS and row["effect"] == effect and world(row) == world(mine)
+            and row["median_seconds"] is not None
+            and healthy[row["engine"], world(row)]["false_rollback"] <= allowed
+        ]  # fmt: skip
+        best = min(peers, key=lambda row: row["median_seconds"], default=None)
+        ours = mine["median_seconds"]
+        slower = best is not None and (ours is None or best["median_seconds"] < ours)
+        found.append({"row": mine, "best": best, "slower": slower})
+    return found
+
+
+def undecided_without_data(document: Row) -> bool:
+    """Whether ours never decided in the cells without telemetry."""
+    rows = [row for row in document["cells"] if row["engine"] == OURS and row["incident"] == "no telemetry"]
+    return bool(rows) and all(row["inconclusive"] == 1 for row in rows)
+
+
+def promoted(row: Row) -> float:
+    """Share of healthy releases that were promoted."""
+    return 1.0 - float(row["false_rollback"]) - float(row["inconclusive"])

@@ -1,0 +1,55 @@
+"""What came of copies of requests, as a window of evidence: the two answers to one request are a pair."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from plimsoll.facts import ArmCounts, PodCounters, Sample, Window
+
+#: Outcomes of a pair that count for both arms. Where both failed, nothing is said of the difference.
+_COMPARED = ("match", "mismatch", "stable_error", "candidate_error", "unreachable", "timeout")
+#: Those in which only the candidate failed.
+_FAILED = ("candidate_error", "unreachable", "timeout")
+
+
+def paired(window: Window, previous: Sample, current: Sample, arms: tuple[str, str]) -> Window:
+    """The window with the pairs of copies as the requests of both arms, `arms` being stable and candidate.
+
+    The requests are the same for both, so that failures which only one of them had are all that differs; times stay
+    what each arm's pods measured. A window with a gap stays as it is.
+    """
+    if window.gap is not None:
+        return window
+    counts: dict[str, int] = defaultdict(int)
+    for outcome, count in _increases(previous, current, arms):
+        counts[outcome] += count
+    requests = sum(counts[outcome] for outcome in _COMPARED)
+    failures = sum(counts[outcome] for outcome in _FAILED)
+    stable = _arm(window.stable, requests, counts["stable_error"])
+    candidate = _arm(window.candidate, requests, failures)
+    candidate = replace(candidate, timeouts=counts["timeout"], unreachable=counts["unreachable"])
+    return replace(window, stable=stable, candidate=candidate)
+
+
+def _arm(arm: ArmCounts, requests: int, failures: int) -> ArmCounts:
+    return replace(arm, requests=requests, failures=failures, client_errors=0, timeouts=0, unreachable=0)
+
+
+def _increases(previous: Sample, current: Sample, arms: tuple[str, str]) -> Iterator[tuple[str, int]]:
+    """By outcome, what each pod counted; a pod first seen with older counts waits for the next window."""
+    before = {pod.pod: pod for pod in previous.pods}
+    for pod in current.pods:
+        base = before.get(pod.pod)
+        if base is not None and base.started == pod.started:
+            then = _pairs(base, arms)
+        elif pod.started > previous.at:
+            then = {}
+        else:
+            continue
+        yield from ((outcome, max(0, count - then.get(outcome, 0))) for outcome, count in _pairs(pod, arms).items())
+
+
+def _pairs(pod: PodCounters, arms: tuple[str, str]) -> Mapping[str, int]:
+    return {key[3]: int(count) for key, count in (pod.counts or {}).items() if key[:3] == ("pair", *arms)}

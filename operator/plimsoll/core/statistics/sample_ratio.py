@@ -1,0 +1,55 @@
+"""Sample ratio mismatch: the split that happened is not the split that was asked for, so nothing may be compared."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import gammaln
+
+from plimsoll.core.statistics.beta_binomial import concentration, log_likelihood_ratio
+from plimsoll.core.statistics.wealth import Array
+
+#: Alternatives: multiples of the odds at the margin, either way.
+OFF = np.array([1.1, 1.5, 4.0])
+#: Least noise: with less, the likelihoods could not be told from the binomial ones in floating point.
+MIN_CV = 1e-3
+
+
+def log_mismatch(candidate: Array, total: Array, share: Array, cv: float = 0.0, margin: float = 1.1) -> Array:
+    """Log e-values against "the odds of going to the candidate differ from those asked for by at most `margin`".
+
+    `candidate` of `total` requests and the `share` asked for, all (windows,), so that the share may change from window
+    to window; the result is (windows, 2·len(OFF)), each an e-value: average their running sums. `cv` allows for
+    requests that come in groups, as those of one sticky key do. Windows without requests or with a share of 0 or 1 are
+    0: there is no split to check. A beta-binomial mixture after Lindon & Malek, "Anytime-Valid Inference for
+    Multinomial Count Data" (NeurIPS 2022). Raises ValueError for a margin below 1 or shares outside [0, 1].
+    """
+    if margin < 1:
+        raise ValueError(f"margin is {margin}: it must be at least 1, the odds ratio that is accepted either way")
+    if np.any((share < 0) | (share > 1)):
+        raise ValueError("share must lie between 0 and 1: pass fractions, not percents")
+    told = (total > 0) & (share > 0) & (share < 1)
+    logs = np.zeros((len(total), 2, len(OFF)))
+    for way, (k, part) in enumerate(((candidate, share), (total - candidate, 1 - share))):
+        base = part[told] / (1 - part[told])
+        null, other = _share(margin * base), _share(margin * OFF * base[:, None])
+        s = concentration((max(cv, MIN_CV) * null * (1 - null)) ** 2, null)[:, None]
+        logs[told, way] = log_likelihood_ratio(k[told, None], total[told, None], null[:, None], other, s)
+    return logs.reshape(len(total), -1)
+
+
+def _share(odds: Array) -> Array:
+    return odds / (1 + odds)
+
+
+def log_dirichlet_multinomial(counts: Array, shares: Array, concentration: float = 100.0) -> Array:
+    """*Running* log e-values (windows,) against "each request goes to arm i with probability sharesᵢ", exactly.
+
+    `counts` (windows, arms) and one `shares` (arms,) for all windows: the Dirichlet(concentration·shares) mixture of
+    Lindon & Malek 2022, a martingale under the null. For a split that never changes, any number of arms, and no
+    tolerance at all.
+    """
+    k = np.cumsum(counts, axis=0)
+    prior = concentration * shares
+    each = (gammaln(prior + k) - gammaln(prior) - k * np.log(shares)).sum(axis=1)
+    logs: Array = each + gammaln(concentration) - gammaln(concentration + k.sum(axis=1))
+    return logs

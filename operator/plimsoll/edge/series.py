@@ -1,0 +1,70 @@
+"""What pods count beyond requests and latency, from samples of series to the counts of PodCounters. Reads nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from plimsoll import names
+
+Labels = Mapping[str, str]
+#: Samples by the name of the series.
+Series = Mapping[str, Sequence[tuple[Labels, float]]]
+Counts = dict[tuple[str, ...], float]
+
+METRICS: Final = (
+    names.METRIC_FALLBACKS,
+    names.METRIC_PREDICTION_BINS,
+    names.METRIC_FEEDBACK,
+    names.METRIC_FEEDBACK_ERROR,
+    names.METRIC_FEEDBACK_SQUARED,
+    names.METRIC_SHADOW_PAIRS,
+)
+#: What is counted of labels; not_finite says nothing of either version.
+_OUTCOMES: Final = ("correct", "incorrect", "measured")
+
+
+def of_version(series: Series, version: str) -> Counts:
+    """Bins of the predictions of one version, zeros too, for they tell which bins there are."""
+    counts: Counts = defaultdict(float)
+    for labels, count in series.get(names.METRIC_PREDICTION_BINS, ()):
+        if labels.get("version") == version:
+            counts["bin", _of(labels, "output"), _of(labels, "bin")] += count
+    return dict(counts)
+
+
+def of_pod(series: Series) -> Counts:
+    """What a pod counts of any version: fallbacks, labels, and pairs of mirrored requests."""
+    feedback, errors = series.get(names.METRIC_FEEDBACK, ()), series.get(names.METRIC_FEEDBACK_ERROR, ())
+    squares = series.get(names.METRIC_FEEDBACK_SQUARED, ())
+    return _summed(
+        [
+            *((("fallback", _of(x, "revision")), n) for x, n in series.get(names.METRIC_FALLBACKS, ())),
+            *((_label(x, _of(x, "outcome")), n) for x, n in feedback if x.get("outcome") in _OUTCOMES),
+            *((_label(x, _of(x, "direction")), n) for x, n in errors),
+            *((_label(x, "squared"), n) for x, n in squares),
+            *((_pair(x), n) for x, n in series.get(names.METRIC_SHADOW_PAIRS, ())),
+        ]
+    )
+
+
+def _label(labels: Labels, what: str) -> tuple[str, ...]:
+    return "feedback", _of(labels, "version"), _of(labels, "age"), what
+
+
+def _pair(labels: Labels) -> tuple[str, ...]:
+    return "pair", _of(labels, "stable"), _of(labels, "candidate"), _of(labels, "outcome")
+
+
+def _of(labels: Labels, name: str) -> str:
+    return labels.get(name, "")
+
+
+def _summed(found: Iterable[tuple[tuple[str, ...], float]]) -> Counts:
+    """By key, without zeros: most series of labels are."""
+    sums: Counts = defaultdict(float)
+    for key, count in found:
+        if count:
+            sums[key] += count
+    return dict(sums)

@@ -1,0 +1,141 @@
+"""The manifests of examples/strategies on real pods, side by side: a good version is promoted, a bad one taken back."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from demo import install, load, store, watch
+from demo.shell import ROOT, Kubernetes
+from examples.quickstart import elsewhere
+from tests.e2e.releases import fragile, sound_too, wrong_answers
+
+IMAGE = "localhost/plimsoll-serving:dev"
+NAMESPACE = f"e2e-strategies-{uuid.uuid4().hex[:6]}"
+MODEL = "digits"
+MANIFESTS = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "examples" / "strategies").glob("*.yaml")}
+#: Those that ask for a person on the way, and where.
+WAITS = {"shadow": "AwaitingApproval", "canary": "PauseStep"}
+#: Those in which a version that fails on copies never answers a user.
+SHADOWED = ("shadow", "canary")
+Status = dict[str, Any]
+
+
+def quick(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The manifest, in seconds. Latency is left out: what is tried here does not depend on the machine."""
+    made: dict[str, Any] = json.loads(json.dumps(manifest))
+    release = made["spec"]["release"]
+    release |= {"analysis": {"window": "1s", "latency": {"enabled": False}}, "probation": "2s"}
+    # The calendar is tried without a cluster: these tests run on any day.
+    release.pop("freezeWindows", None)
+    stages = [release.get(key) for key in ("shadow", "shadowFirst", "test")] + release.get("steps", [])
+    for stage in (one for one in stages if one and "pause" not in one):
+        stage |= {"minDuration": "2s", "minRequests": 60}
+    made["spec"]["model"]["version"] = "1"
+    return made
+
+
+class Services:
+    """The services of the namespace by the name of their example."""
+
+    def __init__(self, kubernetes: Kubernetes) -> None:
+        self.kubernetes = kubernetes
+        self.models: dict[str, bytes] = {}
+        self._commands = itertools.count(1)
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        return self.kubernetes.kubectl("-n", NAMESPACE, *arguments, stdin=stdin)
+
+    def publish(self, number: int, content: bytes) -> None:
+        uri = f"s3://plimsoll-{NAMESPACE}/uploads/{number}/model.onnx"
+        with store.bucket(self.kubernetes, NAMESPACE) as bucket:
+            store.upload(bucket, uri, content)
+        self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(elsewhere.manifest(MODEL, number, uri, content)))
+        self.models[str(number)] = content
+
+    def release(self, version: str) -> None:
+        for example in MANIFESTS:
+            change = json.dumps({"spec": {"model": {"version": version}}})
+            self.kubectl("patch", "inf", f"digits-{example}", "--type=merge", "-p", change)
+
+    def until(self, example: str, phase: str, version: str | None = None) -> Status:
+        """The status once it is in the phase, or held for that reason, with this version as stable."""
+
+        def there(service: dict[str, Any]) -> bool:
+            status = service.get("status", {})
+            stable = (status.get("stable") or {}).get("version")
+            return phase in (status.get("phase"), status.get("heldReason")) and version in (None, stable)
+
+        where = (self.kubernetes, NAMESPACE, "inferenceservice", f"digits-{example}")
+        found: Status = watch.until(*where, there, seconds=120)["status"]
+        return found
+
+    def resume(self, example: str) -> None:
+        user = json.loads(self.kubectl("auth", "whoami", "-o", "json"))["status"]["userInfo"]["username"]
+        command = {"id": f"c{next(self._commands)}", "verb": "resume", "by": user}
+        written = json.dumps(command, separators=(",", ":"))
+        self.kubectl("annotate", "inf", f"digits-{example}", "--overwrite", f"plimsoll.dev/command={written}")
+
+    def counted(self, example: str) -> dict[str, Any]:
+        return load.report(self.kubernetes, NAMESPACE, f"traffic-{example}")
+
+
+@pytest.fixture(scope="module")
+def namespace(kubernetes: Kubernetes) -> Iterator[str]:
+    install.restricted_namespace(kubernetes, NAMESPACE)
+    yield NAMESPACE
+    kubernetes.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def services(kubernetes: Kubernetes, namespace: str) -> Services:
+    """Every example serves version 1 under traffic; 2 is as good, 3 fails on every fifth row."""
+    found = Services(kubernetes)
+    found.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(quick(one) for one in MANIFESTS.values()))
+    # The first artifact that is to be read makes the operator prepare the bucket; nobody waits for this one.
+    nowhere = elsewhere.manifest("nothing", 1, f"s3://plimsoll-{namespace}/nothing.onnx", b"nothing")
+    found.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(nowhere))
+    watch.until(kubernetes, namespace, "secret", "plimsoll-store", bool, seconds=60)
+    contents = (bytes(elsewhere.sound().SerializeToString(deterministic=True)), sound_too(), fragile())
+    for number, content in enumerate(contents, 1):
+        found.publish(number, content)
+    for example in MANIFESTS:
+        found.until(example, "Idle", "1")
+        url = f"http://digits-{example}.{namespace}.svc/v2/models/{MODEL}/infer"
+        options = ("--url", url, "--rate", "60", "--connections", "2")
+        load.start(kubernetes, namespace, f"digits-{example}", IMAGE, *options, pod=f"traffic-{example}")
+    return found
+
+
+def test_a_good_version_is_promoted_by_every_strategy_and_no_request_fails(services: Services) -> None:
+    services.release("2")
+    for example, reason in WAITS.items():
+        services.until(example, reason)
+        if example == "shadow":
+            assert "2" not in services.counted(example)["requests"], "a shadow answers nobody"
+        services.resume(example)
+    for example in MANIFESTS:
+        status = services.until(example, "Idle", "2")
+        assert (status["history"][0]["outcome"], status["verdict"]["outcome"]) == ("Promoted", "Pass"), example
+        counted = services.counted(example)
+        assert counted["failures"] == {}, example
+        assert wrong_answers(services.models, counted["answers"]) == 0
+
+
+def test_a_bad_version_is_taken_back_by_every_strategy(services: Services) -> None:
+    before = {example: services.counted(example)["failures"] for example in SHADOWED}
+    services.release("3")
+    for example in MANIFESTS:
+        status = services.until(example, "RolledBack", "2")
+        assert status["history"][0]["reason"].startswith("Fail: "), example
+        assert not status.get("mirror") and not status["weight"]
+    for example in SHADOWED:
+        counted = services.counted(example)
+        assert counted["failures"] == before[example]
+        assert "3" not in counted["requests"], "users were spared"
