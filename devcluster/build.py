@@ -1,6 +1,7 @@
 """Building the Go programs, each once for each digest of its sources."""
 
 import hashlib
+import json
 import os
 import subprocess
 import time
@@ -50,6 +51,11 @@ STORE = Program(
     package="github.com/versity/versitygw/cmd/versitygw",
     static=True,
 )
+GATEWAY = Program(
+    name="envoy-gateway",
+    folder=SOURCES / "gateway",
+    package="github.com/envoyproxy/gateway/cmd/envoy-gateway",
+)
 KINDCHECK = Program(name="kindcheck", folder=SOURCES / "kindcheck", static=True)
 
 
@@ -70,6 +76,24 @@ def binary(paths: Paths, program: Program) -> Path:
     if not target.exists():
         _build(paths, program, target)
     return target
+
+
+def module(paths: Paths, program: Program, name: str) -> Path:
+    """The folder of one of the modules that a program is made from, in the version that it is built with."""
+    environment = {**os.environ, **toolchain.environment(paths)}
+    version = "{{.Path}}@{{.Version}}"
+    go = str(toolchain.go(paths))
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [go, *words], cwd=program.folder, env=environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise DevclusterError(f"`go {' '.join(words)}` in {program.folder} failed; it said:\n{done.stderr[-3000:]}")
+        return done.stdout
+
+    wanted = run("list", "-m", "-f", version, name).strip()
+    return Path(json.loads(run("mod", "download", "-json", wanted))["Dir"])
 
 
 def _build(paths: Paths, program: Program, target: Path) -> None:

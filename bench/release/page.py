@@ -239,9 +239,9 @@ def _method(document: Row) -> str:
         the same size, three hours, a judgment each hour, thresholds 95 and 75. *Tuned*: whoever set the limit knew the
         service, 1.5 × its rate and 0.1 %; measured each minute; Kayenta judges every ten minutes for half an hour, an
         increase below one half allowed.""",
-        """**The peers' rules** follow the documentation of Argo Rollouts v1.10.2, Flagger v1.36.1 and Spinnaker, and the
-        programs' sources where it is silent. Kayenta's is tested against what its real classifier said of 19 pairs of
-        series; those of the other two are not tested against recordings yet.""",
+        """**The peers' rules** follow the documentation of Argo Rollouts v1.10.2, Flagger v1.36.1 and Spinnaker, and
+        the programs' sources where it is silent. Kayenta's is tested against what its real classifier said of 19
+        pairs of series; those of the other two are not tested against recordings yet.""",
         """**Bad requests** in the JSON file: failed requests of the candidate, until the decision and, once promoted,
         until the horizon (30 minutes; Argo Rollouts as documented 40, Kayenta as documented 180).
         Delays of scrapes and the extrapolation of `rate` are not simulated; nor are shifts of scores and late labels,

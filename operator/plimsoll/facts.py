@@ -43,6 +43,8 @@ class PodCounters:
     * ("feedback", version, age, outcome): rows of labels, for the outcomes correct, incorrect and measured, and sums of
       errors for over, under (their sizes) and squared;
     * ("pair", stable, candidate, outcome): mirrored requests.
+
+    `served` counts by outcome what the pod's own model answered, whoever chose it: all there is behind a gateway.
     """
 
     pod: str
@@ -53,6 +55,7 @@ class PodCounters:
     latency: tuple[int, ...]
     version: str = ""
     counts: Mapping[tuple[str, ...], float] | None = None
+    served: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

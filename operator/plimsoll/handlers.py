@@ -17,7 +17,7 @@ from kubernetes.aio.client.configuration import Configuration
 
 from plimsoll.converge import inferenceservice, modelversion, servingpool, trainingjob
 from plimsoll.converge.ports import Pass
-from plimsoll.edge.resources import WATCHED, Resource
+from plimsoll.edge.resources import ADD_ONS, WATCHED, Resource
 
 #: Which pass reconciles which kind.
 PASSES: Final[Mapping[str, Pass]] = {
@@ -37,10 +37,13 @@ class WatchEnded(Exception):
 
 
 class Watch:
-    """Watches every kind in these namespaces (none: the whole cluster) until it is stopped."""
+    """Watches the kinds in these namespaces (none: the whole cluster) until it is stopped."""
 
-    def __init__(self, feed: Feed, login: Login, namespaces: Sequence[str]) -> None:
+    def __init__(
+        self, feed: Feed, login: Login, namespaces: Sequence[str], resources: Sequence[Resource] = WATCHED
+    ) -> None:
         self._feed = feed
+        self._resources = resources
         self._login = login
         self._namespaces = tuple(namespaces)
         self._stop = threading.Event()
@@ -77,7 +80,7 @@ class Watch:
     async def _operator(self, loop: asyncio.AbstractEventLoop) -> None:
         registry = kopf.OperatorRegistry()
         kopf.on.login(registry=registry, id="login", errors=kopf.ErrorsMode.PERMANENT)(self._log_in)
-        for resource in WATCHED:
+        for resource in self._resources:
             self._handle(registry, resource, loop)
         try:
             await kopf.operator(
@@ -135,7 +138,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
     settings.watching.chunk_size = 500
-    for resource in WATCHED:
+    for resource in (*WATCHED, *ADD_ONS):
         if resource.selector:
             settings.watching.label_selectors[(*_group_version(resource), resource.plural)] = resource.selector
     return settings

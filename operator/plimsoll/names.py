@@ -7,6 +7,8 @@ from typing import Final
 GROUP: Final = "plimsoll.dev"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
+GATEWAY_GROUP: Final = "gateway.networking.k8s.io"
+GATEWAY_API_VERSION: Final = f"{GATEWAY_GROUP}/v1"
 FIELD_MANAGER: Final = "plimsoll"
 
 LABEL_NAME: Final = "app.kubernetes.io/name"

@@ -6,12 +6,14 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from kubernetes.aio.client.configuration import Configuration
 
 from plimsoll import names
+from plimsoll.addons import AddOns
 from plimsoll.converge.ports import Pass, World
 from plimsoll.converge.queue import Queue
 from plimsoll.converge.schedule import Schedule
@@ -30,7 +32,7 @@ from plimsoll.edge.signing import load_signer
 from plimsoll.edge.sources import Sources
 from plimsoll.edge.store import S3
 from plimsoll.edge.store_admin import StoreAdmin
-from plimsoll.edge.telemetry import QUEUE_DEPTH, RECONCILE_SECONDS, RECONCILES
+from plimsoll.edge.telemetry import QUEUE_DEPTH, RECONCILE_SECONDS, RECONCILES, SERVICE_STATES, forget
 from plimsoll.facts import Manifest, Ref
 from plimsoll.failures import Unavailable
 from plimsoll.handlers import Watch
@@ -68,8 +70,11 @@ class Process:
         self._lease = Lease(api, terms, time.monotonic)
         self._lister = Lister(api, self._cache, install.facts.namespaces, random.random)
         self._watch = Watch(self._feed, login, install.facts.namespaces)
+        self._add_ons = AddOns(api, self._cache, partial(Watch, self._feed, login, install.facts.namespaces), install)
         self._queue = Queue(self._work, Schedule(random.random), Telemetry(), time.monotonic, install.workers)
         self._cache.subscribe(self._ring)
+        self._cache.subscribe(self._forget)
+        SERVICE_STATES.source = self._services
         self._health = HealthServer(self._waiting_for, install.http_port)
         self._scrape = Scrape(time.time)
         self._outward: Outward | None = None
@@ -85,7 +90,9 @@ class Process:
             await _patiently(self._kinds_there, "the custom resources")
             self._kinds_served = True
             await _patiently(self._lister.sync, "the first list of every kind")
+            await _patiently(self._add_ons.look, "the add-ons")
             self._start(self._watch.run())
+            self._start(self._add_ons.run())
             self._start(self._lister.run())
             await self._until(self._start(self._lease.acquire()))
             self._start(self._lease.hold())
@@ -115,6 +122,7 @@ class Process:
         if self._passing is not None and self._lease.remaining() > 0:
             await asyncio.wait([self._passing], timeout=_FINISH)
         self._watch.stop()
+        self._add_ons.stop()
         for part in self._parts:
             part.cancel()
         await asyncio.gather(*self._parts, return_exceptions=True)
@@ -130,7 +138,7 @@ class Process:
         store = install.store
         credentials = (store.access_key_id, store.secret_access_key)
         admin = StoreAdmin(store.admin_endpoint, store.region, credentials) if store.managed else None
-        cluster = Cluster(self._api, self._cache, recorder, self._lease.remaining)
+        cluster = Cluster(self._api, self._cache, recorder, self._lease.remaining, self._add_ons.missing)
         self._outward = Outward(cluster.get, install.facts, install.credentials)
         return World(
             cluster=cluster,
@@ -156,6 +164,15 @@ class Process:
         for ref in concerned(self._cache, changed):
             if ref.kind in self._passes:
                 self._queue.ring(ref)
+
+    def _forget(self, changed: Manifest) -> None:
+        """A namespace without services has no series."""
+        kind, namespace = changed["kind"], changed["metadata"].get("namespace", "")
+        if kind == "InferenceService" and not self._cache.select(names.API_VERSION, kind, namespace):
+            forget(namespace)
+
+    def _services(self) -> Iterator[Manifest]:
+        return self._cache.every(names.API_VERSION, "InferenceService")
 
     def _waiting_for(self) -> str:
         if not self._kinds_served:

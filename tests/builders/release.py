@@ -84,6 +84,8 @@ class Character:
     unschedulable: bool = False
     image_missing: bool = False
     fetch_fails: bool = False
+    out_of_memory: bool = False
+    quota_exceeded: bool = False
     #: Shares of the classes that it predicts, and of its predictions that turn out wrong, a few seconds later.
     predicts: dict[str, float] = field(default_factory=dict)
     wrong: float | None = None
@@ -102,6 +104,7 @@ class Server:
     document: dict[str, Any] | None = None
     told: str = ""
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
+    served: dict[str, int] = field(default_factory=lambda: {"ok": 0, "client_error": 0, "server_error": 0})
     latency: list[int] = field(default_factory=lambda: [0] * (len(names.LATENCY_EDGES) + 1))
     owed: dict[str, float] = field(default_factory=dict)
     seen: dict[tuple[str, ...], float] = field(default_factory=dict)
@@ -196,7 +199,9 @@ class Life(FakeWorld):
             have = [
                 pod for pod in self._there("Pod") if pod["metadata"]["labels"][names.LABEL_REVISION] == meta["name"]
             ]
-            for _ in range(wanted - len(have)):
+            refused = self.characters.get(meta["labels"][names.LABEL_VERSION], Character()).quota_exceeded
+            self._tell_of_quota(deployment, refused=refused and len(have) < wanted)
+            for _ in range(0 if refused else wanted - len(have)):
                 self._make_pod(deployment)
             for pod in have[wanted:]:
                 self._end(pod["metadata"]["name"])
@@ -204,6 +209,14 @@ class Life(FakeWorld):
         self.servers = {name: one for name, one in self.servers.items() if name in alive}
         for name in sorted(alive):
             self._grow(name)
+
+    def _tell_of_quota(self, deployment: dict[str, Any], *, refused: bool) -> None:
+        """The Deployment's controller says that it may not make pods."""
+        failing = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota: q"}
+        conditions = [failing] if refused else []
+        if (deployment.get("status") or {}).get("conditions", []) != conditions:
+            ref = Ref.of(deployment)
+            self.cluster.edit(ref, lambda body: body.update(status={"conditions": conditions}), spec=False)
 
     def _make_pod(self, deployment: Manifest) -> None:
         self._born += 1
@@ -304,6 +317,8 @@ class Life(FakeWorld):
             chooser.counts[(revision, outcome)] = chooser.counts.get((revision, outcome), 0) + count
         for server in serving[:1]:
             server.latency = [count + failures + answered for count in server.latency]
+            server.served["ok"] += answered
+            server.served["server_error"] += failures
             self._predict(server, answered)
 
     def _predict(self, server: Server, answered: int) -> None:
@@ -383,8 +398,10 @@ class _Scraper:
 
     def __init__(self, life: Life) -> None:
         self._life = life
+        self.asked = 0
 
     async def sample(self, namespace: str, pods: list[Manifest]) -> Sample:
+        self.asked += 1
         asked = [pod["metadata"]["name"] for pod in pods]
         if self._life.blind:
             return Sample(self._life.time, (), dict.fromkeys(asked, "connection refused"))
@@ -402,8 +419,9 @@ def _counters(server: Server) -> PodCounters:
     counts = {(revision, outcome): 0 for revision in sorted(named) for outcome in outcomes} | server.counts
     epoch = server.document["epoch"] if server.document else None
     return PodCounters(
-        server.name, server.revision, server.born, epoch, counts, tuple(server.latency), server.version, server.seen
-    )
+        server.name, server.revision, server.born, epoch, counts, tuple(server.latency), server.version, server.seen,
+        dict(server.served),
+    )  # fmt: skip
 
 
 def _whole(owed: dict[str, float], key: str, amount: float) -> int:
@@ -425,11 +443,13 @@ def _status(character: Character, age: float) -> dict[str, Any]:
         "ErrImagePull"
         if character.image_missing
         else "CrashLoopBackOff"
-        if character.crashes and age >= character.boot
+        if (character.crashes or character.out_of_memory) and age >= character.boot
         else ""
     )
     ready = not waiting and not character.fetch_fails and age >= character.boot
     container: dict[str, Any] = {"name": "server", "ready": ready, "restartCount": 3 if character.crashes else 0}
+    if character.out_of_memory:
+        container["lastState"] = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
     if waiting:
         container["state"] = {"waiting": {"reason": waiting, "message": "back-off"}}
     status: dict[str, Any] = {

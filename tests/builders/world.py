@@ -20,6 +20,7 @@ from typing import Any
 
 from plimsoll.converge.ports import Conflict, NameConflict, Sources, Unavailable, World
 from plimsoll.core.conditions import timestamp
+from plimsoll.core.release.observed import Watched
 from plimsoll.facts import (
     Action,
     AnnotatePod,
@@ -98,6 +99,7 @@ class FakeCluster:
     objects: dict[Ref, dict[str, Any]] = field(default_factory=dict)
     notices: list[tuple[str, Notice]] = field(default_factory=list)
     refusals: dict[str, Exception] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
     _snapshot: dict[Ref, dict[str, Any]] | None = None
     _version: int = 0
 
@@ -169,6 +171,9 @@ class FakeCluster:
             and wanted <= (body["metadata"].get("labels") or {}).items()
         ]
         return copy.deepcopy(sorted(found, key=lambda body: body["metadata"]["name"]))
+
+    def missing(self, api_version: str, kind: str) -> str | None:
+        return self.absent.get(kind)
 
     async def get(self, ref: Ref) -> Manifest | None:
         return copy.deepcopy(self.objects.get(ref))
@@ -333,11 +338,12 @@ class FakeWorld:
         self.metrics = FakeMetrics()
         self.sources: Sources | None = None
         self.settings = settings or Settings()
+        self.watched: dict[Ref, Watched] = {}
 
     @property
     def ports(self) -> World:
-        parts = (self.cluster, self.metrics, self.store, self.signer, self.settings, lambda: self.time)
-        return World(*parts, sources=self.sources)
+        ports = (self.cluster, self.metrics, self.store, self.signer, self.settings)
+        return World(*ports, lambda: self.time, self.watched, self.sources)
 
     @property
     def effects(self) -> list[Effect]:

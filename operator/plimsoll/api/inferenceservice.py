@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from plimsoll.api.cel import CREDENTIALS, Rule, cel_list, checked
+from plimsoll.api.cel import CREDENTIALS, Rule, checked
 from plimsoll.api.common import (
     Bare,
     Conditions,
@@ -21,29 +21,10 @@ from plimsoll.api.common import (
     Text,
     Timestamp,
 )
+from plimsoll.api.monitoring import Degraded, Monitoring, Warm
 from plimsoll.api.release import Release
 from plimsoll.api.release import Step as Step
-
-#: Headers that belong to one connection, to the message or to the proxy itself (RFC 9110, sections 6 and 7.6.1).
-UNFIT_HEADERS = (
-    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
-    "transfer-encoding", "upgrade", "expect", "host", "content-length", "content-type", "content-encoding",
-)  # fmt: skip
-HeaderName = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=64,
-        json_schema_extra=checked(
-            Rule("self.matches('^[A-Za-z0-9-]+$')", "must be a header's name: letters, digits and -"),
-            Rule(
-                f"!(self.lowerAscii() in {cel_list(UNFIT_HEADERS)}) && !self.lowerAscii().startsWith('plimsoll-')",
-                "must be a header that tells users apart, such as x-user-id:"
-                " this one belongs to the connection, the message or the operator",
-            ),
-        ),
-    ),
-]
+from plimsoll.api.traffic import Traffic
 
 
 class ModelRef(Part):
@@ -155,17 +136,6 @@ class Runtime(Part):
     )
 
 
-class Traffic(Part):
-    """How requests are split."""
-
-    provider: Literal["Builtin"] = Field(
-        default="Builtin", description="Builtin works on any cluster, without add-ons."
-    )
-    sticky_header: HeaderName | None = Field(
-        default=None, description="Requests with the same value of this header stay with one version."
-    )
-
-
 class InferenceServiceSpec(Part):
     """Serve this model, release new versions like this."""
 
@@ -179,6 +149,24 @@ class InferenceServiceSpec(Part):
             "!has(self.runtime.pool) || self.release.analysis.source == 'Scrape'",
             "source must be Scrape with runtime.pool: only the pods of a pool know which models they have loaded",
             ".release.analysis.source",
+        ),
+        Rule(
+            "self.traffic.provider != 'GatewayAPI' || !has(self.runtime.pool)",
+            "provider: GatewayAPI does not apply with runtime.pool, whose versions share pods and have no Services:"
+            " use provider: Builtin, or serve from pods of its own",
+            ".traffic.provider",
+        ),
+        Rule(
+            "self.traffic.provider != 'GatewayAPI' || self.release.strategy in ['Canary', 'BlueGreen', 'Recreate']",
+            "provider: GatewayAPI applies only to strategies Canary, BlueGreen and Recreate: an HTTPRoute neither"
+            " compares mirrored answers nor splits by a key; use provider: Builtin",
+            ".traffic.provider",
+        ),
+        Rule(
+            "self.traffic.provider != 'GatewayAPI' || !has(self.release.shadowFirst)",
+            "shadowFirst does not apply with traffic.provider: GatewayAPI: a gateway compares no mirrored answers;"
+            " remove it, or use provider: Builtin",
+            ".release.shadowFirst",
         ),
         Rule(
             "self.release.strategy != 'ABTest' || has(self.traffic.stickyHeader)",
@@ -197,11 +185,19 @@ class InferenceServiceSpec(Part):
             "pool cannot change, appear or vanish while the service lives: make another InferenceService",
             ".runtime.pool",
         ),
+        Rule(
+            "!has(self.runtime.pool) || !has(self.monitoring) || !has(self.monitoring.keepWarm)",
+            "keepWarm does not apply with runtime.pool, whose pods are shared: leave it out",
+            ".monitoring.keepWarm",
+        ),
     )
     model: ModelRef = Field(description="Which model and which version.")
     runtime: Runtime = Field(default_factory=Runtime, description="How the server runs.")
     release: Release = Field(default_factory=Release, description="How a new version takes over.")
     traffic: Traffic = Field(default_factory=Traffic, description="How requests are split.")
+    monitoring: Monitoring | None = Field(
+        default=None, description="What is watched after a release has ended; nothing, when it is left out."
+    )
 
 
 class RevisionRef(StatusPart):
@@ -243,6 +239,14 @@ class WindowStatus(StatusPart):
     stable: Annotated[str, Field(max_length=64)] = Field(description="Failures/requests of the stable arm.")
     candidate: Annotated[str, Field(max_length=64)] = Field(description="Failures/requests of the candidate arm.")
     gap: Annotated[str, Field(max_length=256)] | None = Field(default=None, description="Why it does not count.")
+
+
+class Eta(StatusPart):
+    """How long it will take, if traffic and rates stay as they are."""
+
+    in_time: bool = Field(description="Whether a healthy candidate passes the step within progressDeadline.")
+    pass_seconds: int | None = Field(default=None, description="Seconds until it passes; nothing: not in sight.")
+    message: Text = Field(description="A sentence; what would be in time, where it is not.")
 
 
 class ReleaseRecord(StatusPart):
@@ -319,6 +323,11 @@ class InferenceServiceStatus(StatusPart):
     stable: RevisionRef | None = Field(default=None, description="What answers users.")
     candidate: RevisionRef | None = Field(default=None, description="What is being released.")
     last_proven: RevisionRef | None = Field(default=None, description="The last revision that ended its probation.")
+    warm: Warm | None = Field(default=None, description="What keeps its pods, to go back to.")
+    degraded: Degraded | None = Field(default=None, description="Why what serves is worse than it may be.")
+    suspicion: Annotated[tuple[float, ...], Field(max_length=8)] = Field(
+        default=(), description="Evidence against what serves that is not enough yet: natural logarithms."
+    )
     weight: Annotated[int, Field(ge=0, le=100)] | None = Field(
         default=None, description="Percent of requests for the candidate."
     )
@@ -340,6 +349,7 @@ class InferenceServiceStatus(StatusPart):
     )
     message: Text | None = Field(default=None, description="What is going on, in a sentence.")
     verdict: VerdictStatus | None = Field(default=None, description="The latest verdict.")
+    eta: Eta | None = Field(default=None, description="How long the step will take at today's traffic.")
     effect: EffectStatus | None = Field(default=None, description="What the last ABTest found.")
     started_at: Timestamp | None = Field(default=None, description="When the release began.")
     phase_since: Timestamp | None = Field(default=None, description="When the phase began.")
@@ -377,4 +387,4 @@ class InferenceServiceStatus(StatusPart):
     replicas: Annotated[str, Field(max_length=16)] | None = Field(
         default=None, description="Ready and wanted pods of the stable version."
     )
-    conditions: Conditions = Field(default=(), description="Ready, Promoted, Progressing.")
+    conditions: Conditions = Field(default=(), description="Ready, Promoted, Progressing, Healthy.")

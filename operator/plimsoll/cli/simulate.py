@@ -60,9 +60,9 @@ def simulate(filename: Path, noise: float, effects: tuple[float, ...], form: str
     """
     from plimsoll.cli import simulated
 
-    spec = simulated.spec_of(filename.read_text(), str(filename))
+    release = simulated.release_of(filename.read_text(), str(filename))
     document = simulated.document(
-        spec, noise=noise, effects=effects, traffic=(told["requests_per_second"], told["error_rate"]),
+        release, noise=noise, effects=effects, traffic=(told["requests_per_second"], told["error_rate"]),
         draws=(told["runs"], told["seed"]),
     )  # fmt: skip
     show(document, form, lambda: render(document))

@@ -1,16 +1,18 @@
-"""What `simulate` computes: a manifest's release in the simulator's terms. Slow to import, so only when it is used."""
+"""What `simulate` computes: a manifest's release in the simulator's terms. Slow to import, so only when it is used.
+
+The operator's models of the API are not part of the plugin: what a manifest leaves out is written here once more, and a
+test compares it with the defaults of the API.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
-from plimsoll.api.common import seconds
-from plimsoll.api.inferenceservice import InferenceServiceSpec
-from plimsoll.api.release import Release
 from plimsoll.cli.simulate import refused
 from plimsoll.core.simulation import Forecast, Step, Traffic, Trial
 from plimsoll.core.simulation.forecast import chunks, summarised
@@ -20,44 +22,79 @@ HORIZON = 1800.0
 KIND = "InferenceService"
 #: One window of evidence must divide the minute that is the simulator's grain.
 MINUTE = 60.0
+STEPS: tuple[dict[str, Any], ...] = ({"weight": 10}, {"weight": 50})
+MIN_DURATION, MIN_REQUESTS, WINDOW, PROBATION, HOLDBACK = "30s", 50, "10s", "1m", 5
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 
-def spec_of(text: str, path: str) -> InferenceServiceSpec:
-    """The spec of the first InferenceService in a manifest. Raises Trouble that names what is wrong."""
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A manifest's release: what is judged by, the steps with the probation as the last, and seconds of a window."""
+
+    policy: Policy
+    steps: tuple[Step, ...]
+    window: float
+
+
+def release_of(text: str, path: str) -> Release:
+    """The release of the first InferenceService in a manifest. Raises Trouble that names what is wrong."""
     try:
         documents = [one for one in yaml.safe_load_all(text) if isinstance(one, dict) and one.get("kind") == KIND]
     except yaml.YAMLError as error:
         raise refused(path, f"not YAML: {error}") from error
     if not documents:
         raise refused(path, f"there is no {KIND} in it")
+    spec = (documents[0].get("spec") or {}).get("release") or {}
+    if spec.get("strategy", "Canary") != "Canary":
+        raise refused(path, f"strategy {spec['strategy']} compares nothing step by step: simulate a Canary")
     try:
-        return InferenceServiceSpec.model_validate(documents[0].get("spec") or {})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise refused(path, f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
+        steps = _steps(spec)
+        window = _seconds((spec.get("analysis") or {}).get("window", WINDOW), "analysis.window")
+        policy = _policy(spec.get("analysis") or {}, steps[0].min_requests)
+    except (ValueError, TypeError, KeyError) as error:
+        raise refused(path, f"spec.release: {error}") from error
+    if window > MINUTE or window <= 0 or MINUTE % window:
+        raise refused(path, f"analysis.window {window:g} s must divide a minute to be simulated")
+    return Release(policy, steps, window)
 
 
-def policy_of(release: Release) -> Policy:
-    """As the operator judges by it, with the least requests of the first step."""
-    analysis = release.analysis
-    return Policy(
-        alpha=analysis.alpha,
-        error_margin=analysis.error_rate.margin if analysis.error_rate.enabled else None,
-        latency_margin=analysis.latency.margin if analysis.latency.enabled else None,
-        min_requests=release.steps[0].min_requests,
-    )
+def _policy(analysis: dict[str, Any], min_requests: int) -> Policy:
+    given: dict[str, Any] = {"min_requests": min_requests}
+    if "alpha" in analysis:
+        given["alpha"] = float(analysis["alpha"])
+    for part, name in (("errorRate", "error_margin"), ("latency", "latency_margin")):
+        told = analysis.get(part) or {}
+        if "margin" in told:
+            given[name] = float(told["margin"])
+        if not told.get("enabled", True):
+            given[name] = None
+    return Policy(**given)
 
 
-def steps_of(release: Release) -> tuple[Step, ...]:
-    """The steps, and the probation with its holdback as the last one."""
-    steps = [Step(step.weight, seconds(step.min_duration), step.min_requests) for step in release.steps]
-    if release.holdback:
-        steps.append(Step(100 - release.holdback, seconds(release.probation), 0))
+def _steps(spec: dict[str, Any]) -> tuple[Step, ...]:
+    steps = []
+    for number, step in enumerate(spec.get("steps") or STEPS):
+        weight = step.get("weight")
+        if not isinstance(weight, int) or not 1 <= weight < 100:
+            raise ValueError(f"steps[{number}].weight is {weight!r}: it must be a whole number from 1 to 99")
+        least = _seconds(step.get("minDuration", MIN_DURATION), f"steps[{number}].minDuration")
+        steps.append(Step(weight, least, int(step.get("minRequests", MIN_REQUESTS))))
+    holdback = int(spec.get("holdback", HOLDBACK))
+    if holdback:
+        steps.append(Step(100 - holdback, _seconds(spec.get("probation", PROBATION), "probation"), 0))
     return tuple(steps)
 
 
+def _seconds(text: Any, field: str) -> float:
+    found = _DURATION.fullmatch(str(text))
+    if not found or not any(found.groups()):
+        raise ValueError(f"{field} is {text!r}: it must be a duration such as 30s or 5m")
+    hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return float(3600 * hours + 60 * minutes + seconds)
+
+
 def document(
-    spec: InferenceServiceSpec,
+    release: Release,
     *,
     noise: float,
     effects: Iterable[float],
@@ -65,15 +102,10 @@ def document(
     draws: tuple[int, int],
 ) -> dict[str, Any]:
     """The forecasts; `traffic` is requests per second and error rate, `draws` runs and seed."""
-    release, (rate, errors), (runs, seed) = spec.release, traffic, draws
-    if release.strategy != "Canary":
-        raise refused(KIND, f"strategy {release.strategy} compares nothing step by step: simulate a Canary")
-    window = seconds(release.analysis.window)
-    if window > MINUTE or MINUTE % window:
-        raise refused(KIND, f"analysis.window {release.analysis.window} must divide a minute to be simulated")
-    world, steps, policy = Traffic(rate, errors, noise), steps_of(release), policy_of(release)
+    (rate, errors), (runs, seed) = traffic, draws
+    world, steps, policy = Traffic(rate, errors, noise), release.steps, release.policy
     forecasts = [
-        summarised(effect, chunks(Trial(policy, steps, world, effect, window, HORIZON), runs, seed))
+        summarised(effect, chunks(Trial(policy, steps, world, effect, release.window, HORIZON), runs, seed))
         for effect in effects
     ]
     return {

@@ -12,16 +12,16 @@ from plimsoll.converge.act import carry_out
 from plimsoll.converge.ports import NameConflict, Refused, Unavailable, World
 from plimsoll.converge.sources import from_prometheus, with_outside
 from plimsoll.converge.troubles import fault, no_store
+from plimsoll.core import gateway, route
 from plimsoll.core import inferenceservice as core
-from plimsoll.core import route
 from plimsoll.core.conditions import Finding
 from plimsoll.core.jobs import controlled_by
 from plimsoll.core.pool import view
 from plimsoll.core.pool.template import object_name
 from plimsoll.core.pool.template import selector as pool_selector
-from plimsoll.core.release import sources
+from plimsoll.core.release import sources, watching
 from plimsoll.core.release.archive import ledger_name
-from plimsoll.core.release.observed import Observed, Pool, is_ready
+from plimsoll.core.release.observed import Gateway, Observed, Pool, is_ready
 from plimsoll.core.release.record import digest, ledger_text
 from plimsoll.core.revision import load
 from plimsoll.facts import AnnotatePod, Create, Manifest, Plan, Ref, Sample
@@ -43,6 +43,7 @@ async def reconcile(world: World, ref: Ref) -> float | None:
     # Whatever bears traffic, destroys or is remembered is decided on the owner as it is now, not as the cache has it.
     owner = await world.cluster.get(ref)
     if owner is None or owner["metadata"].get("deletionTimestamp"):
+        world.watched.pop(ref, None)
         return None
     plan, _ = await _plan(world, owner, sample)
     return await _carry_out(world, owner, plan)
@@ -71,10 +72,23 @@ async def _plan(world: World, owner: Manifest, sample: Sample | None) -> tuple[P
         ), None
     observed = await _confirmed(world, _observe(world, owner, spec, status))
     # Only the pods of a pool know whether the stable version serves: a release asks them from its first pass on.
-    if sample is None and (core.needs_sample(status) or (observed.pool is not None and status.candidate is not None)):
+    ref = Ref.of(owner)
+    asked = core.needs_sample(status) or watching.is_due(observed, world.watched.get(ref))
+    if sample is None and (asked or (observed.pool is not None and status.candidate is not None)):
         sample = await _sample(world, observed)
-    observed = await with_outside(world, replace(observed, sample=sample, now=world.now()))
+    observed = _watched(world, ref, replace(observed, sample=sample, now=world.now()))
+    observed = await with_outside(world, observed)
     return core.plan(view.as_seen(observed) if observed.pool is not None else observed), observed.sample
+
+
+def _watched(world: World, ref: Ref, observed: Observed) -> Observed:
+    """What is remembered of a service at rest, with what this pass saw."""
+    found = watching.look(observed, world.watched.get(ref))
+    if found is None:
+        world.watched.pop(ref, None)
+    else:
+        world.watched[ref] = found
+    return replace(observed, watched=found)
 
 
 async def _sample(world: World, observed: Observed) -> Sample:
@@ -84,7 +98,7 @@ async def _sample(world: World, observed: Observed) -> Sample:
     sample = await world.metrics.sample(observed.namespace, _measured(observed))
     if sources.from_prometheus(observed):
         sample = await from_prometheus(world, observed, sample, _measured(observed))
-    return sample
+    return sample if gateway.reference(observed) is None else gateway.counted(sample)
 
 
 async def _carry_out(world: World, owner: Manifest, plan: Plan) -> float | None:
@@ -149,6 +163,10 @@ def _observe(world: World, owner: Manifest, spec: InferenceServiceSpec, status: 
         budgets=own("policy/v1", "PodDisruptionBudget"), config_maps=own("v1", "ConfigMap"),
         pods=tuple(world.cluster.cached("v1", "Pod", namespace, selector)),
         pool=_pool(world, namespace, spec.runtime.pool.name) if spec.runtime.pool else None,
+        gateway=Gateway(
+            own(names.GATEWAY_API_VERSION, "HTTPRoute").get(meta["name"]),
+            world.cluster.missing(names.GATEWAY_API_VERSION, "HTTPRoute"),
+        ),
         others=_others(world, namespace, meta["name"]) if spec.release.after else {},
     )  # fmt: skip
 

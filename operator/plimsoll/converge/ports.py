@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from plimsoll.core.release.observed import Watched
 from plimsoll.facts import (
     Action,
     Endpoint,
@@ -31,6 +32,9 @@ class Cluster(Protocol):
         self, api_version: str, kind: str, namespace: str, labels: Mapping[str, str] | None = None
     ) -> Sequence[Manifest]:
         """Objects of a kind from the watch cache, filtered by equality of labels, ordered by name."""
+
+    def missing(self, api_version: str, kind: str) -> str | None:
+        """Why there can be no object of an add-on's kind, with the remedy; None when there can."""
 
     async def get(self, ref: Ref) -> Manifest | None:
         """The object as the API server has it now; None when there is none."""
@@ -93,7 +97,11 @@ class Signer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The ports that a pass gets. `now` is Unix seconds from a clock that tests can turn."""
+    """The ports that a pass gets. `now` is Unix seconds from a clock that tests can turn.
+
+    `watched` is what passes remember of services at rest: in this process only, and never what a decision rests on
+    alone.
+    """
 
     cluster: Cluster
     metrics: Metrics
@@ -101,6 +109,7 @@ class World:
     signer: Signer
     settings: Settings
     now: Callable[[], float]
+    watched: MutableMapping[Ref, Watched] = field(default_factory=dict)
     sources: Sources | None = None
 
 

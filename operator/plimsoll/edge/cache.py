@@ -7,7 +7,7 @@ whole numbers (KEP-5504). An object that was deleted does not come back by an ol
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from plimsoll.edge.telemetry import CACHED_OBJECTS
 from plimsoll.facts import Manifest, Ref
@@ -49,6 +49,10 @@ class Cache:
         return [
             found[name] for name in sorted(found) if wanted <= (found[name]["metadata"].get("labels") or {}).items()
         ]
+
+    def every(self, api_version: str, kind: str) -> Iterator[Manifest]:
+        """Objects of a kind in all namespaces, in no order."""
+        return (one for found in self._kinds.get((api_version, kind), {}).values() for one in found.values())
 
     def put(self, manifest: Manifest) -> bool:
         """Take in an object; False when what is here is as new, or when it was deleted since."""

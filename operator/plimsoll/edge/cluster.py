@@ -13,7 +13,7 @@ from plimsoll.edge.cache import Cache, controller_of
 from plimsoll.edge.events import Recorder
 from plimsoll.edge.resources import path_of, resource_of
 from plimsoll.edge.rest import APPLY_PATCH, JSON, JSON_PATCH, MERGE_PATCH, Api, ApiError, Json, Request
-from plimsoll.edge.telemetry import count_ended_releases
+from plimsoll.edge.telemetry import count_transitions
 from plimsoll.facts import (
     Action,
     AnnotatePod,
@@ -33,11 +33,23 @@ from plimsoll.names import FIELD_MANAGER
 _MANAGER = {"fieldManager": FIELD_MANAGER}
 
 
-class Cluster:
-    """`lease_left` says for how many seconds we may surely act."""
+def _all_there(api_version: str, kind: str) -> str | None:
+    return None
 
-    def __init__(self, api: Api, cache: Cache, recorder: Recorder, lease_left: Callable[[], float]) -> None:
+
+class Cluster:
+    """`lease_left` says for how many seconds we may surely act, `missing` why an add-on's kind is not there."""
+
+    def __init__(
+        self,
+        api: Api,
+        cache: Cache,
+        recorder: Recorder,
+        lease_left: Callable[[], float],
+        missing: Callable[[str, str], str | None] = _all_there,
+    ) -> None:
         self._api = api
+        self._missing = missing
         self._cache = cache
         self._recorder = recorder
         self._lease_left = lease_left
@@ -47,6 +59,10 @@ class Cluster:
     ) -> Sequence[Manifest]:
         """Objects of a kind from the watch cache, filtered by equality of labels, ordered by name."""
         return self._cache.select(api_version, kind, namespace, labels)
+
+    def missing(self, api_version: str, kind: str) -> str | None:
+        """Why there can be no object of an add-on's kind, with the remedy; None when there can."""
+        return self._missing(api_version, kind)
 
     async def get(self, ref: Ref) -> Manifest | None:
         """The object as the API server has it now; None when there is none. Raises Refused or Unavailable."""
@@ -79,7 +95,7 @@ class Cluster:
         ref = Ref.of(owner)
         body = {**owner, "status": {key: value for key, value in status.items() if value is not None}}
         written = self._keep(ref, await self._write(ref, "PUT", path_of(ref, "status"), body))
-        count_ended_releases(owner, written)
+        count_transitions(owner, written)
         return written
 
     async def notify(self, owner: Manifest, notice: Notice) -> None:

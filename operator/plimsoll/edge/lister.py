@@ -26,8 +26,16 @@ _AGAIN = 10.0
 class Lister:
     """Fills the cache from lists. `namespaces` is empty for the whole cluster; `jitter` gives numbers in 0..1."""
 
-    def __init__(self, api: Api, cache: Cache, namespaces: Sequence[str], jitter: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        api: Api,
+        cache: Cache,
+        namespaces: Sequence[str],
+        jitter: Callable[[], float],
+        resources: Sequence[Resource] = WATCHED,
+    ) -> None:
         self._api = api
+        self._resources = resources
         self._cache = cache
         self._namespaces = tuple(namespaces) or ("",)
         self._jitter = jitter
@@ -36,7 +44,7 @@ class Lister:
     async def sync(self) -> int:
         """List every kind once; returns how many objects had vanished. Raises ApiError or Unavailable."""
         vanished = 0
-        for resource in WATCHED:
+        for resource in self._resources:
             for namespace in self._namespaces:
                 vanished += await self._list(resource, namespace)
         self.synced.set()

@@ -18,6 +18,7 @@ from plimsoll.facts import Manifest, ModelState, PodCounters, Sample
 #: `name[]` filters of servers differ in whether they take families or samples: both are asked for.
 ASKED: Final = (
     names.METRIC_ARM_REQUESTS,
+    names.METRIC_REQUESTS,
     names.METRIC_DURATION,
     f"{names.METRIC_DURATION}_bucket",
     names.METRIC_ROUTE_EPOCH,
@@ -136,7 +137,8 @@ def counted(pod: str, revision: str, series: Series) -> PodCounters:
     """One pod's counters from its series. Raises Missing, naming the series."""
     started, epoch, version = _started(series), _epoch(series, revision), _version(series, revision)
     counts = evidence.of_version(series, version) | evidence.of_pod(series)
-    return PodCounters(pod, revision, started, epoch, _arms(series), _latency(series, revision), version, counts)
+    arms, latency, served = _arms(series), _latency(series, revision), _served(series, revision)
+    return PodCounters(pod, revision, started, epoch, arms, latency, version, counts, served)
 
 
 def pooled_counters(pod: str, revisions: Sequence[str], text: str) -> Pooled:
@@ -170,6 +172,16 @@ def _arms(series: Series) -> dict[tuple[str, str], int]:
     for labels, value in series.get(names.METRIC_ARM_REQUESTS, ()):
         arms[labels.get("revision", ""), labels.get("outcome", "")] += int(value)
     return dict(arms)
+
+
+def _served(series: Series, revision: str) -> dict[str, int]:
+    """By outcome, as the arm that chose would call it."""
+    served: dict[str, int] = defaultdict(int)
+    for labels, value in series.get(names.METRIC_REQUESTS, ()):
+        if labels.get("revision") == revision:
+            code = int(labels.get("code", "500"))
+            served["server_error" if code >= 500 else "client_error" if code >= 400 else "ok"] += int(value)
+    return dict(served)
 
 
 def _version(series: Series, revision: str) -> str:

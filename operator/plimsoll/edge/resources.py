@@ -46,12 +46,15 @@ WATCHED: Final = (
     Resource("v1", "Service", "services"),
     Resource("v1", "ConfigMap", "configmaps"),
 )
+HTTP_ROUTE: Final = Resource(names.GATEWAY_API_VERSION, "HTTPRoute", "httproutes")
+#: Kinds of add-ons, which a cluster may lack: watched while they are served.
+ADD_ONS: Final = (HTTP_ROUTE,)
 EVENT: Final = Resource("v1", "Event", "events")
 LEASE: Final = Resource("coordination.k8s.io/v1", "Lease", "leases")
 SECRET: Final = Resource("v1", "Secret", "secrets")
 SERVICE_ACCOUNT: Final = Resource("v1", "ServiceAccount", "serviceaccounts")
 
-_BY_KIND: Final = {(r.api_version, r.kind): r for r in (*WATCHED, EVENT, LEASE, SECRET, SERVICE_ACCOUNT)}
+_BY_KIND: Final = {(r.api_version, r.kind): r for r in (*WATCHED, *ADD_ONS, EVENT, LEASE, SECRET, SERVICE_ACCOUNT)}
 
 
 def resource_of(api_version: str, kind: str) -> Resource:

@@ -12,7 +12,7 @@ from plimsoll.edge.cluster import Cluster
 from plimsoll.edge.events import Recorder
 from plimsoll.edge.lease import Lease, Terms
 from plimsoll.edge.lister import Lister
-from plimsoll.edge.resources import SERVICE_ACCOUNT, WATCHED
+from plimsoll.edge.resources import ADD_ONS, SERVICE_ACCOUNT, WATCHED
 from plimsoll.edge.rest import ApiError, Request
 from plimsoll.edge.signing import load_signer
 from plimsoll.edge.store import S3, StoreSettings
@@ -21,7 +21,7 @@ from plimsoll.facts import Action, AnnotatePod, Apply, Create, Delete, Manifest,
 #: Group, resource (with its subresource) and verb, as a rule of RBAC names them.
 Right = tuple[str, str, str]
 OWN, USERS = "plimsoll-system", "demo"
-API_VERSIONS = {one.kind: one.api_version for one in (*WATCHED, SERVICE_ACCOUNT)}
+API_VERSIONS = {one.kind: one.api_version for one in (*WATCHED, *ADD_ONS, SERVICE_ACCOUNT)}
 STORE = StoreSettings("http://store:7070", "http://store:7070", "http://store:7070", "us-east-1", "root", "secret")
 OWNER: Manifest = {
     "apiVersion": names.API_VERSION,
@@ -159,5 +159,5 @@ async def of_the_process() -> set[Right]:
 async def of_watching() -> set[Right]:
     """Rights for lists, and for kopf's watches of the same."""
     api: Any = RecordingApi()
-    await Lister(api, Cache(), (), lambda: 0.0).sync()
+    await Lister(api, Cache(), (), lambda: 0.0, (*WATCHED, *ADD_ONS)).sync()
     return {right for _, right in api.calls} | {(group, plural, "watch") for _, (group, plural, _) in api.calls}

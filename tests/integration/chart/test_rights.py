@@ -14,6 +14,7 @@ from plimsoll.converge.modelversion import reconcile
 from plimsoll.facts import Manifest, Ref
 
 from tests.builders import training as t
+from tests.builders.gateway import GatewayLife, behind
 from tests.builders.pool import POOL, PoolLife, member, model, pool, service_ref
 from tests.builders.release import NAMESPACE, SERVICE, Life, service, version
 from tests.builders.training_story import Story
@@ -75,6 +76,17 @@ def releases(witness: Witness) -> None:
     life.run(30)
 
 
+def behind_a_gateway(witness: Witness) -> None:
+    """A service that is released behind a Gateway, and leaves it."""
+    life = GatewayLife(version(1), behind())
+    witness.watch(life)
+    life.until("Idle")
+    life.add(version(2))
+    assert life.run(400, stop=lambda: life.serves(2))
+    life.edit(lambda body: body["spec"].update(traffic={"provider": "Builtin"}))
+    life.run(5)
+
+
 def tamper(life: Life) -> None:
     """Somebody changes every child by hand."""
     for kind in ("Deployment", "Service", "PodDisruptionBudget"):
@@ -130,6 +142,7 @@ async def verifications(witness: Witness) -> None:
 def lived() -> Witness:
     witness = Witness()
     releases(witness)
+    behind_a_gateway(witness)
     pools(witness)
     return witness
 

@@ -173,6 +173,7 @@ def test_the_service_monitor_finds_the_operators_service() -> None:
     service = named(manifests, "Service", OPERATOR)
     assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     assert monitor["endpoints"][0]["port"] in {port["name"] for port in service["spec"]["ports"]}
+    assert monitor["endpoints"][0]["honorLabels"] is True, "else the namespace of a release would be the operator's"
 
 
 def test_the_registry_comes_before_every_image() -> None:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from plimsoll.api.common import seconds
+from plimsoll.api.release import Release
+from plimsoll.cli import simulated
 from plimsoll.cli.app import app
 
 MANIFEST = """\
@@ -51,12 +54,14 @@ def test_as_text_it_is_a_table_and_a_sentence(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("kind: Pod\n", "there is no InferenceService in it"),
-        (MANIFEST.replace("weight: 20", "weight: many"), "spec.release.steps.0.weight"),
+        (MANIFEST.replace("weight: 20", "weight: many"), "steps[0].weight"),
         (
             MANIFEST.replace("{steps: [{weight: 20, minDuration: 10s}], probation: 30s}", "{strategy: Recreate}"),
             "simulate a Canary",
         ),
         (MANIFEST.replace("release: {", "release: {analysis: {window: 25s}, "), "must divide a minute"),
+        (MANIFEST.replace("minDuration: 10s", "minDuration: soon"), "steps[0].minDuration"),
+        (MANIFEST.replace("release: {", "release: {analysis: {alpha: 3}, "), "alpha"),
         ("a: [\n", "not YAML"),
     ],
 )
@@ -70,3 +75,16 @@ def test_a_share_may_be_a_percentage_or_a_fraction_and_nothing_else(tmp_path: Pa
     flags = ["--requests-per-second", "10", "--error-rate"]
     assert "not a share" in simulate(tmp_path, MANIFEST, *flags, "few").output
     assert "from 0% to below 100%" in simulate(tmp_path, MANIFEST, *flags, "120%").output
+
+
+def test_what_a_manifest_leaves_out_is_what_the_api_says() -> None:
+    found = simulated.release_of("kind: InferenceService\n", "service.yaml")
+    default = Release()
+    steps = [(step.weight, seconds(step.min_duration), step.min_requests) for step in default.steps]
+    steps.append((100 - default.holdback, seconds(default.probation), 0))
+    assert [(step.weight, step.min_seconds, step.min_requests) for step in found.steps] == steps
+    assert found.window == seconds(default.analysis.window)
+    analysis = default.analysis
+    assert (found.policy.alpha, found.policy.error_margin, found.policy.latency_margin, found.policy.min_requests) == (
+        analysis.alpha, analysis.error_rate.margin, analysis.latency.margin, default.steps[0].min_requests
+    )  # fmt: skip

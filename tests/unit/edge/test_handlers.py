@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from plimsoll import names
-from plimsoll.edge.resources import WATCHED, path_of
+from plimsoll.edge.resources import ADD_ONS, WATCHED, path_of
 from plimsoll.facts import Ref
 from plimsoll.handlers import PASSES, kopf_settings
 
@@ -20,7 +20,7 @@ def test_kopf_writes_nothing_and_asks_for_nothing_outside_its_namespaces() -> No
 def test_builtin_kinds_are_watched_by_our_label_and_ours_without_one() -> None:
     selectors = {selector.any_name: value for selector, value in kopf_settings().watching.label_selectors.items()}
 
-    assert selectors == {r.plural: names.MANAGED_SELECTOR for r in WATCHED if not r.ours}
+    assert selectors == {r.plural: names.MANAGED_SELECTOR for r in (*WATCHED, *ADD_ONS) if not r.ours}
     assert {"pods", "jobs", "deployments", "services", "configmaps"} <= set(selectors)
 
 

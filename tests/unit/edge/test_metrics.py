@@ -44,6 +44,16 @@ def test_counters_of_both_arms_and_the_own_revisions_latency_are_read() -> None:
     assert read.latency == (1, 1, 1, 1, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4)
 
 
+def test_what_a_pod_answered_is_read_by_outcome_for_its_own_revision() -> None:
+    pod = Pod("r1")
+    requests = Counter(names.METRIC_REQUESTS, "x", ("model", "version", "revision", "code"), registry=pod.registry)
+    for code, count in ((200, 90), (204, 1), (400, 4), (429, 2), (500, 3), (503, 1)):
+        requests.labels("m", "1", "r1", str(code)).inc(count)
+    requests.labels("m", "2", "r2", "500").inc(50)
+
+    assert counters("pod-a", "r1", pod.text()).served == {"ok": 91, "client_error": 6, "server_error": 4}
+
+
 def test_a_series_that_is_zero_is_not_missing() -> None:
     pod = Pod("r1")
     pod.arms.labels("m", "r1", "ok")

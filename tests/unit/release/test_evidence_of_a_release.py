@@ -190,6 +190,20 @@ def test_a_clock_that_was_set_back_begins_the_next_window_anew() -> None:
     assert life.run(30, stop=lambda: life.status["windows"][-1]["index"] > seen)
 
 
+@pytest.mark.parametrize("jump", [600, 86_400])
+def test_a_clock_that_jumps_ahead_decides_nothing(jump: int) -> None:
+    life = serving()
+    life.add(version(2))
+    life.until("Analyzing")
+    assert life.run(10, stop=lambda: bool(life.status.get("windows")))
+    life.time += jump
+    life.ring()
+    life.run(1)
+    assert life.status["phase"] in {"Analyzing", "Held"}, "time alone neither advances a release nor takes it back"
+    life.until("Idle")
+    assert [one["outcome"] for one in life.status["history"][:1]] == ["Promoted"]
+
+
 def test_a_full_ledger_is_no_outage_and_the_deadline_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "MAX_WINDOWS", 3)
     life = serving(progressDeadline="20s")

@@ -241,12 +241,22 @@ def test_a_candidate_that_crashes_is_taken_back_before_it_has_a_share() -> None:
     assert "crashes" in life.status["history"][0]["reason"]
 
 
+def test_a_candidate_that_runs_out_of_memory_is_taken_back_with_the_remedy() -> None:
+    life = serving()
+    life.character(2).out_of_memory = True
+    life.add(version(2))
+    life.until("RolledBack")
+    assert life.weights == {"1": 100}
+    assert "OOMKilled: raise spec.runtime.resources.memory" in life.status["history"][0]["reason"]
+
+
 @pytest.mark.parametrize(
     ("flaw", "reason"),
     [
         ("unschedulable", "InsufficientCapacity"),
         ("image_missing", "ImageUnavailable"),
         ("fetch_fails", "ArtifactUnavailable"),
+        ("quota_exceeded", "InsufficientCapacity"),
     ],
 )
 def test_what_is_not_the_candidates_fault_holds_before_any_share_and_goes_on_when_it_is_gone(
@@ -398,6 +408,20 @@ def test_an_abort_takes_the_candidate_back_and_quarantines_it() -> None:
     assert "ann" in life.status["history"][0]["reason"]
     life.run(60)
     assert life.status["attempt"] == 2
+
+
+@pytest.mark.parametrize("wanted", ["auto", "2"])
+def test_the_sentence_on_what_was_taken_back_is_whole_from_its_first_pass_on(wanted: str) -> None:
+    life = serving(version="1")
+    life.add(version(2))
+    life.edit(lambda body: body["spec"]["model"].update(version=wanted))
+    life.until("Analyzing")
+    life.command("a", "abort")
+    life.until("RollingBack")
+    first = life.condition("Promoted")["message"]
+    life.until("RolledBack")
+    assert "change spec.release.retryToken to try it again" in first
+    assert life.condition("Promoted")["message"] == first
 
 
 def test_abort_beats_promote() -> None:

@@ -22,6 +22,7 @@ end
 
 local ready = condition(status, "Ready")
 local promoted = condition(status, "Promoted")
+local healthy = condition(status, "Healthy")
 local phase = status.phase or "Pending"
 
 if phase == "RollingBack" or phase == "RolledBack" then
@@ -41,5 +42,8 @@ if ready.status ~= "True" then
 end
 if promoted.status == "False" then
   return health("Degraded", promoted.message)
+end
+if healthy.status == "False" then
+  return health("Degraded", healthy.message)
 end
 return health("Healthy", ready.message)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from plimsoll import names
+from plimsoll.core import gateway, route
 from plimsoll.core import revision as revisions
-from plimsoll.core import route
 from plimsoll.core.drift import covers
 from plimsoll.core.pool import template, view
 from plimsoll.core.release import pace
@@ -31,11 +31,15 @@ def actions(observed: Observed, status: Status, choice: Choice) -> tuple[Action,
             *garbage(observed, status),
         )
     scales = replicas(observed, status)
+    http_route = tuple(_http_route(observed, status))
     return (
+        # A gateway that has the route already takes new weights first; its first route needs the Services to be there.
+        *(action for action in http_route if not isinstance(action, Create)),
         *_route(observed, status),
         *_new_revision(observed, status, choice),
         *_public_service(observed, status),
         *(action for name, count in scales.items() for action in _revision(observed, name, count, status)),
+        *(action for action in http_route if isinstance(action, Create)),
         *_without_share(observed, status, scales),
         *garbage(observed, status),
     )
@@ -46,6 +50,8 @@ def replicas(observed: Observed, status: Status) -> dict[str, int]:
     found: dict[str, int] = {}
     for name in [one.revision for one in status.retiring]:
         found[name] = _have(observed, name)
+    if status.warm is not None:
+        found[status.warm.revision] = observed.spec.runtime.replicas
     if status.stable is not None:
         found[status.stable.revision] = observed.spec.runtime.replicas
     if status.candidate is not None:
@@ -86,6 +92,15 @@ def _route(observed: Observed, status: Status) -> Iterator[Action]:
     if status.followed_epoch < status.epoch:
         yield from route.nudges(observed, status)
         yield from route.laggards(observed, status)
+
+
+def _http_route(observed: Observed, status: Status) -> Iterator[Action]:
+    """Another provider leaves no route behind."""
+    have, manifest = observed.gateway.http_route, gateway.wanted(observed, status)
+    if manifest is not None:
+        yield _create_or_apply(have, manifest, guarded=True)
+    elif have is not None and gateway.reference(observed) is None:
+        yield delete(have, names.GATEWAY_API_VERSION, "HTTPRoute")
 
 
 def _pool_document(observed: Observed, status: Status, pool: Pool) -> Iterator[Action]:

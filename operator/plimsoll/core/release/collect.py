@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from plimsoll.api.common import seconds
 from plimsoll.api.inferenceservice import WindowStatus
-from plimsoll.core import external, ledger, route
+from plimsoll.core import external, gateway, ledger, route
 from plimsoll.core.conditions import shortened, timestamp, unix
 from plimsoll.core.copies import paired
 from plimsoll.core.evidence import window_between
@@ -40,7 +40,7 @@ class Collected:
 def collect(observed: Observed) -> Collected:
     """What the sample of this pass adds. Without a candidate that has a share there is nothing but epochs to see."""
     status, sample = observed.status, observed.sample
-    followed = sample is not None and route.followed(observed, status)
+    followed = sample is not None and route.followed(observed, status) and gateway.followed(observed, status)
     record = recorded(observed)
     if status.stable is None or not pace.measured(status):
         return Collected(Evidence(record.windows, followed=followed))
@@ -185,7 +185,8 @@ def taken(observed: Observed) -> tuple[bool, Window | None]:
     if sample is None or status.stable is None or not pace.measured(status):
         return False, None
     record = recorded(observed)
-    grown = _grown(observed, record, sample, route.followed(observed, status))
+    followed = route.followed(observed, status) and gateway.followed(observed, status)
+    grown = _grown(observed, record, sample, followed)
     return grown.cursor is not record.cursor, grown.windows[-1] if len(grown.windows) > len(record.windows) else None
 
 

@@ -26,7 +26,9 @@ class _Kept:
 
 def _kept(observed: Observed, status: Status) -> _Kept:
     newest = sorted(observed.revisions, key=lambda one: one.number)[-KEPT_REVISIONS:]
-    used = {one.revision for one in (status.stable, status.candidate, status.last_proven) if one is not None}
+    used = {
+        one.revision for one in (status.stable, status.candidate, status.last_proven, status.warm) if one is not None
+    }
     kept = used | {one.name for one in newest} | {one.revision for one in status.retiring}
     return _Kept(frozenset(kept), frozenset(kept | {one.revision for one in status.quarantine}))
 

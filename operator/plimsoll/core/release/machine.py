@@ -13,7 +13,7 @@ from plimsoll.api.inferenceservice import VerdictStatus
 from plimsoll.core import route
 from plimsoll.core.conditions import precise, shortened, timestamp, unix
 from plimsoll.core.effect import ratio_of_failures
-from plimsoll.core.release import commands, gate, pace, pins
+from plimsoll.core.release import commands, gate, pace, pins, watching
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.archive import attempt_of
 from plimsoll.core.release.phases import PHASES
@@ -37,8 +37,9 @@ def _decided(turn: Turn) -> Status:
     status = commands.obey(turn, status) if status is before else status
     if status is not before:
         return status
-    status = _dropped(turn, _noted(turn, pins.lifted(turn.observed, status)))
-    after = _superseded(turn, status) or PHASES[status.phase or "Pending"](turn, status)
+    status = watching.noted(turn, _dropped(turn, _noted(turn, pins.lifted(turn.observed, status))))
+    back = _superseded(turn, status) or watching.taken_back(turn, status)
+    after = back or PHASES[status.phase or "Pending"](turn, status)
     frozen = gate.stopped(turn, status, after)
     return after if frozen is None else moves.hold(turn, status, "FreezeWindow", frozen.message)
 

@@ -36,10 +36,38 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """What is known of a service at rest between two looks at its pods; it lives in memory (see `watching`).
+
+    `harm` and `health` are log wealth by alternative; `requests` and `failures` are those since suspicion began;
+    `blind` is how many looks in a row showed nothing, `measured` whether any showed something; times in Unix seconds.
+    """
+
+    revision: str
+    looked_at: float
+    cursor: Sample
+    harm: tuple[float, ...]
+    health: tuple[float, ...]
+    requests: int = 0
+    failures: int = 0
+    blind: int = 0
+    measured: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The service's own HTTPRoute; `problem` is why the cluster has none to offer, with the remedy."""
+
+    http_route: Manifest | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """The owner and its children as they were seen, by name. `now` is in Unix seconds.
 
-    `pods` are all pods of the service; `records` the ControllerRevisions; `sample` is None when nobody asked the pods.
+    `pods` are all pods of the service; `records` the ControllerRevisions; `sample` is None when nobody asked the pods;
+    `watched` is what is known of a service at rest.
     `others` are the other InferenceServices of the namespace, when the order of releases asks for them.
     With a `pool`, pods and Deployments are the pool's as seen by each revision, and `troubles` say what is wrong.
     """
@@ -58,7 +86,9 @@ class Observed:
     records: Mapping[str, Manifest] = field(default_factory=dict)
     pods: tuple[Manifest, ...] = ()
     sample: Sample | None = None
+    watched: Watched | None = None
     pool: Pool | None = None
+    gateway: Gateway = Gateway()
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
     others: Mapping[str, Manifest] = field(default_factory=dict)
 

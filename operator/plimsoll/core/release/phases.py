@@ -60,6 +60,9 @@ def _warming(turn: Turn, status: Status) -> Status:
         if observed.ready(candidate) >= pace.least(observed):
             return enter(turn, shift(turn, status, primary=candidate, weight=100), "Promoting", step=None)
         return stops.short_of(turn, status, pace.least(observed))
+    held = stops.misrouted(turn, status)
+    if held is not None:
+        return held
     if not course.compared:
         return enter(turn, status, "Promoting", step=None)
     needed = pace.needed(observed, course.shadow.percent if course.shadow else course.steps[0].weight)
@@ -95,7 +98,7 @@ def _shadowing(turn: Turn, status: Status) -> Status:
 
 
 def _analyzing(turn: Turn, status: Status) -> Status:
-    failed = stops.failed(turn, status)
+    failed = stops.failed(turn, status) or stops.misrouted(turn, status)
     if failed is not None:
         return failed
     observed, number = turn.observed, pace.step_number(turn.observed, status)
@@ -171,7 +174,7 @@ def _passed(turn: Turn, status: Status, stay: float) -> bool:
 def _promoting(turn: Turn, status: Status) -> Status:
     assert status.candidate is not None
     observed, candidate = turn.observed, status.candidate.revision
-    failed = stops.failed(turn, status)
+    failed = stops.failed(turn, status) or stops.misrouted(turn, status)
     if failed is not None:
         return failed
     alone = pace.stable_is_down(observed, status)
@@ -200,7 +203,7 @@ def _promoting(turn: Turn, status: Status) -> Status:
 
 def _probation(turn: Turn, status: Status) -> Status:
     assert status.candidate is not None
-    failed = stops.failed(turn, status)
+    failed = stops.failed(turn, status) or stops.misrouted(turn, status)
     if failed is not None:
         return failed
     if not _proven(turn, status):

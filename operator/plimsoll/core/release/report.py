@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from plimsoll.core import gateway
 from plimsoll.core.conditions import Finding, conditions, shortened, timestamp
-from plimsoll.core.release import gate, order, pace
+from plimsoll.core.release import gate, order, pace, watching
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.observed import trouble
 from plimsoll.core.release.turn import Status, Turn
@@ -16,11 +17,11 @@ def reported(turn: Turn, status: Status) -> Status:
     """The status with url, pods, message and conditions."""
     observed = turn.observed
     ready = observed.ready(status.stable.revision) if status.stable else None
-    findings = [
-        one
-        for one in (_ready(turn, status), _promoted(turn, status), _progressing(turn, status), _ordered(turn))
-        if one is not None
-    ]
+    said = (
+        _ready(turn, status), _promoted(turn, status), _progressing(turn, status), _ordered(turn),
+        watching.healthy(turn, status), gateway.finding(observed, status),
+    )  # fmt: skip
+    findings = [one for one in said if one is not None]
     return moves.changed(
         status,
         url=f"http://{observed.name}.{observed.namespace}.svc" if status.attempt else None,
@@ -32,8 +33,8 @@ def reported(turn: Turn, status: Status) -> Status:
 
 def notices(before: Status, after: Status) -> tuple[Notice, ...]:
     """One Event for what became of a command, and one for each transition: of the phase, the reason of a hold, the step
-    or its share."""
-    return (*_commanded(before, after), *_moved(before, after))
+    or its share; of the health, too."""
+    return (*_commanded(before, after), *_moved(before, after), *_health(before, after), *_slow(before, after))
 
 
 def _commanded(before: Status, after: Status) -> tuple[Notice, ...]:
@@ -44,6 +45,23 @@ def _commanded(before: Status, after: Status) -> tuple[Notice, ...]:
         return (Notice("Normal", "CommandObeyed", f"{done.message} (id {done.id})"),)
     asked = f"{done.verb} {done.to}" if done.to else done.verb
     return (Notice("Warning", "CommandRefused", f"{asked} by {done.by or 'nobody'} (id {done.id}): {done.message}"),)
+
+
+def _health(before: Status, after: Status) -> tuple[Notice, ...]:
+    if after.degraded is not None and after.degraded != before.degraded:
+        return (Notice("Warning", "Degraded", after.degraded.reason),)
+    if before.degraded is not None and after.degraded is None and before.stable == after.stable:
+        return (
+            Notice("Normal", "Recovered", f"v{after.stable.version if after.stable else ''} is within bounds again"),
+        )
+    return ()
+
+
+def _slow(before: Status, after: Status) -> tuple[Notice, ...]:
+    """Told as soon as it is known that a step cannot be decided in time."""
+    if after.eta is None or after.eta.in_time or (before.eta is not None and not before.eta.in_time):
+        return ()
+    return (Notice("Warning", "NoVerdictInTime", after.eta.message),)
 
 
 def _moved(before: Status, after: Status) -> tuple[Notice, ...]:
@@ -68,10 +86,10 @@ def message(turn: Turn, status: Status) -> str:
             return _waits(turn, status) or turn.choice.message or "waiting for a version"
         case "Idle":
             more = (_kept(turn, status), turn.choice.message, _waits(turn, status))
-            return "; ".join([f"{stable} serves{_pinned(status)}", *(one for one in more if one)])
+            return "; ".join([f"{stable} serves{_pinned(status)}{_worse(status)}", *(one for one in more if one)])
         case "RolledBack":
             waits = _waits(turn, status)
-            return f"{stable} serves; {_taken_back(status)}{f'; {waits}' if waits else _unserved(turn)}"
+            return f"{stable} serves{_worse(status)}; {_taken_back(status)}{f'; {waits}' if waits else _unserved(turn)}"
         case "Preparing":
             return f"candidate {candidate}: recording the revision"
         case "Warming":
@@ -112,6 +130,10 @@ def _kept(turn: Turn, status: Status) -> str:
     return f"v{newest.version} was tested: {newest.reason}{found}"
 
 
+def _worse(status: Status) -> str:
+    return f", degraded: {status.degraded.reason}" if status.degraded else ""
+
+
 def _held(status: Status) -> str:
     return f"held, {status.held_reason}: {status.reason or ''}"
 
@@ -143,7 +165,8 @@ def _analyzing(turn: Turn, status: Status) -> str:
     if status.weight != step.weight:
         return f"{head}: waiting for pods to carry {step.weight} %"
     if status.step_since is None:
-        return f"{head}: waiting until every pod reports epoch {status.epoch}"
+        takes = " and the Gateway takes the weights" if gateway.reference(turn.observed) else ""
+        return f"{head}: waiting until every pod reports epoch {status.epoch}{takes}"
     seen = sum(
         one.candidate.requests for one in turn.evidence.windows if (one.step, one.weight) == (number, status.weight)
     )
@@ -200,6 +223,9 @@ def _ready(turn: Turn, status: Status) -> Finding:
         return Finding("Ready", "False", found.reason, found.message)
     if ready == 0:
         return Finding("Ready", "False", "NoPodReady", f"none of {wanted} pods of {serving} is ready")
+    refused = gateway.refusal(observed, status)
+    if refused is not None:
+        return Finding("Ready", "False", refused.reason, refused.message)
     return Finding("Ready", "True", "Serving", f"{ready} of {wanted} pods of {serving} are ready")
 
 

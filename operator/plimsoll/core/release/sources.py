@@ -7,7 +7,7 @@ from typing import Any
 from plimsoll.api.common import seconds
 from plimsoll.api.evidence import CustomMetric, Judge, Prometheus
 from plimsoll.api.inferenceservice import RevisionRef
-from plimsoll.core import route
+from plimsoll.core import gateway, route
 from plimsoll.core.conditions import timestamp
 from plimsoll.core.external import PARTS
 from plimsoll.core.release import pace
@@ -140,4 +140,5 @@ def counts(observed: Observed) -> bool:
     status = observed.status
     if status.stable is None or not pace.measured(status):
         return False
-    return status.step_since is not None or route.followed(observed, status)
+    follow = route.followed(observed, status) and gateway.followed(observed, status)
+    return status.step_since is not None or follow

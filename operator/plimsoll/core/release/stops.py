@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from plimsoll.api.inferenceservice import VerdictStatus
+from plimsoll.core import gateway
 from plimsoll.core.conditions import precise, shortened
 from plimsoll.core.release import pace
 from plimsoll.core.release import turn as moves
@@ -32,6 +33,12 @@ def failed(turn: Turn, status: Status) -> Status | None:
     if verdict.outcome != "Fail":
         return None
     return moves.roll_back(turn, status, "RolledBack", verdict.reason)
+
+
+def misrouted(turn: Turn, status: Status) -> Status | None:
+    """Held, when the gateway does not take the weights; None when it does, or may yet."""
+    found = gateway.refusal(turn.observed, status)
+    return None if found is None else hold(turn, status, found.reason, found.message)
 
 
 def still_seen(turn: Turn, status: Status) -> bool:

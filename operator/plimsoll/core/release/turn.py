@@ -13,6 +13,7 @@ from plimsoll.api.inferenceservice import (
     Retiring,
     RevisionRef,
 )
+from plimsoll.api.monitoring import Warm
 from plimsoll.core import route
 from plimsoll.core.conditions import precise, shortened, timestamp
 from plimsoll.core.release.choice import Choice, quarantined
@@ -157,9 +158,11 @@ def retire_candidate(turn: Turn, status: Status) -> Status:
 def succeed(turn: Turn, status: Status) -> Status:
     """The candidate becomes the stable revision; the old one keeps its pods for a while."""
     assert status.candidate is not None
-    new, old = status.candidate, status.stable
+    new, old, warm = status.candidate, status.stable, _kept_warm(turn, status)
     forgiven = tuple(one for one in status.quarantine if one.revision != new.revision)
-    status = changed(status, stable=new, candidate=None, quarantine=forgiven)
+    status = changed(
+        status, stable=new, candidate=None, quarantine=forgiven, warm=warm or status.warm, degraded=None, suspicion=()
+    )  # fmt: skip
     if old is not None:
         status = _retired(turn, status, old)
     was_shared = old is not None and (status.weight or 0) < 100
@@ -167,6 +170,16 @@ def succeed(turn: Turn, status: Status) -> Status:
         status = changed(status, epoch=next_epoch(turn.observed), routed_at=precise(turn.now))
     status = changed(status, weight=0, mirror=None, primary=new.revision)
     return enter(turn, status, "Idle", step=None, step_since=None, paused_at=None)
+
+
+def _kept_warm(turn: Turn, status: Status) -> Warm | None:
+    """The revision that is replaced, where it is to be kept: it served well and still could."""
+    old, monitoring = status.stable, turn.observed.spec.monitoring
+    if old is None or monitoring is None or monitoring.keep_warm is None or status.degraded is not None:
+        return None
+    if not turn.observed.ready(old.revision):
+        return None
+    return Warm(revision=old.revision, version=old.version, digest=old.digest, since=precise(turn.now))
 
 
 def _retired(turn: Turn, status: Status, reference: RevisionRef) -> Status:

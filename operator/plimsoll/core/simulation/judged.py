@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from plimsoll.core.simulation.world import Counts
 from plimsoll.core.statistics.comparison import Arms
+from plimsoll.core.statistics.criteria import Criterion
 from plimsoll.core.statistics.dispersion import coefficient_of_variation
 from plimsoll.core.statistics.measures import Table, not_worse, worse
 from plimsoll.core.statistics.policy import Policy, compared
@@ -82,7 +83,8 @@ def _levels(policy: Policy) -> tuple[float, float]:
     """What the errors get of alpha, and their beta: from the policy's own criteria."""
     arm = ArmCounts(requests=1, timed=1, slower=(0,) * len(LATENCY_EDGES))
     window = Window(1, 0.0, 10.0, 1, 10, arm, arm, (arm,))
-    found = [one for one in compared([window], policy) if one.name == _ERRORS]
+    judges = compared([window], policy)
+    found = [one for one in judges if isinstance(one, Criterion) and one.name == _ERRORS]
     return (found[0].alpha, found[0].beta) if found else (policy.alpha, policy.beta)
 
 

@@ -1,0 +1,237 @@
+"""After the release: what serves is watched, reported when it gets worse, and taken back where the spec says so.
+
+What is known between two looks at the pods is kept in memory, so that a healthy service costs no write at all. Only
+suspicion is written down, and outlives the operator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from plimsoll.api.common import seconds
+from plimsoll.api.inferenceservice import RevisionRef, VerdictStatus
+from plimsoll.api.monitoring import Degraded, Monitoring
+from plimsoll.core.conditions import Finding, find, precise, timestamp, unix
+from plimsoll.core.evidence import window_between
+from plimsoll.core.release import turn as moves
+from plimsoll.core.release.observed import Observed, Watched
+from plimsoll.core.release.turn import Status, Turn
+from plimsoll.core.statistics import mixture
+from plimsoll.core.statistics.bounded_rate import ABOVE_WEIGHTS, BELOW_WEIGHTS, log_rate_above, log_rate_below
+from plimsoll.core.statistics.change import RUN_LENGTH, grown
+from plimsoll.facts import Sample
+
+#: How much the rate of a healthy service varies from look to look, at least.
+_CV = np.array([0.2])
+#: From this e-value on suspicion is written down. Below, chance alone would cause writes.
+_SUSPICIOUS = 100.0
+#: The evidence that it takes to believe that it is well again.
+_RECOVERED = 100.0
+#: After so many looks in a row that showed nothing, nobody knows how it is.
+_BLIND = 3
+#: Scrapes are not punctual.
+_EARLY_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    requests: int
+    failures: int
+
+
+# --- looking ----------------------------------------------------------------------------------------------------------
+
+
+def applies(observed: Observed) -> bool:
+    """Whether there is something to watch now. During a release the release watches."""
+    status = observed.status
+    at_rest = status.phase in {"Idle", "RolledBack"} and status.candidate is None
+    return observed.spec.monitoring is not None and status.stable is not None and at_rest
+
+
+def next_look(observed: Observed, watched: Watched | None) -> float | None:
+    """When to ask the pods next, in Unix seconds; None when nothing is watched."""
+    if not applies(observed) or observed.spec.monitoring is None:
+        return None
+    if watched is None or watched.revision != _stable(observed) or watched.looked_at > observed.now:
+        return observed.now  # nothing is known of it, or the clock was set back
+    return watched.looked_at + seconds(observed.spec.monitoring.interval)
+
+
+def is_due(observed: Observed, watched: Watched | None) -> bool:
+    """Whether the pods have to be asked in this pass."""
+    at = next_look(observed, watched)
+    return at is not None and observed.now >= at - _EARLY_SECONDS
+
+
+def look(observed: Observed, watched: Watched | None) -> Watched | None:
+    """What is known after the sample of this pass. The same sample again changes nothing."""
+    if not applies(observed):
+        return None
+    sample = observed.sample
+    if sample is None or not is_due(replace(observed, now=sample.at), watched):
+        return watched
+    if watched is None or watched.revision != _stable(observed):
+        harm, none = tuple(observed.status.suspicion), (0.0,) * len(ABOVE_WEIGHTS)
+        known = harm if len(harm) == len(none) else none
+        return Watched(_stable(observed), sample.at, sample, known, (0.0,) * len(BELOW_WEIGHTS))
+    counts = _counted(watched, sample)
+    if counts is None:
+        cursor = sample if sample.pods else watched.cursor
+        return replace(watched, looked_at=sample.at, cursor=cursor, blind=watched.blind + 1)
+    return _weighed(observed, replace(watched, looked_at=sample.at, cursor=sample, blind=0, measured=True), counts)
+
+
+def _stable(observed: Observed) -> str:
+    assert observed.status.stable is not None
+    return observed.status.stable.revision
+
+
+def _counted(watched: Watched, sample: Sample) -> _Counts | None:
+    """What the arm counted since the last look; None when that cannot be known."""
+    if sample.at <= watched.cursor.at:
+        return None
+    arm = watched.revision
+    window = window_between(watched.cursor, sample, index=1, step=0, weight=0, stable=arm, candidate=arm)
+    return None if window.gap else _Counts(window.stable.requests, window.stable.failures)
+
+
+def _weighed(observed: Observed, watched: Watched, counts: _Counts) -> Watched:
+    """Evidence of harm while all is well, evidence of health while it is not."""
+    assert observed.spec.monitoring is not None
+    k, n = np.array([float(counts.failures)]), np.array([float(counts.requests)])
+    limit = observed.spec.monitoring.error_rate.max
+    harm, health = (np.zeros(len(weights)) for weights in (ABOVE_WEIGHTS, BELOW_WEIGHTS))
+    if observed.status.degraded is not None:
+        health = grown(np.array(watched.health), log_rate_below(k, n, limit, _CV)[0])
+    else:
+        harm = grown(np.array(watched.harm), log_rate_above(k, n, limit, _CV)[0])
+    goes_on = bool(np.max(harm) > 0)
+    return replace(
+        watched,
+        harm=tuple(float(one) for one in harm),
+        health=tuple(float(one) for one in health),
+        requests=watched.requests + counts.requests if goes_on else 0,
+        failures=watched.failures + counts.failures if goes_on else 0,
+    )
+
+
+def _harm(watched: Watched) -> float:
+    return float(mixture(np.array(watched.harm), ABOVE_WEIGHTS))
+
+
+def _health(watched: Watched) -> float:
+    return float(mixture(np.array(watched.health), BELOW_WEIGHTS))
+
+
+# --- what it means for the status -------------------------------------------------------------------------------------
+
+
+def noted(turn: Turn, status: Status) -> Status:
+    """With what was noticed, and without what is over."""
+    status = _cooled(turn, status)
+    monitoring, watched = turn.observed.spec.monitoring, turn.observed.watched
+    revision = status.stable.revision if status.stable else None
+    if status.degraded is not None and (monitoring is None or status.degraded.revision != revision):
+        status = moves.changed(status, degraded=None)
+    if monitoring is None or watched is None:
+        return status if monitoring is not None or not status.suspicion else moves.changed(status, suspicion=())
+    if status.degraded is not None:
+        return moves.changed(status, degraded=None) if _health(watched) >= np.log(_RECOVERED) else status
+    if _harm(watched) >= np.log(RUN_LENGTH):
+        found = Degraded(
+            revision=watched.revision, metric="error rate", reason=_sentence(monitoring, watched),
+            at=timestamp(turn.now),
+        )  # fmt: skip
+        return moves.changed(status, degraded=found, suspicion=())
+    suspicion = tuple(round(one, 3) for one in watched.harm) if _harm(watched) >= np.log(_SUSPICIOUS) else ()
+    return status if suspicion == tuple(status.suspicion) else moves.changed(status, suspicion=suspicion)
+
+
+def _sentence(monitoring: Monitoring, watched: Watched) -> str:
+    k, n, limit = watched.failures, watched.requests, monitoring.error_rate.max
+    seen = f"error rate {k:,}/{n:,} ({k / n:.2%})" if n else "error rate"
+    return f"{seen} is above {100 * limit:g}%; e = {np.exp(_harm(watched)):.1e} ≥ {RUN_LENGTH:.0e}"
+
+
+def _cooled(turn: Turn, status: Status) -> Status:
+    """Without the warm revision once its time is over, or once it has another part to play."""
+    named = {one.revision for one in (status.stable, status.candidate) if one is not None}
+    due = cold_at(turn.observed, status)
+    if status.warm is None or (status.warm.revision not in named and due is not None and turn.now < due):
+        return status
+    return moves.changed(status, warm=None)
+
+
+def cold_at(observed: Observed, status: Status) -> float | None:
+    """When the warm revision loses its pods, in Unix seconds."""
+    monitoring = observed.spec.monitoring
+    if status.warm is None or monitoring is None or monitoring.keep_warm is None:
+        return None
+    return unix(status.warm.since) + seconds(monitoring.keep_warm)
+
+
+# --- going back -------------------------------------------------------------------------------------------------------
+
+
+def taken_back(turn: Turn, status: Status) -> Status | None:
+    """Back to the warm revision, when what serves is degraded and the spec says so; None when there is nothing to do.
+
+    It is told first and done in the next pass: the intent is written before the effect.
+    """
+    if turn.observed.status.degraded is None or status.degraded is None or why_not_back(turn, status) is not None:
+        return None
+    warm, worse = status.warm, status.stable
+    assert warm is not None and worse is not None
+    old = RevisionRef(revision=warm.revision, version=warm.version, digest=warm.digest)
+    reason = status.degraded.reason
+    verdict = VerdictStatus(
+        outcome="Fail", mode="Absolute", metric=status.degraded.metric, reason=reason, at=precise(turn.now)
+    )
+    status = moves.changed(
+        status, stable=old, candidate=worse, last_proven=old, warm=None, degraded=None, attempt=status.attempt + 1,
+        started_at=timestamp(turn.now), step=None, step_since=None, verdict=verdict, ledger=None, windows=(),
+        rollback_seconds=None, retiring=tuple(one for one in status.retiring if one.revision != old.revision),
+    )  # fmt: skip
+    return moves.roll_back(turn, status, "RolledBack", reason)
+
+
+def why_not_back(turn: Turn, status: Status) -> str | None:
+    """Why a degraded service is left as it is, or None when it can go back."""
+    monitoring, observed = turn.observed.spec.monitoring, turn.observed
+    if monitoring is None or monitoring.on_degraded == "Alert":
+        return "onDegraded is Alert"
+    if status.candidate is not None:
+        return "a release is under way"
+    if status.warm is None:
+        return "no version is kept warm to go back to"
+    ready = observed.ready(status.warm.revision)
+    if ready < observed.replicas:
+        return f"{ready} of {observed.replicas} pods of v{status.warm.version} are ready"
+    return None
+
+
+# --- what is said of it -----------------------------------------------------------------------------------------------
+
+
+def healthy(turn: Turn, status: Status) -> Finding | None:
+    """The condition Healthy. Its sentences have no number that changes from look to look: each would be a write."""
+    monitoring, watched = turn.observed.spec.monitoring, turn.observed.watched
+    if monitoring is None or status.stable is None:
+        return None
+    if status.degraded is not None:
+        why = why_not_back(turn, status)
+        said = status.degraded.reason + (f"; not taken back: {why}" if why else "")
+        return Finding("Healthy", "False", "Degraded", said)
+    if watched is not None and watched.blind >= _BLIND:
+        return Finding("Healthy", "Unknown", "EvidenceUnavailable", "the metrics of the pods cannot be read")
+    if watched is not None and watched.measured:
+        limit = monitoring.error_rate.max
+        return Finding("Healthy", "True", "WithinBounds", f"no evidence of more than {100 * limit:g}% failures")
+    before, same = find(turn.observed.status.conditions, "Healthy"), turn.observed.status.stable == status.stable
+    if before is not None and same and before.status != "False":
+        # A new operator has not looked twice yet: what the last one saw holds.
+        return Finding("Healthy", before.status, before.reason, before.message)
+    return Finding("Healthy", "Unknown", "NotYetMeasured", "the pods have not been asked twice yet")

@@ -1,0 +1,110 @@
+"""Faults that take minutes, in the middle of a release under load: `make soak` runs them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from demo import install, load, store, story
+from demo.shell import ROOT, Kubernetes
+from tests.e2e.releases import MANIFEST, SERVICE, Service, fragile, sound_too
+from tests.e2e.test_faults import devcluster, on_the_development_cluster
+
+CHART = str(ROOT / "charts" / "plimsoll")
+IMAGE = "localhost/plimsoll-serving:dev"
+
+
+@pytest.fixture
+def service(kubernetes: Kubernetes, namespace: str) -> Service:
+    """Version 1 serves under traffic; 2 is as good, 3 fails on some rows."""
+    service = Service(kubernetes, namespace)
+    service.kubectl("apply", "-f", str(story.EXAMPLES / "01-train.yaml"))
+    service.kubectl("apply", "-f", "-", stdin=json.dumps(MANIFEST))
+    service.until(lambda status: status.get("phase") == "Idle", 600)
+    uri = kubernetes.get("mv", "digits-v1", namespace)["spec"]["artifact"]["uri"]
+    with store.bucket(kubernetes, namespace) as bucket:
+        service.models["1"] = store.download(bucket, uri)
+    service.publish(2, sound_too())
+    service.publish(3, fragile())
+    service.kubectl("wait", "mv/digits-v2", "mv/digits-v3", "--for=condition=Ready", "--timeout=180s")
+    load.start(kubernetes, namespace, SERVICE, IMAGE)
+    return service
+
+
+@pytest.fixture
+def installed_again(kubernetes: Kubernetes) -> Iterator[None]:
+    yield
+    install.install(kubernetes)
+
+
+@pytest.mark.parametrize(("version", "outcome"), [("2", "Promoted"), ("3", "RolledBack")])
+@pytest.mark.usefixtures("installed_again")
+def test_a_helm_upgrade_of_the_operator_in_a_release_changes_nothing_about_its_outcome(
+    service: Service, version: str, outcome: str
+) -> None:
+    with service.users_notice_nothing():
+        attempt = service.release(version)
+        service.until(lambda status: (status["attempt"], status.get("candidate") is not None) == (attempt, True))
+        values = ("--reuse-values", "--set", "logLevel=debug")
+        service.kubernetes.run(
+            "helm", "upgrade", "plimsoll", CHART, "-n", install.SYSTEM, *values, "--wait", "--timeout", "5m"
+        )
+        ended = service.ended(attempt)
+    assert (ended["attempt"], ended["history"][0]["outcome"]) == (attempt, outcome)
+
+
+def test_a_kubelet_that_is_stopped_delays_a_release_and_changes_nothing(service: Service) -> None:
+    """Pods serve on; the route is not refreshed until kubelet is back, so no share is counted that is not in force."""
+    if not on_the_development_cluster(service.kubernetes):
+        pytest.skip("only the kubelet of the development cluster can be stopped")
+    with service.users_notice_nothing():
+        devcluster("stop", "kubelet")
+        try:
+            attempt = service.release("2")
+            waiting = service.until(lambda status: status["attempt"] == attempt)
+            assert not waiting.get("weight")
+        finally:
+            devcluster("start", "kubelet")
+        ended = service.ended(attempt)
+    assert (ended["attempt"], ended["history"][0]["outcome"]) == (attempt, "Promoted")
+
+
+def test_a_quota_that_leaves_no_room_holds_a_release_until_it_does(service: Service) -> None:
+    pods = len(service.names("pods"))
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "tight"}, "spec": {}}
+    quota["spec"] = {"hard": {"pods": str(pods)}}
+    service.kubectl("apply", "-f", "-", stdin=json.dumps(quota))
+    with service.users_notice_nothing():
+        attempt = service.release("2")
+        held = service.until(lambda status: status.get("heldReason") == "InsufficientCapacity")
+        assert "exceeded quota" in held["reason"]
+        service.kubectl("delete", "resourcequota", "tight")
+        ended = service.ended(attempt)
+    assert ended["history"][0]["outcome"] == "Promoted"
+
+
+def test_a_version_that_proves_bad_after_its_release_is_taken_back_to_the_one_that_is_kept_warm(
+    service: Service,
+) -> None:
+    """Without steps a version that fails on every fifth row passes its probation: nothing compares it."""
+    before = service.status["stable"]
+    release = {"strategy": "Recreate", "steps": None, "holdback": None}
+    monitoring = {"errorRate": {"max": 0.05}, "interval": "10s", "onDegraded": "Rollback", "keepWarm": "30m"}
+    change = {"spec": {"release": release, "monitoring": monitoring}}
+    service.kubectl("patch", "inf", SERVICE, "--type=merge", "-p", json.dumps(change))
+    attempt = service.release("3")
+    promoted = service.ended(attempt)
+    warm = f"plimsoll.dev/revision={before['revision']}"
+    pods = service.names("pods", warm)
+    assert (promoted["phase"], promoted["warm"]["revision"]) == ("Idle", before["revision"])
+    ended = service.ended(attempt + 1)
+    assert (ended["phase"], ended["stable"]) == ("RolledBack", before)
+    assert [one["outcome"] for one in ended["history"][:2]] == ["RolledBack", "Promoted"]
+    assert re.search(r"error rate \d+/[\d,]+ \(\d+\.\d+%\) is above 5%", ended["history"][0]["reason"])
+    assert pods and set(pods) <= set(service.names("pods", warm)), "it had pods all the time, and has the same"
+    assert "Degraded" in service.kubectl("get", "events", "-o", "jsonpath={.items[*].reason}").split()
+    with service.users_notice_nothing():
+        service.until(lambda status: any(one["reason"] == "WithinBounds" for one in status["conditions"]))

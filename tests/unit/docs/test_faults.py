@@ -1,0 +1,31 @@
+"""Each row of the table of faults names a test that is there and is collected by somebody."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+
+from tests.unit.docs.pages import ROOT, Page
+
+PAGE = Page(ROOT / "docs/faults.md")
+ROWS = [line for line in PAGE.text.splitlines() if line.startswith("| ") and not line.startswith("| fault |")]
+SOAK = re.search(r"^soak:.*\n(?:\t.*\n)+", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_the_table_has_the_faults_that_are_promised() -> None:
+    assert len(ROWS) >= 40
+    assert all(line.count("|") == 4 for line in ROWS)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.split("|")[1].strip())
+def test_every_fault_names_a_test_that_is_run(row: str) -> None:
+    found = re.fullmatch(r"`(tests/[\w/]+\.py)::(test_\w+)`", row.split("|")[3].strip())
+    assert found, "the last cell names one test as file::name"
+    file, name = found.groups()
+    tree = ast.parse((ROOT / file).read_text())
+    tests = {one.name for one in tree.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
+    assert name in tests
+    collected = file.rsplit("/", 1)[1].startswith("test_")
+    assert collected or (SOAK is not None and file in SOAK[0]), f"nobody runs {file}"
