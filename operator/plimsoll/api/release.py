@@ -259,7 +259,7 @@ class Analysis(Part):
     alpha: Annotated[float, Field(gt=0, le=0.2)] = Field(
         default=0.01,
         description="Wanted chance of rolling back a healthy version, over the whole release. "
-        "Strong noise, and a stable version with a single pod, from which noise cannot be learned, raise it.",
+        "Strong noise, and a stable version with a single pod, which teaches nothing about it, make verdicts later.",
     )
     window: Annotated[Duration, Field(json_schema_extra=between("1s", "1h"))] = Field(
         default="10s", description="How often evidence is read."

@@ -10,7 +10,7 @@ import yaml
 from plimsoll import names
 from plimsoll.api.kinds import KINDS
 from plimsoll.core.release.commands import VERBS
-from plimsoll.edge.resources import WATCHED
+from plimsoll.edge.resources import ADD_ONS, WATCHED
 from plimsoll.edge.signing import SIGNING_SECRET
 
 from config import render as plain
@@ -67,7 +67,7 @@ def test_the_operator_may_list_and_watch_what_it_watches_and_nothing_else(chart:
         for group in rule["apiGroups"]
         for resource in rule["resources"]
     }
-    assert listed == {(one.api_version.rpartition("/")[0], one.plural) for one in WATCHED}
+    assert listed == {(one.api_version.rpartition("/")[0], one.plural) for one in (*WATCHED, *ADD_ONS)}
 
 
 def test_the_operator_never_writes_what_users_own(chart: list[Manifest]) -> None:

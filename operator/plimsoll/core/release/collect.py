@@ -211,8 +211,10 @@ def policy(observed: Observed) -> Policy:
     labels = analysis.accuracy
     # No user got the answers to copies, and nobody can say what would have been right.
     labelled = labels.enabled and not observed.status.mirror
-    # With a sticky header users are split, not requests, and nobody counts users.
-    by_request = observed.spec.traffic.sticky_header is None
+    # With a sticky header users are split, not requests, and nobody counts users; with an armHeader callers choose.
+    traffic = observed.spec.traffic
+    chosen = traffic.gateway_ref is not None and traffic.gateway_ref.arm_header is not None
+    by_request = traffic.sticky_header is None and not chosen
     return Policy(
         alpha=analysis.alpha,
         error_margin=errors.margin if errors.enabled else None,
