@@ -56,6 +56,26 @@ async def test_the_newest_scrape_is_taken_whole_and_not_a_mixture() -> None:
     assert sample.pods[0].arm_requests == {("r1", "ok"): 5}
 
 
+async def test_bins_labels_and_pairs_are_of_the_same_target_as_everything_else() -> None:
+    """Their labels say nothing of which target was scraped."""
+    rows = [
+        *scrape(90.0),
+        series(names.METRIC_PREDICTION_BINS, (90.0, 2), model="m", version="", output="label", bin="a"),
+        series(names.METRIC_PREDICTION_BINS, (90.0, 3), model="m", version="", output="label", bin="b"),
+        series(names.METRIC_FEEDBACK, (90.0, 4), model="m", version="1", outcome="correct", age="1h"),
+        series(names.METRIC_FEEDBACK_ERROR, (90.0, 0.5), model="m", version="1", direction="over", age="1h"),
+        series(names.METRIC_SHADOW_PAIRS, (90.0, 6), model="m", stable="r0", candidate="r1", outcome="match"),
+        series(names.METRIC_FALLBACKS, (90.0, 7), revision="r1", reason="timeout"),
+        series(names.METRIC_REQUESTS, (90.0, 8), revision="r1", code="200"),
+    ]
+    (pod,) = (await sampled(rows)).pods
+    assert pod.served == {"ok": 8}
+    assert pod.counts == {
+        ("bin", "label", "a"): 2, ("bin", "label", "b"): 3, ("feedback", "1", "1h", "correct"): 4,
+        ("feedback", "1", "1h", "over"): 0.5, ("pair", "r0", "r1", "match"): 6, ("fallback", "r1"): 7,
+    }  # fmt: skip
+
+
 async def test_targets_that_are_different_processes_say_nothing() -> None:
     sample = await sampled([*scrape(90.0), *scrape(91.0, started=2.0, job="y")])
     assert sample.pods == ()
