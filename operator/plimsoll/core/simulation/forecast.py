@@ -12,7 +12,7 @@ from plimsoll.core.simulation.world import Traffic
 from plimsoll.core.statistics.policy import Policy
 
 #: Runs at a time: so much fits in the caches.
-_CHUNK = 500
+_CHUNK = 250
 QUANTILES = (0.05, 0.5, 0.95)
 
 

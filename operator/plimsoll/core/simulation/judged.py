@@ -11,24 +11,21 @@ fail, and pass long before the errors do; what they take of alpha is taken.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import log
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plimsoll.core.simulation.world import Counts
 from plimsoll.core.statistics.comparison import Arms
-from plimsoll.core.statistics.criteria import Criterion
+from plimsoll.core.statistics.criteria import Criterion, reaches
 from plimsoll.core.statistics.dispersion import coefficient_of_variation
+from plimsoll.core.statistics.learned_noise import within
 from plimsoll.core.statistics.measures import Table, not_worse, worse
 from plimsoll.core.statistics.policy import Policy, compared
-from plimsoll.core.statistics.wealth import Array
 from plimsoll.facts import ArmCounts, Window
 from plimsoll.names import LATENCY_EDGES
 
-#: As in plimsoll.core.statistics.criteria.
-_DECIMALS = 9
 _ERRORS = "error rate"
 
 
@@ -44,17 +41,18 @@ def judged(counts: Counts, steps: NDArray[np.int64], window_seconds: float, poli
     """The verdicts on `counts`; `steps` (rows,) rises and names the step of each row."""
     starts = np.flatnonzero(np.concatenate([[True], steps[1:] != steps[:-1]]))
     began = starts[np.searchsorted(starts, np.arange(len(steps)), side="right") - 1]
-    within = np.arange(len(steps)) - began
+    since = np.arange(len(steps)) - began
     length = max(1, int(policy.noise_seconds / window_seconds + 1e-9))
-    spells = np.arange(len(steps)) - within % length
+    spells = np.arange(len(steps)) - since % length
     data = _table(counts, starts, spells, policy)
     alpha, beta = _levels(policy)
     fails = _breaker(counts, policy)
     passes = np.ones_like(fails)
     if policy.error_margin is not None:
-        matters = data.rise() >= policy.error_floor
-        fails = fails | (_reaches(worse(data, policy.error_margin, 0.0), alpha) & matters)
-        passes = _reaches(not_worse(data, policy.error_margin, policy.negligible), beta)
+        both = (data.arms.n_candidate > 0) & (data.arms.n_stable > 0)
+        matters = both & (_compared(data, both).rise() >= policy.error_floor)
+        fails = fails | (reaches(worse(data, policy.error_margin, 0.0), alpha) & matters)
+        passes = reaches(not_worse(data, policy.error_margin, policy.negligible), beta)
     seen = np.cumsum(counts.n_candidate, axis=0)
     in_step = seen - (seen - counts.n_candidate)[began]
     enough = in_step >= max(1, policy.min_requests)
@@ -66,17 +64,17 @@ def _table(counts: Counts, starts: NDArray[np.int64], spells: NDArray[np.int64],
     arms = Arms(counts.k_candidate, counts.n_candidate, counts.k_pods.sum(axis=1), counts.n_pods.sum(axis=1))
     each = np.arange(len(spells))
     cvs = [
-        coefficient_of_variation(
-            _within(counts.k_pods, firsts), _within(counts.n_pods, firsts), firsts, policy.cv_floor
-        )
+        coefficient_of_variation(within(counts.k_pods, firsts), within(counts.n_pods, firsts), firsts, policy.cv_floor)
         for firsts in (each, spells)
     ]
-    return Table(arms, np.maximum(*cvs), starts, spells)
+    return Table(arms, np.maximum(*cvs), starts, spells, (counts.k_pods, counts.n_pods))
 
 
-def _within(counts: Array, spells: NDArray[np.int64]) -> Array:
-    total = np.cumsum(counts, axis=0)
-    return total - (total - counts)[spells]
+def _compared(data: Table, both: NDArray[np.bool_]) -> Table:
+    """Only what each run had in the rows in which both of its arms had requests."""
+    arms = data.arms
+    columns = (arms.k_candidate, arms.n_candidate, arms.k_stable, arms.n_stable)
+    return replace(data, arms=Arms(*(np.where(both, x, 0.0) for x in columns)))
 
 
 def _levels(policy: Policy) -> tuple[float, float]:
@@ -86,11 +84,6 @@ def _levels(policy: Policy) -> tuple[float, float]:
     judges = compared([window], policy)
     found = [one for one in judges if isinstance(one, Criterion) and one.name == _ERRORS]
     return (found[0].alpha, found[0].beta) if found else (policy.alpha, policy.beta)
-
-
-def _reaches(log_e: Array, level: float) -> NDArray[np.bool_]:
-    reached: NDArray[np.bool_] = np.round(log_e, _DECIMALS) >= round(log(1 / level), _DECIMALS)
-    return reached
 
 
 def _breaker(counts: Counts, policy: Policy) -> NDArray[np.bool_]:
