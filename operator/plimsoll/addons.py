@@ -108,7 +108,7 @@ class AddOns:
         if (watch := self._watches.pop(resource.kind, None)) is not None:
             watch.stop()
             # What was deleted with its kind is deleted: nobody would tell us.
-            for one in self._cache.every(resource.api_version, resource.kind):
+            for one in tuple(self._cache.every(resource.api_version, resource.kind)):
                 self._cache.remove(one)
 
     def _follow(self, resource: Resource) -> None:

@@ -59,6 +59,29 @@ class PodCounters:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What the queries of a custom metric gave: `values` by "arm/part" (`candidate/events`) and series; or why not."""
+
+    values: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    gap: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """What a custom metric or a judge says of one window; `gap` is why it says nothing.
+
+    The arms hold (events, trials) of a Ratio, (count, sum, sum of squares) of a Mean, (events,) of a Counter.
+    `answer` is a judge's: Pass, Fail or Inconclusive, with its reason.
+    """
+
+    candidate: tuple[float, ...] = ()
+    stable: tuple[float, ...] = ()
+    answer: str = ""
+    reason: str = ""
+    gap: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """What a metrics reader saw at `at` (Unix seconds). `absent`: pods that gave nothing, each with the reason."""
 
@@ -67,6 +90,15 @@ class Sample:
     absent: Mapping[str, str] = field(default_factory=dict)
     #: Only of a pool: what each pod says of each revision that it knows, by pod and revision.
     models: Mapping[str, Mapping[str, ModelState]] = field(default_factory=dict)
+    #: Where the counters are not from the pods themselves: the epochs that the pods reported; -1 without a route.
+    epochs: Mapping[str, int] | None = None
+    #: Why nothing of it may count, though some pods may be there.
+    outage: str | None = None
+    #: Custom metrics by name, at about the same moment.
+    external: Mapping[str, Reading] = field(default_factory=dict)
+    #: What judges said of the window that ends here, by name; `judged` is that window's number.
+    answers: Mapping[str, External] = field(default_factory=dict)
+    judged: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +200,8 @@ class Window:
     outputs: tuple[OutputBins, ...] = ()
     cohorts: tuple[Cohort, ...] = ()
     pairs: Pairs | None = None
+    #: Custom metrics and judges, by name.
+    external: Mapping[str, External] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +217,50 @@ class Verdict:
     mode: str = "Sequential"
     window: int = 0
     hold: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to send a request on behalf of `namespace`; `timeout` in seconds.
+
+    `token` is (Secret, key), `authority` (ConfigMap, key), both of the namespace. The `install`'s own address has the
+    install's token instead, and its host is not asked about.
+    """
+
+    url: str
+    namespace: str
+    timeout: float
+    token: tuple[str, str] | None = None
+    authority: tuple[str, str] | None = None
+    install: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PrometheusSource:
+    """A Prometheus and how it labels the series of pods. Samples older than `max_age` seconds are stale."""
+
+    endpoint: Endpoint
+    max_age: float
+    namespace_label: str = "namespace"
+    pod_label: str = "pod"
+    matchers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What the candidate has to show in a custom metric (`kind` Ratio, Mean or Counter), or to a Judge.
+
+    `margin` and `bound` are the spec's margin and max; `low` and `high` bound the values of a Mean, and `sign` −1 says
+    that lower ones are worse.
+    """
+
+    name: str
+    kind: str
+    margin: float | None = None
+    bound: float | None = None
+    low: float = 0.0
+    high: float = 1.0
+    sign: int = 1
 
 
 # --- plans ----------------------------------------------------------------------------------------------------------
@@ -296,3 +374,12 @@ class Settings:
     training_image: str = "localhost/plimsoll-training:dev"
     image_pull_policy: str = "IfNotPresent"
     cluster_domain: str = "cluster.local"
+    #: Address of the install's Prometheus; empty when there is none.
+    prometheus_url: str = ""
+    #: Added to every query of that server with the namespace as its value, for a proxy that enforces it.
+    prometheus_namespace_parameter: str = ""
+    #: Whether users may send PromQL of their own.
+    allow_custom_queries: bool = False
+    #: Hosts beyond the Services of their own namespace that users may have the operator ask: shell patterns, https
+    #: unless they begin with http://.
+    allowed_hosts: tuple[str, ...] = ()

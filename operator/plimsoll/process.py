@@ -25,9 +25,11 @@ from plimsoll.edge.health import HealthServer
 from plimsoll.edge.lease import Lease, Terms
 from plimsoll.edge.lister import Lister
 from plimsoll.edge.metrics import Scrape
+from plimsoll.edge.outward import Outward
 from plimsoll.edge.resources import WATCHED
 from plimsoll.edge.rest import Api, ApiError, Request
 from plimsoll.edge.signing import load_signer
+from plimsoll.edge.sources import Sources
 from plimsoll.edge.store import S3
 from plimsoll.edge.store_admin import StoreAdmin
 from plimsoll.edge.telemetry import QUEUE_DEPTH, RECONCILE_SECONDS, RECONCILES, SERVICE_STATES, forget
@@ -75,6 +77,7 @@ class Process:
         SERVICE_STATES.source = self._services
         self._health = HealthServer(self._waiting_for, install.http_port)
         self._scrape = Scrape(time.time)
+        self._outward: Outward | None = None
         self._world: World | None = None
         self._kinds_served = False
         self._parts: list[asyncio.Task[None]] = []
@@ -125,6 +128,8 @@ class Process:
         await asyncio.gather(*self._parts, return_exceptions=True)
         await self._lease.release()
         await self._scrape.close()
+        if self._outward is not None:
+            await self._outward.close()
         await self._health.stop()
 
     async def _make_world(self) -> World:
@@ -133,13 +138,16 @@ class Process:
         store = install.store
         credentials = (store.access_key_id, store.secret_access_key)
         admin = StoreAdmin(store.admin_endpoint, store.region, credentials) if store.managed else None
+        cluster = Cluster(self._api, self._cache, recorder, self._lease.remaining, self._add_ons.missing)
+        self._outward = Outward(cluster.get, install.facts, install.credentials)
         return World(
-            cluster=Cluster(self._api, self._cache, recorder, self._lease.remaining, self._add_ons.missing),
+            cluster=cluster,
             metrics=self._scrape,
             store=S3(store, self._api, admin),
             signer=await load_signer(self._api, install.facts.namespace),
             settings=install.facts,
             now=time.time,
+            sources=Sources(self._outward, install.facts, time.time),
         )
 
     async def _work(self, ref: Ref) -> float | None:

@@ -6,15 +6,17 @@ import re
 import socket
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlsplit
 
+from plimsoll.edge.outward import Credentials
 from plimsoll.edge.store import StoreSettings
 from plimsoll.facts import Settings
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
+_HOST: Final = re.compile(r"^(http://)?[A-Za-z0-9*][-A-Za-z0-9.*]{0,252}$")
 _NAME: Final = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
 
 Environment = Mapping[str, str]
@@ -35,6 +37,7 @@ class Install:
     log_level: str
     workers: int
     http_port: int
+    credentials: Credentials = field(default_factory=Credentials)
 
 
 def load(env: Environment) -> Install:
@@ -48,7 +51,7 @@ def load(env: Environment) -> Install:
         cluster_domain=env.get("PLIMSOLL_CLUSTER_DOMAIN") or "cluster.local",
     )
     return Install(
-        facts=facts,
+        facts=_with_sources(env, facts),
         store=_store(env),
         # Two processes outside a pod must never be taken for one.
         identity=env.get("PLIMSOLL_POD") or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
@@ -56,7 +59,42 @@ def load(env: Environment) -> Install:
         log_level=_choice(env, "PLIMSOLL_LOG_LEVEL", LOG_LEVELS, "info"),
         workers=_number(env, "PLIMSOLL_WORKERS", 8, (1, 64)),
         http_port=_number(env, "PLIMSOLL_HTTP_PORT", 8085, (1, 65535)),
+        credentials=Credentials(
+            env.get("PLIMSOLL_PROMETHEUS_TOKEN_FILE") or "", env.get("PLIMSOLL_PROMETHEUS_CA_FILE") or ""
+        ),
     )
+
+
+def _with_sources(env: Environment, facts: Settings) -> Settings:
+    """The settings with where evidence may come from."""
+    url = _url(env, "PLIMSOLL_PROMETHEUS_URL", "") if env.get("PLIMSOLL_PROMETHEUS_URL") else ""
+    parameter = env.get("PLIMSOLL_PROMETHEUS_NAMESPACE_PARAMETER") or ""
+    custom = _choice(env, "PLIMSOLL_ALLOW_CUSTOM_QUERIES", ("true", "false"), "false") == "true"
+    if custom and url and not parameter:
+        raise SettingsError(
+            "PLIMSOLL_ALLOW_CUSTOM_QUERIES: users could read the series of every namespace in PLIMSOLL_PROMETHEUS_URL;"
+            " put a proxy that enforces a namespace before it, and name its parameter in"
+            " PLIMSOLL_PROMETHEUS_NAMESPACE_PARAMETER"
+        )
+    return replace(
+        facts,
+        prometheus_url=url,
+        prometheus_namespace_parameter=parameter,
+        allow_custom_queries=custom,
+        allowed_hosts=_hosts(env),
+    )
+
+
+def _hosts(env: Environment) -> tuple[str, ...]:
+    listed = [part.strip() for part in env.get("PLIMSOLL_ALLOWED_HOSTS", "").split(",")]
+    hosts = tuple(dict.fromkeys(part for part in listed if part))
+    for host in hosts:
+        if not _HOST.match(host):
+            raise SettingsError(
+                f"PLIMSOLL_ALLOWED_HOSTS: {host!r} is not a host: give names such as *.example.org, separated by"
+                " commas, with http:// before those that may be asked without TLS"
+            )
+    return hosts
 
 
 def _store(env: Environment) -> StoreSettings:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from plimsoll.converge.ports import Conflict, NameConflict, Unavailable, World
+from plimsoll.converge.ports import Conflict, NameConflict, Sources, Unavailable, World
 from plimsoll.core.conditions import timestamp
 from plimsoll.core.release.observed import Watched
 from plimsoll.facts import (
@@ -336,13 +336,14 @@ class FakeWorld:
         self.store = FakeStore(self.faults)
         self.signer = FakeSigner()
         self.metrics = FakeMetrics()
+        self.sources: Sources | None = None
         self.settings = settings or Settings()
         self.watched: dict[Ref, Watched] = {}
 
     @property
     def ports(self) -> World:
         ports = (self.cluster, self.metrics, self.store, self.signer, self.settings)
-        return World(*ports, lambda: self.time, self.watched)
+        return World(*ports, lambda: self.time, self.watched, self.sources)
 
     @property
     def effects(self) -> list[Effect]:

@@ -6,6 +6,7 @@ import itertools
 import json
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -59,6 +60,13 @@ class Services:
         self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(elsewhere.manifest(MODEL, number, uri, content)))
         self.models[str(number)] = content
 
+    def begin(self, example: str) -> None:
+        """Its first version serves, and users come."""
+        self.until(example, "Idle", "1")
+        url = f"http://digits-{example}.{NAMESPACE}.svc/v2/models/{MODEL}/infer"
+        options = ("--url", url, "--rate", "60", "--connections", "2")
+        load.start(self.kubernetes, NAMESPACE, f"digits-{example}", IMAGE, *options, pod=f"traffic-{example}")
+
     def release(self, version: str) -> None:
         for example in MANIFESTS:
             change = json.dumps({"spec": {"model": {"version": version}}})
@@ -105,11 +113,8 @@ def services(kubernetes: Kubernetes, namespace: str) -> Services:
     contents = (bytes(elsewhere.sound().SerializeToString(deterministic=True)), sound_too(), fragile())
     for number, content in enumerate(contents, 1):
         found.publish(number, content)
-    for example in MANIFESTS:
-        found.until(example, "Idle", "1")
-        url = f"http://digits-{example}.{namespace}.svc/v2/models/{MODEL}/infer"
-        options = ("--url", url, "--rate", "60", "--connections", "2")
-        load.start(kubernetes, namespace, f"digits-{example}", IMAGE, *options, pod=f"traffic-{example}")
+    with ThreadPoolExecutor(len(MANIFESTS)) as together:
+        assert list(together.map(found.begin, MANIFESTS)) == [None] * len(MANIFESTS)
     return found
 
 

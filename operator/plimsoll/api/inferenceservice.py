@@ -146,6 +146,11 @@ class InferenceServiceSpec(Part):
             ".traffic.stickyHeader",
         ),
         Rule(
+            "!has(self.runtime.pool) || self.release.analysis.source == 'Scrape'",
+            "source must be Scrape with runtime.pool: only the pods of a pool know which models they have loaded",
+            ".release.analysis.source",
+        ),
+        Rule(
             "self.traffic.provider != 'GatewayAPI' || !has(self.runtime.pool)",
             "provider: GatewayAPI does not apply with runtime.pool, whose versions share pods and have no Services:"
             " use provider: Builtin, or serve from pods of its own",

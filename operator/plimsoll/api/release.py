@@ -8,6 +8,7 @@ from pydantic import Field
 
 from plimsoll.api.cel import Rule, between, cel_duration, cel_list, checked, matching, operator_default, phrase
 from plimsoll.api.common import Duration, Name, Part, Token
+from plimsoll.api.evidence import CustomMetrics, Judges, Prometheus
 
 Strategy = Literal["Canary", "BlueGreen", "Shadow", "ABTest", "Recreate"]
 #: The edges of the latency histogram end at 10 s.
@@ -241,6 +242,13 @@ class ShadowAnswers(Part):
 class Analysis(Part):
     """What is compared, and how sure the verdict must be."""
 
+    rules = (
+        Rule(
+            "!has(self.prometheus) || self.source == 'Prometheus' || has(self.custom)",
+            "prometheus applies only to source: Prometheus and to custom metrics: remove it, or set the source",
+            ".prometheus",
+        ),
+    )
     error_rate: ErrorRate = Field(default_factory=ErrorRate, description="Compare failures.")
     latency: Latency = Field(default_factory=Latency, description="Compare latency.")
     prediction_shift: PredictionShift = Field(default_factory=PredictionShift, description="Compare predictions.")
@@ -255,6 +263,19 @@ class Analysis(Part):
     )
     window: Annotated[Duration, Field(json_schema_extra=between("1s", "1h"))] = Field(
         default="10s", description="How often evidence is read."
+    )
+    source: Literal["Scrape", "Prometheus"] = Field(
+        default="Scrape",
+        description="Scrape reads the counters from the pods; Prometheus asks one that scrapes them.",
+    )
+    prometheus: Prometheus | None = Field(
+        default=None, description="Which Prometheus, and how its series are labelled; default: the install's."
+    )
+    custom: CustomMetrics = Field(
+        default=(), description="Metrics of yours in Prometheus; only where the install allows them."
+    )
+    judges: Judges = Field(
+        default=(), description="Who else has to agree: each may fail a release, none may pass it alone."
     )
 
 
@@ -313,6 +334,11 @@ class Release(Part):
             "self.strategy == 'Recreate' || self.analysis.errorRate.enabled || self.analysis.latency.enabled"
             " || self.analysis.accuracy.enabled",
             "enable errorRate, latency or accuracy: every strategy but Recreate decides on evidence",
+            ".analysis",
+        ),
+        Rule(
+            "self.strategy != 'Recreate' || (!has(self.analysis.custom) && !has(self.analysis.judges))",
+            "custom and judges do not apply to strategy: Recreate, which has no two versions: remove them",
             ".analysis",
         ),
         Rule(

@@ -10,6 +10,7 @@ from plimsoll import names
 from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
 from plimsoll.converge.act import carry_out
 from plimsoll.converge.ports import NameConflict, Refused, Unavailable, World
+from plimsoll.converge.sources import from_prometheus, with_outside
 from plimsoll.converge.troubles import fault, no_store
 from plimsoll.core import gateway, route
 from plimsoll.core import inferenceservice as core
@@ -18,7 +19,7 @@ from plimsoll.core.jobs import controlled_by
 from plimsoll.core.pool import view
 from plimsoll.core.pool.template import object_name
 from plimsoll.core.pool.template import selector as pool_selector
-from plimsoll.core.release import watching
+from plimsoll.core.release import sources, watching
 from plimsoll.core.release.archive import ledger_name
 from plimsoll.core.release.observed import Gateway, Observed, Pool, is_ready
 from plimsoll.core.release.record import digest, ledger_text
@@ -76,7 +77,8 @@ async def _plan(world: World, owner: Manifest, sample: Sample | None) -> tuple[P
     if sample is None and (asked or (observed.pool is not None and status.candidate is not None)):
         sample = await _sample(world, observed)
     observed = _watched(world, ref, replace(observed, sample=sample, now=world.now()))
-    return core.plan(view.as_seen(observed) if observed.pool is not None else observed), sample
+    observed = await with_outside(world, observed)
+    return core.plan(view.as_seen(observed) if observed.pool is not None else observed), observed.sample
 
 
 def _watched(world: World, ref: Ref, observed: Observed) -> Observed:
@@ -90,11 +92,13 @@ def _watched(world: World, ref: Ref, observed: Observed) -> Observed:
 
 
 async def _sample(world: World, observed: Observed) -> Sample:
-    if observed.pool is None:
-        sample = await world.metrics.sample(observed.namespace, _measured(observed))
-        return sample if gateway.reference(observed) is None else gateway.counted(sample)
-    ready = [pod for pod in observed.pool.pods if is_ready(pod)]
-    return await world.metrics.pooled(ready, view.revisions(observed))
+    if observed.pool is not None:
+        ready = [pod for pod in observed.pool.pods if is_ready(pod)]
+        return await world.metrics.pooled(ready, view.revisions(observed))
+    sample = await world.metrics.sample(observed.namespace, _measured(observed))
+    if sources.from_prometheus(observed):
+        sample = await from_prometheus(world, observed, sample, _measured(observed))
+    return sample if gateway.reference(observed) is None else gateway.counted(sample)
 
 
 async def _carry_out(world: World, owner: Manifest, plan: Plan) -> float | None:

@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from plimsoll.core.release.observed import Watched
-from plimsoll.facts import Action, Manifest, Notice, Ref, Sample, Settings
+from plimsoll.facts import (
+    Action,
+    Endpoint,
+    External,
+    Manifest,
+    Notice,
+    PrometheusSource,
+    Reading,
+    Ref,
+    Sample,
+    Settings,
+)
 from plimsoll.failures import Conflict as Conflict
 from plimsoll.failures import NameConflict as NameConflict
 from plimsoll.failures import Refused as Refused
@@ -48,6 +59,19 @@ class Metrics(Protocol):
         """The same of a pool's pods, for these revisions of one service, the stable one first."""
 
 
+class Sources(Protocol):
+    """Evidence from elsewhere than the pods. What does not answer is said in the answer, never an exception."""
+
+    async def counters(self, source: PrometheusSource, namespace: str, pods: Sequence[Manifest]) -> Sample:
+        """The pods' counters as a Prometheus scraped them."""
+
+    async def custom(self, source: PrometheusSource, queries: Mapping[str, Mapping[str, str]]) -> Mapping[str, Reading]:
+        """What the queries of users' metrics give, by metric and key, all at one moment."""
+
+    async def judge(self, asked: Mapping[str, tuple[Endpoint, Mapping[str, Any]]]) -> Mapping[str, External]:
+        """The answers of webhooks to these documents; Inconclusive with the reason when there is none."""
+
+
 class Store(Protocol):
     """The artifact store, as the operator sees it."""
 
@@ -86,6 +110,7 @@ class World:
     settings: Settings
     now: Callable[[], float]
     watched: MutableMapping[Ref, Watched] = field(default_factory=dict)
+    sources: Sources | None = None
 
 
 class Pass(Protocol):

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
 from typing import Any, cast, get_args
 
+from plimsoll.core.ledger_external import external_rows, with_external
 from plimsoll.core.ledger_rows import Bins, read_window, written_window
 from plimsoll.core.statistics.policy import Policy
 from plimsoll.core.verdict import Mode, verdicts
-from plimsoll.facts import Verdict, Window
+from plimsoll.facts import Demand, Verdict, Window
 from plimsoll.names import LATENCY_EDGES
 
 FORMAT_VERSION = 3
@@ -84,7 +85,7 @@ def encode(ledger: Ledger) -> str:
         "policy": asdict(ledger.policy),
         "bins": bins.table(),
         "windows": windows,
-    }
+    } | external_rows(ledger.windows)
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     size = len(text.encode())
     if size > MAX_BYTES:
@@ -111,7 +112,8 @@ def decode(text: str) -> Ledger:
         raise LedgerError(f"mode must be one of {', '.join(get_args(Mode))}")
     try:
         bins = Bins.read(document["bins"] if current else [])
-        windows = tuple(read_window(row, bins if current else None) for row in document["windows"])
+        rows = tuple(read_window(row, bins if current else None) for row in document["windows"])
+        windows = with_external(rows, document.get("external"))
         return Ledger(
             str(document["stable"]),
             str(document["candidate"]),
@@ -129,4 +131,4 @@ def _read_policy(values: dict[str, Any], *, complete: bool) -> Policy:
     unfit = set(values) ^ known if complete else set(values) - known or ({"alpha"} - set(values))
     if unfit:
         raise LedgerError(f"policy: {', '.join(sorted(unfit))} missing or unknown")
-    return Policy(**values)
+    return Policy(**values | {"external": tuple(Demand(**one) for one in values.get("external", []))})

@@ -161,11 +161,12 @@ def delegate_timeout(sample: Sample | None, stable: str) -> float:
 # --- whether the pods follow ----------------------------------------------------------------------------------------
 
 
-def _epochs(observed: Observed) -> dict[str, int]:
+def _epochs(observed: Observed) -> Mapping[str, int]:
     """The epoch that each pod reported; -1 when it has no document. A pod that did not answer is not in it."""
-    return {
-        pod.pod: -1 if pod.epoch is None else pod.epoch for pod in (observed.sample.pods if observed.sample else ())
-    }
+    sample = observed.sample
+    if sample is not None and sample.epochs is not None:
+        return sample.epochs
+    return {pod.pod: -1 if pod.epoch is None else pod.epoch for pod in (sample.pods if sample else ())}
 
 
 def _annotation(observed: Observed) -> str:

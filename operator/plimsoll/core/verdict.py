@@ -9,6 +9,9 @@ from typing import Literal
 
 import numpy as np
 
+from plimsoll.core.statistics.criteria import Judge
+from plimsoll.core.statistics.external import Levels, statistical
+from plimsoll.core.statistics.external import criteria as external
 from plimsoll.core.statistics.policy import Policy, bounded, compared, split
 from plimsoll.core.statistics.shift import PredictionShift
 from plimsoll.facts import Verdict, Window
@@ -45,12 +48,19 @@ class _Trial:
             raise ValueError("windows must rise in index: pass those of one attempt, in order of time")
         self.windows, self.policy, self.mode = windows, policy, mode
         self.counted = [window for window in windows if window.gap is None]
-        criteria = compared if mode == "Sequential" else bounded
-        self.criteria = criteria(self.counted, policy) if self.counted else []
+        self.criteria = self._criteria() if self.counted else []
         self.row_after = np.cumsum([0] + [window.gap is None for window in windows])
         self.requests = np.cumsum([0] + [window.candidate.requests for window in self.counted])
         self.ratio = split(self.counted, policy) if mode == "Sequential" and self.counted else None
         self.failure = self._first_failure()
+
+    def _criteria(self) -> list[Judge]:
+        """Of the pods' own counters and of what is outside; alpha is shared between them."""
+        policy, compares = self.policy, self.mode == "Sequential"
+        alpha = policy.alpha / (1 + statistical(policy.external, compares=compares))
+        own = (compared if compares else bounded)(self.counted, replace(policy, alpha=alpha))
+        levels = Levels(alpha, policy.beta, policy.negligible, policy.error_floor, policy.noise)
+        return [*own, *external(self.counted, policy.external, levels, compares=compares)]
 
     def at(self, end: int) -> Verdict:
         """The verdict after the first `end` windows."""

@@ -16,7 +16,7 @@ from plimsoll.edge.series import Labels, Series
 from plimsoll.facts import Manifest, ModelState, PodCounters, Sample
 
 #: `name[]` filters of servers differ in whether they take families or samples: both are asked for.
-_ASKED: Final = (
+ASKED: Final = (
     names.METRIC_ARM_REQUESTS,
     names.METRIC_REQUESTS,
     names.METRIC_DURATION,
@@ -109,7 +109,7 @@ class Scrape:
         host = f"[{address}]" if ":" in address else address
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout)
-        asked = [("name[]", name) for name in _ASKED] + [("revision[]", revision) for revision in revisions]
+        asked = [("name[]", name) for name in ASKED] + [("revision[]", revision) for revision in revisions]
         try:
             async with self._session.get(f"http://{host}:{self._port}/metrics", params=asked) as response:
                 if response.status != 200:
@@ -130,7 +130,11 @@ async def _bounded(response: aiohttp.ClientResponse) -> str:
 
 def counters(pod: str, revision: str, text: str) -> PodCounters:
     """One pod's counters from the Prometheus text format. Raises Missing, naming the series."""
-    series = _parse(text)
+    return counted(pod, revision, _parse(text))
+
+
+def counted(pod: str, revision: str, series: Series) -> PodCounters:
+    """One pod's counters from its series. Raises Missing, naming the series."""
     started, epoch, version = _started(series), _epoch(series, revision), _version(series, revision)
     counts = evidence.of_version(series, version) | evidence.of_pod(series)
     arms, latency, served = _arms(series), _latency(series, revision), _served(series, revision)

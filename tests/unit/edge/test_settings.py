@@ -70,3 +70,40 @@ def test_a_wrong_value_is_refused_with_the_variable_and_the_remedy(variable: str
 
 def test_the_secret_key_is_not_in_the_printed_settings() -> None:
     assert "very-secret" not in repr(load(STORE))
+
+
+def test_evidence_comes_from_nowhere_else_unless_it_is_set() -> None:
+    facts = load(STORE).facts
+    assert (facts.prometheus_url, facts.allow_custom_queries, facts.allowed_hosts) == ("", False, ())
+
+
+def test_where_evidence_may_come_from_is_taken() -> None:
+    install = load(
+        STORE
+        | {
+            "PLIMSOLL_PROMETHEUS_URL": "http://prometheus.monitoring.svc:9090/",
+            "PLIMSOLL_PROMETHEUS_TOKEN_FILE": "/etc/token",
+            "PLIMSOLL_PROMETHEUS_NAMESPACE_PARAMETER": "namespace",
+            "PLIMSOLL_ALLOW_CUSTOM_QUERIES": "true",
+            "PLIMSOLL_ALLOWED_HOSTS": "*.example.org, http://plain.example.net",
+        }
+    )
+    assert install.facts.prometheus_url == "http://prometheus.monitoring.svc:9090"
+    assert install.facts.allow_custom_queries and install.facts.prometheus_namespace_parameter == "namespace"
+    assert install.facts.allowed_hosts == ("*.example.org", "http://plain.example.net")
+    assert install.credentials.token_file == "/etc/token"
+
+
+@pytest.mark.parametrize(
+    ("variables", "remedy"),
+    [
+        ({"PLIMSOLL_ALLOWED_HOSTS": "https://x/y"}, "give names such as"),
+        (
+            {"PLIMSOLL_PROMETHEUS_URL": "http://p", "PLIMSOLL_ALLOW_CUSTOM_QUERIES": "true"},
+            "put a proxy that enforces a namespace before it",
+        ),
+    ],
+)
+def test_settings_that_would_open_too_much_are_refused(variables: dict[str, str], remedy: str) -> None:
+    with pytest.raises(SettingsError, match=remedy):
+        load(STORE | variables)

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from plimsoll.api.common import seconds
 from plimsoll.api.inferenceservice import WindowStatus
-from plimsoll.core import gateway, ledger, route
-from plimsoll.core.conditions import shortened, timestamp
+from plimsoll.core import external, gateway, ledger, route
+from plimsoll.core.conditions import shortened, timestamp, unix
 from plimsoll.core.copies import paired
 from plimsoll.core.evidence import window_between
 from plimsoll.core.predictions import pruned
-from plimsoll.core.release import pace
+from plimsoll.core.release import pace, sources
 from plimsoll.core.release.observed import Observed
 from plimsoll.core.release.record import Record, files_of, is_unjudged, ledger_text, recorded
 from plimsoll.core.release.turn import Evidence, Status
 from plimsoll.core.verdict import Mode, Policy, judge
-from plimsoll.facts import Sample, Verdict, Window
+from plimsoll.facts import External, Sample, Verdict, Window
 
 #: Scrapes are not punctual: a window may be this much shorter than the spec says.
 _EARLY_SECONDS = 0.05
+#: A Prometheus that has no newer scrape yet is not asked again sooner.
+_POLL_SECONDS = 2.0
 _SHOWN = 10
 #: How far the split may be from the one that was asked, as a part of the smaller arm's share.
 _SPLIT_TOLERANCE = 0.1
@@ -47,9 +49,9 @@ def collect(observed: Observed) -> Collected:
     verdict = judged(grown) if fresh else None
     evidence = Evidence(
         grown.windows, verdict, verdict is not None, followed, outage=_outage(observed, grown, followed=followed),
-        full=grown.full, seen_at=sample.at if sample else None,
+        full=grown.full, seen_at=sample.at if sample and sample.epochs is None else None,
     )  # fmt: skip
-    return Collected(evidence, files_of(record, grown), None if grown.full else _due(observed, grown))
+    return Collected(evidence, files_of(record, grown), None if grown.full else _next(observed, grown))
 
 
 def judged(record: Record) -> Verdict | None:
@@ -62,12 +64,32 @@ def judged(record: Record) -> Verdict | None:
 def _outage(observed: Observed, record: Record, *, followed: bool) -> str | None:
     """Why nothing can be known for now, or None. Before the share is in force silent pods keep it from being seen."""
     if observed.status.step_since is not None:
-        return record.windows[-1].gap if record.windows else None
+        return _gap_since(record.windows) or _external_gap_since(record.windows)
     absent = observed.sample.absent if observed.sample else {}
     if followed or not absent:
         return None
     why = "; ".join(f"{pod}: {reason}" for pod, reason in sorted(absent.items())[:3])
     return f"down: {len(absent)} pods did not say which route they follow ({why})"
+
+
+def _gap_since(windows: Sequence[Window]) -> str | None:
+    """The gap of the last window, and since when there has been nothing but gaps."""
+    if not windows or windows[-1].gap is None:
+        return None
+    counted = [number for number, one in enumerate(windows) if one.gap is None]
+    return f"{windows[-1].gap}; since {timestamp(windows[counted[-1] + 1 if counted else 0].start)}"
+
+
+def _external_gap_since(windows: Sequence[Window]) -> str | None:
+    """The same of custom metrics and judges: those without an answer are nobody's doubt."""
+    if not windows:
+        return None
+    for name, said in sorted(windows[-1].external.items()):
+        if said.gap is not None:
+            given = [n for n, one in enumerate(windows) if name in one.external and one.external[name].gap is None]
+            asked = [one for one in windows[given[-1] + 1 if given else 0 :] if name in one.external]
+            return f"{sources.called(name)}: {said.gap}; since {timestamp(asked[0].start)}"
+    return None
 
 
 # --- the next window ------------------------------------------------------------------------------------------------
@@ -81,6 +103,9 @@ def _grown(observed: Observed, record: Record, sample: Sample, followed: bool) -
     if record.cursor is None or sample.at < record.cursor.at:
         # The record was lost, or the clock was set back.
         return _based(observed, record, sample)
+    if sources.from_prometheus(observed) and _precedes_share(observed, record.cursor):
+        # Scrapes are older than the pass that reads them: these may be of the share before.
+        return _based(observed, record, sample) if sample.at > record.cursor.at else record
     due = _due(observed, record)
     if due is None or sample.at < due - _EARLY_SECONDS:
         return record
@@ -91,6 +116,11 @@ def _grown(observed: Observed, record: Record, sample: Sample, followed: bool) -
     except ledger.LedgerError as error:
         return replace(record, full=str(error))
     return Record(grown, _kept(observed, sample))
+
+
+def _precedes_share(observed: Observed, base: Sample) -> bool:
+    since = observed.status.step_since
+    return since is not None and not base.outage and base.at < unix(since)
 
 
 def _based(observed: Observed, record: Record, sample: Sample) -> Record:
@@ -119,6 +149,11 @@ def _due(observed: Observed, record: Record) -> float | None:
     return record.cursor.at + ledger.next_window_seconds(len(record.windows), base, size)
 
 
+def _next(observed: Observed, record: Record) -> float | None:
+    due = _due(observed, record)
+    return due if due is None or not sources.from_prometheus(observed) else max(due, observed.now + _POLL_SECONDS)
+
+
 def _window(observed: Observed, record: Record, previous: Sample, sample: Sample) -> Window:
     status = observed.status
     assert status.stable is not None and status.candidate is not None
@@ -126,9 +161,33 @@ def _window(observed: Observed, record: Record, previous: Sample, sample: Sample
     arms = status.stable.revision, status.candidate.revision
     window = window_between(
         previous, sample, index=last + 1, step=step_label(observed, status), weight=status.weight or 0,
-        stable=arms[0], candidate=arms[1],
+        stable=arms[0], candidate=arms[1], gap=sample.outage,
     )  # fmt: skip
-    return paired(window, previous, sample, arms) if status.mirror else window
+    window = paired(window, previous, sample, arms) if status.mirror else window
+    return replace(window, external=_external(observed, previous, sample, window))
+
+
+def _external(observed: Observed, previous: Sample, sample: Sample, window: Window) -> Mapping[str, External]:
+    """What custom metrics and judges say of a window; of one that does not count they are not asked."""
+    demands = sources.demands(observed) if window.gap is None else ()
+    answers = sample.answers if sample.judged == window.index else {}
+    return {
+        demand.name: answers.get(demand.name, sources.UNASKED)
+        if demand.kind == "Judge"
+        else external.between(demand, previous.external.get(demand.name), sample.external.get(demand.name))
+        for demand in demands
+    }
+
+
+def taken(observed: Observed) -> tuple[bool, Window | None]:
+    """Whether the sample of this pass becomes evidence (the base of a window, or its end), and the window it ends."""
+    status, sample = observed.status, observed.sample
+    if sample is None or status.stable is None or not pace.measured(status):
+        return False, None
+    record = recorded(observed)
+    followed = route.followed(observed, status) and gateway.followed(observed, status)
+    grown = _grown(observed, record, sample, followed)
+    return grown.cursor is not record.cursor, grown.windows[-1] if len(grown.windows) > len(record.windows) else None
 
 
 def step_label(observed: Observed, status: Status) -> int:
@@ -152,8 +211,10 @@ def policy(observed: Observed) -> Policy:
     labels = analysis.accuracy
     # No user got the answers to copies, and nobody can say what would have been right.
     labelled = labels.enabled and not observed.status.mirror
-    # With a sticky header users are split, not requests, and nobody counts users.
-    by_request = observed.spec.traffic.sticky_header is None
+    # With a sticky header users are split, not requests, and nobody counts users; with an armHeader callers choose.
+    traffic = observed.spec.traffic
+    chosen = traffic.gateway_ref is not None and traffic.gateway_ref.arm_header is not None
+    by_request = traffic.sticky_header is None and not chosen
     return Policy(
         alpha=analysis.alpha,
         error_margin=errors.margin if errors.enabled else None,
@@ -169,6 +230,7 @@ def policy(observed: Observed) -> Policy:
         min_labels=labels.min_labels,
         oldest_label=labels.max_label_age,
         disagreement_max=analysis.shadow.max_disagreement if analysis.shadow else None,
+        external=sources.demands(observed),
     )
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
-from plimsoll.facts import PodCounters, Sample
+from plimsoll.facts import PodCounters, Reading, Sample
 
 #: Its key in the ConfigMap of the attempt.
 CURSOR_KEY = "cursor.json"
@@ -14,8 +14,13 @@ CURSOR_KEY = "cursor.json"
 
 def encode(sample: Sample) -> str:
     """Canonical JSON of a sample."""
-    pods = [_written(pod) for pod in sample.pods]
-    return json.dumps({"at": sample.at, "pods": pods, "absent": dict(sample.absent)}, sort_keys=True)
+    document: dict[str, Any] = {"at": sample.at, "pods": [_written(pod) for pod in sample.pods]}
+    document["absent"] = dict(sample.absent)
+    if sample.outage:
+        document["outage"] = sample.outage
+    if sample.external:
+        document["external"] = {name: asdict(one) for name, one in sample.external.items()}
+    return json.dumps(document, sort_keys=True)
 
 
 def _written(pod: PodCounters) -> dict[str, Any]:
@@ -33,7 +38,9 @@ def decode(text: str | None) -> Sample | None:
     """The sample that `encode` wrote; None for anything else: the next window then starts from the next sample."""
     try:
         data = json.loads(text or "")
-        return Sample(float(data["at"]), tuple(_pod(pod) for pod in data["pods"]), dict(data["absent"]))
+        external = {name: Reading(**one) for name, one in data.get("external", {}).items()}
+        pods = tuple(_pod(pod) for pod in data["pods"])
+        return Sample(float(data["at"]), pods, dict(data["absent"]), outage=data.get("outage"), external=external)
     except (KeyError, TypeError, ValueError):
         return None
 

@@ -34,10 +34,14 @@ def decide(turn: Turn) -> Status:
 def _decided(turn: Turn) -> Status:
     before = turn.observed.status
     status = _recovered(turn, before)
-    status = commands.obey(turn, status) if status is before else status
     if status is not before:
         return status
-    status = watching.noted(turn, _dropped(turn, _noted(turn, pins.lifted(turn.observed, status))))
+    # What was seen is noted whatever people ask for: the ledger that this status cites has it already.
+    seen = _noted(turn, status)
+    status = commands.obey(turn, seen)
+    if status is not seen:
+        return status
+    status = watching.noted(turn, _dropped(turn, pins.lifted(turn.observed, seen)))
     back = _superseded(turn, status) or watching.taken_back(turn, status)
     after = back or PHASES[status.phase or "Pending"](turn, status)
     frozen = gate.stopped(turn, status, after)

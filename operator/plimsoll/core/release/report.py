@@ -171,8 +171,8 @@ def _analyzing(turn: Turn, status: Status) -> str:
         one.candidate.requests for one in turn.evidence.windows if (one.step, one.weight) == (number, status.weight)
     )
     if step.pauses:
-        until = timestamp(pace.begin_of_stage(status) + step.stay)
-        return f"{head}, a pause until {until}: {_evidence(turn, status)}"
+        end = "a person resumes it" if step.manual else timestamp(pace.begin_of_stage(status) + step.stay)
+        return f"{head}, a pause until {end}: {_evidence(turn, status)}"
     return f"{head}: {seen} of {step.requests} requests, {_evidence(turn, status)}"
 
 

@@ -13,7 +13,7 @@ from plimsoll.core.statistics.labels import LabelRule, absolute_error, accuracy,
 from plimsoll.core.statistics.measures import Noise, Table, above, not_worse, table, worse
 from plimsoll.core.statistics.shift import prediction_shift
 from plimsoll.core.statistics.split import SampleRatio, sample_ratio
-from plimsoll.facts import ArmCounts, Window
+from plimsoll.facts import ArmCounts, Demand, Window
 from plimsoll.names import LABEL_AGES, LATENCY_EDGES
 
 #: p99: the share of requests that may be slower.
@@ -44,6 +44,8 @@ class Policy:
     absolute error may be larger, as a part of the stable one's; None for both switches labels off. Which of them
     speaks is decided by what is labelled. `min_labels`: of the candidate, for Pass; `oldest_label`: later ones do not
     count. `disagreement_max`: share of mirrored requests whose two answers may differ; None switches it off.
+
+    `external`: custom metrics, of which each statistical one gets as much of alpha as all others together, and judges.
     """
 
     alpha: float = 0.01
@@ -70,6 +72,7 @@ class Policy:
     min_labels: int = 100
     oldest_label: str = "7d"
     disagreement_max: float | None = None
+    external: tuple[Demand, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("alpha", "beta", "negligible", "negligible_latency", "breaker_share"):
