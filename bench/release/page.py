@@ -208,8 +208,8 @@ def _curves(document: Row) -> str:
         """Each row changes one default: the least noise that is allowed for (`cv_floor`, 0.2) or `alpha` (0.01). First
         the healthy releases rolled back at 500 requests/s under three noises, then how much of a fourfold regression
         (0.5 % to 2 % errors) is taken back in the first window of 500 requests/s, and the medians until it is.
-        Nothing can be learned from pods about noise that a whole arm shares, hence the floor: less of it is quicker and
-        wrong where such noise is."""
+The floor counts for passing alone: what fails a candidate learns its noise. A larger alpha is quicker; what is
+        left of it unused is what the noise that the test must allow for costs."""
     )
     return f"{said}\n\n{_table(head, rows)}"
 
