@@ -29,9 +29,20 @@ _REMEDIES: Final = {
 
 
 class AddOns:
-    """`make_watch` gives a watch of some kinds. Before the first `look` every kind counts as missing."""
+    """`make_watch` gives a watch of some kinds. Before the first `look` every kind counts as missing.
 
-    def __init__(self, api: Api, cache: Cache, make_watch: Callable[..., Watch], install: Install) -> None:
+    After it nothing is looked for while nobody `wants` any of them: a world at rest costs no requests.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        cache: Cache,
+        make_watch: Callable[..., Watch],
+        install: Install,
+        wants: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._wants = wants
         self._api = api
         self._cache = cache
         self._make_watch = make_watch
@@ -59,6 +70,8 @@ class AddOns:
                 for resource in ADD_ONS:
                     self._follow(resource)
                 await asyncio.sleep(_LOOK_SECONDS)
+                if not self._wants():
+                    continue
                 try:
                     await self.look()
                 except Unavailable as error:

@@ -70,7 +70,8 @@ class Process:
         self._lease = Lease(api, terms, time.monotonic)
         self._lister = Lister(api, self._cache, install.facts.namespaces, random.random)
         self._watch = Watch(self._feed, login, install.facts.namespaces)
-        self._add_ons = AddOns(api, self._cache, partial(Watch, self._feed, login, install.facts.namespaces), install)
+        watch = partial(Watch, self._feed, login, install.facts.namespaces)
+        self._add_ons = AddOns(api, self._cache, watch, install, self._wants_gateways)
         self._queue = Queue(self._work, Schedule(random.random), Telemetry(), time.monotonic, install.workers)
         self._cache.subscribe(self._ring)
         self._cache.subscribe(self._forget)
@@ -173,6 +174,10 @@ class Process:
 
     def _services(self) -> Iterator[Manifest]:
         return self._cache.every(names.API_VERSION, "InferenceService")
+
+    def _wants_gateways(self) -> bool:
+        specs = ((one.get("spec") or {}).get("traffic") or {} for one in self._services())
+        return any(spec.get("provider") == "GatewayAPI" for spec in specs)
 
     def _waiting_for(self) -> str:
         if not self._kinds_served:

@@ -82,7 +82,7 @@ def test_without_squares_the_most_that_they_can_be_is_taken() -> None:
 
 
 def test_a_higher_share_of_events_fails_and_an_equal_one_passes() -> None:
-    bad = verdict([External((15, 100), (18, 900))] * 20, RATIO)
+    bad = verdict([External((15, 100), (18, 900))] * 30, RATIO)
     assert (bad.outcome, bad.metric) == ("Fail", "declined")
     assert verdict([External((2, 100), (18, 900))] * 60, RATIO).outcome == "Pass"
 

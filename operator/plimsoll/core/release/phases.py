@@ -98,13 +98,16 @@ def _shadowing(turn: Turn, status: Status) -> Status:
 
 
 def _analyzing(turn: Turn, status: Status) -> Status:
+    observed, number = turn.observed, pace.step_number(turn.observed, status)
+    step = pace.steps(observed)[number - 1] if number else None
+    if step is not None and status.stable is not None and (status.weight or 0) > step.weight:
+        # More than the step has, written by hand or asked for before: nothing that stops here may put it in force.
+        status = shift(turn, status, primary=status.stable.revision, weight=step.weight)
     failed = stops.failed(turn, status) or stops.misrouted(turn, status)
     if failed is not None:
         return failed
-    observed, number = turn.observed, pace.step_number(turn.observed, status)
-    if number == 0:
+    if step is None:
         return _other_course(turn, status)
-    step = pace.steps(observed)[number - 1]
     if status.weight != step.weight:
         return _raise(turn, status, step.weight)
     asked = pace.awaits(observed, status, "Analyzing")
