@@ -18,6 +18,9 @@ OUTSIDE = {
     "PLIMSOLL_STORE_ADMIN_ENDPOINT",
     "PLIMSOLL_WORKERS",
     "PLIMSOLL_HTTP_PORT",
+    # Set when the values name a Secret or a ConfigMap for them: see test_sources.py.
+    "PLIMSOLL_PROMETHEUS_TOKEN_FILE",
+    "PLIMSOLL_PROMETHEUS_CA_FILE",
 }
 EXTERNAL = ("store.install=false", "store.existingSecret=mine", "store.external.endpoint=https://s3.example.org")
 
@@ -34,7 +37,7 @@ def environment(pod: Manifest) -> dict[str, Manifest]:
 def plain(pod: Manifest) -> dict[str, str]:
     """The variables as the process sees them, with placeholders for what only the cluster knows."""
     known = {"PLIMSOLL_NAMESPACE": "plimsoll-system", "PLIMSOLL_POD": "pod-1"}
-    return {name: entry.get("value") or known.get(name, "secret") for name, entry in environment(pod).items()}
+    return {name: entry.get("value", known.get(name, "secret")) for name, entry in environment(pod).items()}
 
 
 @pytest.mark.parametrize("name", [OPERATOR, STORE])

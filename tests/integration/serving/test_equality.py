@@ -159,8 +159,8 @@ def test_no_row_ever_reaches_another_requester(served: dict[str, Served]) -> Non
             one.check(ask, line.answer())
     for line in lines:
         line.close()
-    sizes = one.server.counts("plimsoll_batch_size_count", "model")
-    assert sum(sizes.values()) >= LINES * ROUNDS
+    rows = one.server.counts("plimsoll_batch_size_sum", "model")
+    assert sum(rows.values()) >= LINES * ROUNDS
 
 
 def _signed(number: int, random: np.random.Generator) -> Ask:
