@@ -139,11 +139,12 @@ class _Stream:
 
 
 def documents(stream: IO[str]) -> Iterator[Object]:
-    """The JSON documents of a stream, each as soon as it is whole: kubectl writes them one after the other."""
+    """The JSON documents of a stream, each as soon as it is whole: kubectl writes them one after the other, objects on
+    many lines and events of a watch on one."""
     decoder, text = json.JSONDecoder(), ""
     for line in stream:
         text += line
-        if not line.startswith("}"):
+        if not line.startswith(("{", "}")):
             continue
         try:
             found, end = decoder.raw_decode(text.lstrip())
