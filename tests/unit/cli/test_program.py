@@ -132,6 +132,8 @@ def test_documents_are_read_as_kubectl_writes_them_one_after_the_other() -> None
     given = [{"type": "ADDED", "object": {"a": "}\n}"}}, {"type": "MODIFIED", "object": {"b": [1, {"c": 2}]}}]
     text = "".join(json.dumps(one, indent=4) + "\n" for one in given)
     assert list(kubectl.documents(io.StringIO(text))) == given
+    events = "".join(json.dumps(one) + "\n" for one in given)
+    assert list(kubectl.documents(io.StringIO(events))) == given, "as events of a watch are"
 
 
 def test_the_group_is_a_click_group_whose_commands_bear_their_names() -> None:
