@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
-from typing import Any
-
+from bench.markdown import paragraph
 from bench.release import report
 from bench.release.report import NONE, OURS, Row
 
 PLOT = "../bench/results/release.svg"
-WIDTH = 120
 ENOUGH = 10_000
 
 
@@ -26,7 +22,7 @@ def page(document: Row) -> str:
         "Share of releases of a candidate as good as the stable version, the largest of all cells and the mean:",
         _healthy(document),
         "## Regressions taken back",
-        _paragraph(
+        paragraph(
             """A candidate that fails 2 or 4 times as often, no condition, noise of cv 0.2. Median time until it is
             taken back, a dash where that is not so in half of the releases; in parentheses the share that was promoted
             instead."""
@@ -34,7 +30,7 @@ def page(document: Row) -> str:
         *[_regressions(document, effect) for effect in (2.0, 4.0)],
         f"![Time to take back and false rollbacks]({PLOT})",
         "## Conditions",
-        _paragraph("50 requests/s, 0.5 % errors. Healthy releases rolled back / fourfold regressions promoted:"),
+        paragraph("50 requests/s, 0.5 % errors. Healthy releases rolled back / fourfold regressions promoted:"),
         _conditions(document),
         "## What the defaults buy",
         _curves(document),
@@ -47,7 +43,7 @@ def page(document: Row) -> str:
 
 
 def _opening(document: Row) -> str:
-    return _paragraph(
+    return paragraph(
         f"""Written by `make bench-release` from `bench/results/release.json`. Nothing is deployed: simulated hours of
         traffic and telemetry, the same for every engine. This engine is judged by the functions that judge real
         releases; the peers' rules are re-stated from their documentation (`bench/release/peers`). alpha is
@@ -59,7 +55,7 @@ def _warning(document: Row) -> str:
     runs = document["run"]["runs"]
     if runs >= ENOUGH:
         return ""
-    return _paragraph(
+    return paragraph(
         f"""**These figures are of {runs:,} healthy releases a cell** and half as many of each regression (a fifth of
         them for Kayenta), made on a busy machine: a share of 1 % is uncertain by about
         {100 * 1.96 * (0.01 * 0.99 / runs) ** 0.5:.1f} %. `make bench-release` runs 1,000 in some
@@ -157,7 +153,7 @@ def _healthy(document: Row) -> str:
         most = max((row["false_rollback"] for row in cells), default=0.0)
         rows.append([f"`{engine}`", f"{most:.1%}", f"{mean:.1%}", f"{above} of {len(cells)}", f"{undecided:.0%}"])
     head = ["engine", "largest", "mean", "cells above alpha", "undecided"]
-    return _table(head, rows) + "\n\n" + _paragraph("Without the cell that has no telemetry.")
+    return _table(head, rows) + "\n\n" + paragraph("Without the cell that has no telemetry.")
 
 
 def _regressions(document: Row, effect: float) -> str:
@@ -204,7 +200,7 @@ def _curves(document: Row) -> str:
             f"{one['first_window_500']:.0%}", *("–" if s is None else f"{s:,.0f} s" for s in seconds),
         ])  # fmt: skip
     head = ["", "cv 0.2 per pod", "cv 0.2 per arm", "cv 0.5 per arm", "first window", "500/s", "50/s"]
-    said = _paragraph(
+    said = paragraph(
         """Each row changes one default: the least noise that is allowed for (`cv_floor`, 0.2) or `alpha` (0.01). First
         the healthy releases rolled back at 500 requests/s under three noises, then how much of a fourfold regression
         (0.5 % to 2 % errors) is taken back in the first window of 500 requests/s, and the medians until it is.
@@ -216,7 +212,7 @@ The floor counts for passing alone: what fails a candidate learns its noise. A l
 
 def _cost(document: Row) -> str:
     rows = [[f"{one['windows']}", f"{one['milliseconds']:.1f}"] for one in document["verdict"]["judge"]]
-    said = _paragraph(
+    said = paragraph(
         """CPU time of `plimsoll.core.verdict.judge` on the ledger of a release, which goes through all of its windows
         again. Errors, client errors and nine latency edges are compared, with three stable pods."""
     )
@@ -246,21 +242,13 @@ def _method(document: Row) -> str:
         against recordings yet.""",
         """**Bad requests** in the JSON file: failed requests of the candidate, until the decision and, once promoted,
         until the horizon (30 minutes; Argo Rollouts as documented 40, Kayenta as documented 180).
-        Delays of scrapes and the extrapolation of `rate` are not simulated; nor are shifts of scores and late labels,
-        which no peer looks at.""",
+        Delays of scrapes and the extrapolation of `rate` are not simulated yet; nor are latency, shifts of scores and
+        late labels.""",
     ]
     facts = f"* command: `{document['run']['command']}`\n* date: {document['run']['date']}"
-    return "\n\n".join([*map(_paragraph, lines), facts])
+    return "\n\n".join([*map(paragraph, lines), facts])
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
     lines = [f"| {' | '.join(head)} |", f"|{'|'.join(['---', *['---:'] * (len(head) - 1)])}|"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
-
-
-def _paragraph(text: str) -> str:
-    return textwrap.fill(_plain(text), WIDTH, break_long_words=False, break_on_hyphens=False)
-
-
-def _plain(value: Any) -> str:
-    return re.sub(r"\s+", " ", str(value)).strip()
