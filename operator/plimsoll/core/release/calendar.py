@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -82,5 +82,4 @@ def _fired(schedule: croniter) -> float | None:
 
 def _moment(text: str, zone: ZoneInfo) -> float:
     """`2026-12-24` or `2026-12-24T18:00` in the zone; a time that clocks skip is the moment at which they do."""
-    local = datetime.fromisoformat(text).replace(tzinfo=zone)
-    return (local.astimezone(UTC) + timedelta(0)).timestamp()
+    return datetime.fromisoformat(text).replace(tzinfo=zone).timestamp()

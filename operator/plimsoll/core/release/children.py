@@ -64,7 +64,7 @@ def replicas(observed: Observed, status: Status) -> dict[str, int]:
 def _candidate_replicas(observed: Observed, status: Status) -> int | None:
     """In proportion to the share it has or is to have; all before it becomes primary. None: none yet, or as it is."""
     assert status.candidate is not None
-    phase = status.held_phase if status.phase == "Held" else status.phase
+    phase = pace.phase_of(status)
     full = pace.peak(observed, status) if status.stable is not None else observed.spec.runtime.replicas
     match phase:
         case "Preparing":

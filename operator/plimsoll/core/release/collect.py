@@ -19,8 +19,6 @@ from plimsoll.core.release.turn import Evidence, Status
 from plimsoll.core.verdict import Mode, Policy, judge
 from plimsoll.facts import External, Sample, Verdict, Window
 
-#: Scrapes are not punctual: a window may be this much shorter than the spec says.
-_EARLY_SECONDS = 0.05
 #: A Prometheus that has no newer scrape yet is not asked again sooner.
 _POLL_SECONDS = 2.0
 _SHOWN = 10
@@ -107,7 +105,7 @@ def _grown(observed: Observed, record: Record, sample: Sample, followed: bool) -
         # Scrapes are older than the pass that reads them: these may be of the share before.
         return _based(observed, record, sample) if sample.at > record.cursor.at else record
     due = _due(observed, record)
-    if due is None or sample.at < due - _EARLY_SECONDS:
+    if due is None or sample.at < due - pace.EARLY_SECONDS:
         return record
     window = _window(observed, record, record.cursor, sample)
     try:

@@ -101,10 +101,6 @@ def _expired(turn: Turn, command: Command) -> Refusal | None:
 # --- one by one -----------------------------------------------------------------------------------------------------
 
 
-def _phase(status: Status) -> str | None:
-    return status.held_phase if status.phase == "Held" else status.phase
-
-
 def _unless_releasing(status: Status) -> Refusal | None:
     if status.candidate is None:
         return Refusal("nothing is being released")
@@ -126,7 +122,7 @@ def _promote(turn: Turn, status: Status, command: Command) -> Status | Refusal:
     """Evidence is waived, capacity is not. A rollback that has begun is not taken back."""
     if (refusal := _unless_releasing(status)) is not None:
         return refusal
-    phase = _phase(status)
+    phase = pace.phase_of(status)
     if phase not in {"Warming", "Shadowing", "Analyzing", "Promoting", "Probation"}:
         return Refusal(f"the release is {phase}: there is nothing to promote yet")
     if phase == "Probation":

@@ -50,7 +50,7 @@ def _advances(before: Status, after: Status) -> bool:
     """Whether the candidate comes nearer to users, or loses the old version behind it."""
     if before.candidate is None or before.attempt != after.attempt or after.phase == "RollingBack":
         return False
-    phase = before.held_phase if before.phase == "Held" else before.phase
+    phase = pace.phase_of(before)
     ended = phase == "Probation" and after.phase == "Idle"
     more = (after.weight or 0) > (before.weight or 0) or (after.mirror or 0) > (before.mirror or 0)
     on = after.phase == "Promoting" and phase in {"Shadowing", "Analyzing"}

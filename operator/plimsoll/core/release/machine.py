@@ -50,7 +50,7 @@ def _decided(turn: Turn) -> Status:
 
 def _with_effect(turn: Turn, before: Status, after: Status) -> Status:
     """A test that ends, however it does, says how large the difference was."""
-    phase = before.held_phase if before.phase == "Held" else before.phase
+    phase = pace.phase_of(before)
     ends = phase == "Analyzing" and after.phase in {"Promoting", "RollingBack"} and after.attempt == before.attempt
     if turn.observed.spec.release.strategy != "ABTest" or not ends:
         return after

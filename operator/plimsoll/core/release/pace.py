@@ -11,6 +11,9 @@ from plimsoll.core.conditions import unix
 from plimsoll.core.release.course import PROMOTION, Course, Stage, course
 from plimsoll.core.release.observed import Observed
 
+#: Scrapes are not punctual: a window, and the time between two looks, may be this much shorter than the spec says.
+EARLY_SECONDS = 0.05
+
 
 def course_of(observed: Observed) -> Course:
     """What the strategy of the spec comes to."""
@@ -26,6 +29,11 @@ def stage(observed: Observed, status: Status) -> Stage | None:
     """The stage that the release is on; None before the first."""
     number = step_number(observed, status)
     return steps(observed)[number - 1] if number else None
+
+
+def phase_of(status: Status) -> str | None:
+    """The phase; of a release that is held the one that it will go on with."""
+    return status.held_phase if status.phase == "Held" else status.phase
 
 
 def measured(status: Status) -> bool:
@@ -121,7 +129,7 @@ def _stays_until(observed: Observed, status: Status) -> float:
     """When the time is over that the release is to stay where it is, in Unix seconds; a step's own counts as well."""
     if status.step_since is None:
         return 0.0
-    phase, begun = status.held_phase if status.phase == "Held" else status.phase, unix(status.step_since)
+    phase, begun = phase_of(status), unix(status.step_since)
     if phase == "Probation":
         return begun + seconds(observed.spec.release.probation)
     shadow, current = course_of(observed).shadow, stage(observed, status)

@@ -16,6 +16,7 @@ from plimsoll.api.inferenceservice import (
 from plimsoll.api.monitoring import Warm
 from plimsoll.core import route
 from plimsoll.core.conditions import precise, shortened, timestamp
+from plimsoll.core.release import pace
 from plimsoll.core.release.choice import Choice, quarantined
 from plimsoll.core.release.observed import Observed
 from plimsoll.core.revision import Revision
@@ -120,8 +121,14 @@ def hold(turn: Turn, status: Status, reason: str, message: str) -> Status:
     if (status.phase, status.held_reason, status.reason) == ("Held", reason, cut(message)):
         return status
     since = status.phase_since if status.phase == "Held" else timestamp(turn.now)
-    phase = status.held_phase if status.phase == "Held" else status.phase
-    return changed(status, phase="Held", phase_since=since, held_phase=phase, held_reason=reason, reason=cut(message))
+    return changed(
+        status,
+        phase="Held",
+        phase_since=since,
+        held_phase=pace.phase_of(status),
+        held_reason=reason,
+        reason=cut(message),
+    )
 
 
 def go_on(turn: Turn, status: Status) -> Status:

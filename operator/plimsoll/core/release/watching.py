@@ -15,6 +15,7 @@ from plimsoll.api.inferenceservice import RevisionRef, VerdictStatus
 from plimsoll.api.monitoring import Degraded, Monitoring
 from plimsoll.core.conditions import Finding, find, precise, timestamp, unix
 from plimsoll.core.evidence import window_between
+from plimsoll.core.release import pace
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.observed import Observed, Watched
 from plimsoll.core.release.turn import Status, Turn
@@ -31,8 +32,6 @@ _SUSPICIOUS = 100.0
 _RECOVERED = 100.0
 #: After so many looks in a row that showed nothing, nobody knows how it is.
 _BLIND = 3
-#: Scrapes are not punctual.
-_EARLY_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def next_look(observed: Observed, watched: Watched | None) -> float | None:
 def is_due(observed: Observed, watched: Watched | None) -> bool:
     """Whether the pods have to be asked in this pass."""
     at = next_look(observed, watched)
-    return at is not None and observed.now >= at - _EARLY_SECONDS
+    return at is not None and observed.now >= at - pace.EARLY_SECONDS
 
 
 def look(observed: Observed, watched: Watched | None) -> Watched | None:
