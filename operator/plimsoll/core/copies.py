@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
-from plimsoll.facts import ArmCounts, PodCounters, Sample, Window
+from plimsoll.core.predictions import increase
+from plimsoll.facts import ArmCounts, Sample, Window
 
 #: Outcomes of a pair that count for both arms. Where both failed, nothing is said of the difference.
 _COMPARED = ("match", "mismatch", "stable_error", "candidate_error", "unreachable", "timeout")
@@ -42,14 +43,9 @@ def _increases(previous: Sample, current: Sample, arms: tuple[str, str]) -> Iter
     before = {pod.pod: pod for pod in previous.pods}
     for pod in current.pods:
         base = before.get(pod.pod)
-        if base is not None and base.started == pod.started:
-            then = _pairs(base, arms)
-        elif pod.started > previous.at:
-            then = {}
-        else:
-            continue
-        yield from ((outcome, max(0, count - then.get(outcome, 0))) for outcome, count in _pairs(pod, arms).items())
-
-
-def _pairs(pod: PodCounters, arms: tuple[str, str]) -> Mapping[str, int]:
-    return {key[3]: int(count) for key, count in (pod.counts or {}).items() if key[:3] == ("pair", *arms)}
+        if base is None or base.started != pod.started:
+            if pod.started <= previous.at:
+                continue
+            base = replace(pod, counts={})
+        grown = increase(base, pod, arms) or {}  # one that fell has made the window a gap already
+        yield from ((key[3], int(count)) for key, count in grown.items() if key[0] == "pair")
