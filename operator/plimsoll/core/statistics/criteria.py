@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from plimsoll.core.statistics.measures import Table
+from plimsoll.core.statistics.measures import Table, step_start
 from plimsoll.core.statistics.wealth import Array, average
 
 #: Logs are compared to so many decimals, so that a replay on another processor decides alike.
@@ -75,7 +75,7 @@ class Criterion:
     def describe_failure(self, row: int) -> str:
         """What failed: counts (of the last step, should those of all windows hide it), bound and e-value."""
         edge = int(np.argmax(self.against_health[row]))
-        started = int(self.data.starts[self.data.starts <= row][-1])
+        started = step_start(self.data.starts, row)
         first = max((0, started), key=lambda start: self._ratio(row, edge, start))
         excess = f"above {self._bound(self.tolerance)}"
         if self.margin is not None and not self.tolerance:

@@ -92,6 +92,11 @@ def starts_of(windows: Sequence[Window]) -> NDArray[np.int64]:
     return np.flatnonzero(np.concatenate([[True], steps[1:] != steps[:-1]]))
 
 
+def step_start(starts: NDArray[np.int64], row: int) -> int:
+    """The row where the step of `row` begins."""
+    return int(starts[starts <= row][-1])
+
+
 def spells_of(windows: Sequence[Window], seconds: float) -> NDArray[np.int64]:
     """The first row of each row's spell: at most `seconds` long, of one step, one weight and the same number of
     pods."""

@@ -10,6 +10,10 @@ from plimsoll.core.statistics.wealth import Array
 
 #: Alternatives: multiples of the odds at the margin, either way.
 OFF = np.array([1.1, 1.5, 4.0])
+#: Alternatives: multiples of the odds at either end of the band.
+UNEVEN = np.array([1.1, 1.5, 3.0, 20.0])
+#: Requests are drawn one by one: a share has no noise of its own.
+_CONCENTRATION = 1e6
 #: Least noise: with less, the likelihoods could not be told from the binomial ones in floating point.
 MIN_CV = 1e-3
 
@@ -31,10 +35,28 @@ def log_mismatch(candidate: Array, total: Array, share: Array, cv: float = 0.0, 
     logs = np.zeros((len(total), 2, len(OFF)))
     for way, (k, part) in enumerate(((candidate, share), (total - candidate, 1 - share))):
         base = part[told] / (1 - part[told])
-        null, other = _share(margin * base), _share(margin * OFF * base[:, None])
-        s = concentration((max(cv, MIN_CV) * null * (1 - null)) ** 2, null)[:, None]
-        logs[told, way] = log_likelihood_ratio(k[told, None], total[told, None], null[:, None], other, s)
+        null = _share(margin * base)
+        s = concentration((max(cv, MIN_CV) * null * (1 - null)) ** 2, null)
+        logs[told, way] = _log_beyond((k[told], total[told]), null, OFF, s)
     return logs.reshape(len(total), -1)
+
+
+def log_uneven(k: Array, n: Array, low: Array, high: Array) -> Array:
+    """Log e-values against "each of n requests was given to the candidate with a chance from `low` to `high`", for k
+    that were; all (windows,), the result (windows, 2·len(UNEVEN)). n = 0 or a band outside (0, 1) is no information."""
+    logs = np.zeros((len(k), 2, len(UNEVEN)))
+    told = (n > 0) & (low > 0) & (high < 1)
+    for way, (events, bound) in enumerate(((k, high), (n - k, 1 - low))):
+        limit = bound[told]
+        logs[told, way] = _log_beyond((events[told], n[told]), limit, UNEVEN, np.full_like(limit, _CONCENTRATION))
+    return logs.reshape(len(k), -1)
+
+
+def _log_beyond(counts: tuple[Array, Array], bound: Array, multiples: Array, s: Array) -> Array:
+    """Of `counts` (k of n) against a share of at most `bound`; the alternatives are `multiples` of its odds."""
+    k, n = counts
+    other = _share(multiples * (bound / (1 - bound))[:, None])
+    return log_likelihood_ratio(k[:, None], n[:, None], bound[:, None], other, s[:, None])
 
 
 def _share(odds: Array) -> Array:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from plimsoll.core.statistics.bins import enough, log_shifted, population_stability_index
 from plimsoll.core.statistics.criteria import against, number, reaches, share
 from plimsoll.core.statistics.learned_noise import within
-from plimsoll.core.statistics.measures import Noise, spells_of, starts_of
-from plimsoll.core.statistics.wealth import Array, average, increments, restarted
+from plimsoll.core.statistics.measures import Noise, spells_of, starts_of, step_start
+from plimsoll.core.statistics.wealth import Array, average, increments, restarted_evenly
 from plimsoll.facts import ArmCounts, Window
 
 
@@ -116,7 +116,7 @@ class PredictionShift:
         return population_stability_index(*sums) if enough(*sums) else float("nan")
 
     def _step(self, row: int) -> int:
-        return int(self.starts[self.starts <= row][-1])
+        return step_start(self.starts, row)
 
     def _first(self, output: int, row: int) -> int:
         """From where on the index is the larger: all windows, or those of the step."""
@@ -140,9 +140,7 @@ def _wealth(output: _Output, spells: NDArray[np.int64], starts: NDArray[np.int64
     """Running log e-values (rows,): as in `measures.worse`, one draw of noise lasts a whole spell."""
     candidate, stable = (within(arm, spells) for arm in output.thinned)
     factors = increments(log_shifted(candidate, stable, cv), spells)
-    ways = factors.shape[-1]
-    wealth: Array = restarted(factors[:, None, :], np.full(ways, 1 / ways), starts)[:, 0]
-    return wealth
+    return restarted_evenly(factors, starts)
 
 
 def _output(windows: Sequence[Window], name: str) -> _Output:

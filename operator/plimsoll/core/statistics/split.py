@@ -13,31 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plimsoll.core.statistics.beta_binomial import log_likelihood_ratio
 from plimsoll.core.statistics.criteria import against, reaches, share
-from plimsoll.core.statistics.measures import starts_of
-from plimsoll.core.statistics.wealth import Array, restarted
+from plimsoll.core.statistics.measures import starts_of, step_start
+from plimsoll.core.statistics.sample_ratio import log_uneven
+from plimsoll.core.statistics.wealth import Array, restarted_evenly
 from plimsoll.facts import Window
 
-#: Alternatives: multiples of the odds at either end of the band.
-UNEVEN = np.array([1.1, 1.5, 3.0, 20.0])
-#: Requests are drawn one by one: a share has no noise of its own.
-_CONCENTRATION = 1e6
 #: A split that was right in so many windows is right again.
 _RECENT = 6
-
-
-def log_uneven(k: Array, n: Array, low: Array, high: Array) -> Array:
-    """Log e-values against "each of n requests was given to the candidate with a chance from `low` to `high`", for k
-    that were; all (windows,), the result (windows, 2·len(UNEVEN)). n = 0 or a band outside (0, 1) is no information."""
-    logs = np.zeros((len(k), 2, len(UNEVEN)))
-    told = (n > 0) & (low > 0) & (high < 1)
-    for way, (events, bound) in enumerate(((k, high), (n - k, 1 - low))):
-        odds = bound[told, None] / (1 - bound[told, None]) * UNEVEN
-        limit = bound[told, None]
-        s = np.full_like(limit, _CONCENTRATION)
-        logs[told, way] = log_likelihood_ratio(events[told, None], n[told, None], limit, odds / (1 + odds), s)
-    return logs.reshape(len(k), -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +56,7 @@ class SampleRatio:
         return f"{self.name} mismatch: the candidate was given {given}, not {self.asked[row]:.0%} as asked; {evidence}"
 
     def _step(self, row: int) -> int:
-        return int(self.starts[self.starts <= row][-1])
+        return step_start(self.starts, row)
 
 
 def sample_ratio(windows: Sequence[Window], tolerance: float, alpha: float) -> SampleRatio:
@@ -84,6 +67,4 @@ def sample_ratio(windows: Sequence[Window], tolerance: float, alpha: float) -> S
     width = tolerance * np.minimum(asked, 1 - asked)
     band = asked - width, asked + width
     logs, starts = log_uneven(k, k + others, *band), starts_of(windows)
-    ways = logs.shape[-1]
-    log_e: Array = restarted(logs[:, None, :], np.full(ways, 1 / ways), starts)[:, 0]
-    return SampleRatio(k, k + others, asked, band, log_e, starts, alpha)
+    return SampleRatio(k, k + others, asked, band, restarted_evenly(logs, starts), starts, alpha)

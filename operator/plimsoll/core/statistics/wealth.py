@@ -45,6 +45,13 @@ def restarted(log_factors: Array, weights: Array, starts: NDArray[np.int64]) -> 
     return log_sum(np.concatenate([bets + np.log(shares)[None, :, None], idle], axis=1), 1)
 
 
+def restarted_evenly(log_factors: Array, starts: NDArray[np.int64]) -> Array:
+    """`restarted` of one edge whose alternatives have equal weights: from (windows, alternatives) to (windows,)."""
+    ways = log_factors.shape[-1]
+    found: Array = restarted(log_factors[:, None, :], np.full(ways, 1 / ways), starts)[:, 0]
+    return found
+
+
 def capped(log_factors: Array, cap: float) -> Array:
     """Running log wealth (axis 0) that throws away what exceeds `cap`, so that it answers quickly when things turn bad.
 
