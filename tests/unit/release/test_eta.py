@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from plimsoll.core.release.forecast import Course, Traffic, outlook, remedies, traffic
+from plimsoll.core.release.forecast import StepUnderWay, Traffic, outlook, remedies, traffic
 from plimsoll.core.verdict import Policy, verdicts
 from plimsoll.facts import ArmCounts, Window
 
@@ -15,8 +15,8 @@ POLICY = Policy(latency_margin=None)
 HOUR = 3600.0
 
 
-def course(weight: int = 10, **policy: float) -> Course:
-    return Course((), replace(POLICY, **policy), weight, 1)
+def under_way(weight: int = 10, **policy: float) -> StepUnderWay:
+    return StepUnderWay((), replace(POLICY, **policy), weight, 1)
 
 
 def busy(rate: float, failures: int = 10) -> Traffic:
@@ -25,7 +25,7 @@ def busy(rate: float, failures: int = 10) -> Traffic:
 
 
 def test_a_forecast_is_what_the_judge_says_when_what_was_expected_happens() -> None:
-    told = outlook(course(), busy(100.0), HOUR)
+    told = outlook(under_way(), busy(100.0), HOUR)
     assert told.passes is not None and told.fails is not None
     seconds = told.passes
     windows = []
@@ -37,25 +37,27 @@ def test_a_forecast_is_what_the_judge_says_when_what_was_expected_happens() -> N
 
 
 def test_more_traffic_and_a_larger_share_are_faster() -> None:
-    slow, fast, wide = (outlook(course(w), busy(r), 100 * HOUR).passes for w, r in ((10, 5.0), (10, 50.0), (50, 5.0)))
+    slow, fast, wide = (
+        outlook(under_way(w), busy(r), 100 * HOUR).passes for w, r in ((10, 5.0), (10, 50.0), (50, 5.0))
+    )
     assert slow is not None and fast is not None and wide is not None
     assert fast < slow / 5
     assert wide < slow
 
 
 def test_without_a_failure_of_the_stable_version_twice_of_them_is_never_told() -> None:
-    told = outlook(course(), busy(100.0, failures=0), HOUR)
+    told = outlook(under_way(), busy(100.0, failures=0), HOUR)
     assert told.fails is None
     assert told.passes is not None
 
 
 def test_what_would_be_in_time_would_be() -> None:
     little = busy(16.0)
-    assert outlook(course(), little, HOUR / 2).passes is None
-    for said in remedies(course(), little, HOUR / 2):
+    assert outlook(under_way(), little, HOUR / 2).passes is None
+    for said in remedies(under_way(), little, HOUR / 2):
         assert said in {"a first step of 50 percent", "twice the margins"}
-    assert "a first step of 50 percent" in remedies(course(), little, HOUR / 2)
-    assert outlook(course(50), little, HOUR / 2).passes is not None
+    assert "a first step of 50 percent" in remedies(under_way(), little, HOUR / 2)
+    assert outlook(under_way(50), little, HOUR / 2).passes is not None
 
 
 def test_windows_that_do_not_count_are_no_traffic() -> None:

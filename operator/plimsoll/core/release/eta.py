@@ -7,7 +7,7 @@ from plimsoll.api.inferenceservice import Eta
 from plimsoll.core.conditions import shortened, unix
 from plimsoll.core.release import pace
 from plimsoll.core.release.collect import policy, step_label
-from plimsoll.core.release.forecast import EFFECT, HORIZON, Outlook, course_of, outlook, remedies, traffic
+from plimsoll.core.release.forecast import EFFECT, HORIZON, Outlook, outlook, remedies, step_under_way, traffic
 from plimsoll.core.release.turn import Status, Turn
 
 
@@ -26,17 +26,17 @@ def forecast(turn: Turn, status: Status) -> Eta | None:
     due = pace.deadline(turn.observed, status)
     if found is None or not found.rate or due is None:
         return None
-    course = course_of(evidence, policy(turn.observed), status.weight or 0, here)
-    if course is None:
+    under_way = step_under_way(evidence, policy(turn.observed), status.weight or 0, here)
+    if under_way is None:
         return None
     left, whole = max(due - turn.now, 0.0), seconds(turn.observed.spec.release.progress_deadline)
-    seen = outlook(course, found, HORIZON)
+    seen = outlook(under_way, found, HORIZON)
     least = _least(turn, status)
     passes = None if seen.passes is None else max(seen.passes, least)
     in_time = passes is not None and passes <= left
     said = _sentence(found.rate, passes, seen)
     if not in_time:
-        ways = (*((f"progressDeadline: {_minutes(passes)}",) if passes else ()), *remedies(course, found, whole))
+        ways = (*((f"progressDeadline: {_minutes(passes)}",) if passes else ()), *remedies(under_way, found, whole))
         said += f"; not within progressDeadline, {_text(left)} are left"
         said += f": what would be in time is {' or '.join(ways)}" if ways else ": there is too little traffic"
     return Eta(in_time=in_time, pass_seconds=passes and round(passes), message=shortened(said, 1024))

@@ -37,7 +37,7 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class StepUnderWay:
     """A step under way: windows so far, what they are judged by, the candidate's percent, and the step's number."""
 
     windows: tuple[Window, ...]
@@ -64,37 +64,37 @@ def traffic(windows: Sequence[Window]) -> Traffic | None:
     return Traffic(total / seconds, stable) if stable.requests and seconds > 0 else None
 
 
-def course_of(windows: Sequence[Window], policy: Policy, weight: int, step: int) -> Course | None:
+def step_under_way(windows: Sequence[Window], policy: Policy, weight: int, step: int) -> StepUnderWay | None:
     """As far as errors and latency decide; None when neither does."""
     if policy.error_margin is None and policy.latency_margin is None:
         return None
     asked = Policy(**{name: getattr(policy, name) for name in _OF_REQUESTS})
-    return Course(tuple(windows[-_PAST:]), asked, weight, step)
+    return StepUnderWay(tuple(windows[-_PAST:]), asked, weight, step)
 
 
-def outlook(course: Course, found: Traffic, horizon: float) -> Outlook:
+def outlook(under_way: StepUnderWay, found: Traffic, horizon: float) -> Outlook:
     """When a candidate that equals the stable version passes, and when one of EFFECT times its failures fails.
 
     `horizon` in seconds is how far is looked.
     """
     return Outlook(
-        _reached("Pass", course, found, (1.0, horizon)),
-        _reached("Fail", course, found, (EFFECT, horizon)) if found.stable.failures else None,
-        found.rate * course.weight / 100,
+        _reached("Pass", under_way, found, (1.0, horizon)),
+        _reached("Fail", under_way, found, (EFFECT, horizon)) if found.stable.failures else None,
+        found.rate * under_way.weight / 100,
     )
 
 
-def remedies(course: Course, found: Traffic, deadline: float) -> tuple[str, ...]:
+def remedies(under_way: StepUnderWay, found: Traffic, deadline: float) -> tuple[str, ...]:
     """What would let a healthy candidate pass within `deadline` seconds, each for itself."""
     tried = {
-        "a first step of 50 percent": replace(course, weight=50),
-        "minRequests: 0": replace(course, policy=replace(course.policy, min_requests=0)),
-        "twice the margins": replace(course, policy=_wider(course.policy)),
+        "a first step of 50 percent": replace(under_way, weight=50),
+        "minRequests: 0": replace(under_way, policy=replace(under_way.policy, min_requests=0)),
+        "twice the margins": replace(under_way, policy=_wider(under_way.policy)),
     }
     return tuple(
         said
         for said, one in tried.items()
-        if one != course and _reached("Pass", one, found, (1.0, deadline)) is not None
+        if one != under_way and _reached("Pass", one, found, (1.0, deadline)) is not None
     )
 
 
@@ -104,28 +104,28 @@ def _wider(policy: Policy) -> Policy:
     return replace(policy, error_margin=error, latency_margin=latency)
 
 
-def _reached(outcome: str, course: Course, found: Traffic, world: tuple[float, float]) -> float | None:
+def _reached(outcome: str, under_way: StepUnderWay, found: Traffic, world: tuple[float, float]) -> float | None:
     effect, horizon = world
-    start = course.windows[-1].end if course.windows else 0.0
+    start = under_way.windows[-1].end if under_way.windows else 0.0
     ends = np.geomspace(min(10.0, horizon), horizon, _POINTS)
-    windows = [*course.windows, *_expected(course, found, effect, start + ends)]
-    told = verdicts(windows, course.policy)[len(course.windows) :]
+    windows = [*under_way.windows, *_expected(under_way, found, effect, start + ends)]
+    told = verdicts(windows, under_way.policy)[len(under_way.windows) :]
     return next((float(end) for end, one in zip(ends, told, strict=True) if one.outcome == outcome), None)
 
 
 def _expected(
-    course: Course, found: Traffic, effect: float, ends: np.ndarray[tuple[int], np.dtype[np.float64]]
+    under_way: StepUnderWay, found: Traffic, effect: float, ends: np.ndarray[tuple[int], np.dtype[np.float64]]
 ) -> list[Window]:
     """Windows with the counts that are expected; whole numbers whose sums are nowhere more than a half off."""
-    start, first = (course.windows[-1].end, course.windows[-1].index) if course.windows else (0.0, 0)
-    share, before, made = course.weight / 100, (ArmCounts(), ArmCounts()), []
+    start, first = (under_way.windows[-1].end, under_way.windows[-1].index) if under_way.windows else (0.0, 0)
+    share, before, made = under_way.weight / 100, (ArmCounts(), ArmCounts()), []
     starts = [start, *ends[:-1]]
     for number, (begin, end) in enumerate(zip(starts, ends, strict=True), start=1):
         sent = found.rate * (float(end) - start)
         so_far = (_scaled(found.stable, sent * (1 - share), 1.0), _scaled(found.stable, sent * share, effect))
         stable, candidate = (_difference(now, then) for now, then in zip(so_far, before, strict=True))
         index = first + number
-        made.append(Window(index, float(begin), float(end), course.step, course.weight, stable, candidate))
+        made.append(Window(index, float(begin), float(end), under_way.step, under_way.weight, stable, candidate))
         before = so_far
     return made
 
