@@ -6,6 +6,7 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.arguments import positive
 from bench.release import page
 from bench.release.cells import conditions, grid
 from bench.release.engines import ENGINES
@@ -71,14 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--runs", type=_positive, default=RUNS, help=f"of each cell that decides a claim ({RUNS:,})")
+    parser.add_argument("--runs", type=positive, default=RUNS, help=f"of each cell that decides a claim ({RUNS:,})")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_RUNS} runs of fewer cells")
     parser.add_argument("--page", action="store_true", help="simulate nothing, write the page from the results")
     return parser
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
-    return value

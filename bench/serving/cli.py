@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.arguments import positive
 from bench.serving import environments, load, machine, page, report
 from bench.serving.measure import Plan
 from bench.serving.run import Selection, run
@@ -65,17 +66,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--only", metavar="NAMES", default="", help="works and scenarios, separated by commas")
     parser.add_argument("--servers", metavar="NAMES", default="", help=f"servers, separated by commas, also {LIMIT}")
-    parser.add_argument("--seconds", type=_positive, default=2, help="of each timed run, a whole number (2)")
-    parser.add_argument("--repeats", type=_positive, default=3, help="of each timed run; medians are reported (3)")
+    parser.add_argument("--seconds", type=positive, default=2, help="of each timed run, a whole number (2)")
+    parser.add_argument("--repeats", type=positive, default=3, help="of each timed run; medians are reported (3)")
     parser.add_argument("--page", action="store_true", help="measure nothing, write the page from the results")
     return parser
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
-    return value
 
 
 def _selection(told: argparse.Namespace) -> Selection:

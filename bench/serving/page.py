@@ -1,15 +1,11 @@
 """`docs/benchmarks.md` from the JSON file. Whoever edits the page edits this module."""
 
-import re
-import textwrap
-from typing import Any
-
+from bench.markdown import paragraph, plain
 from bench.serving import report
 from bench.serving.models import MODELS
 from bench.serving.report import SILENT, Row, table
 
 PLOT = "../bench/results/serving.svg"
-WIDTH = 120
 QUIET = 0.1
 
 
@@ -43,7 +39,7 @@ def page(document: Row) -> str:
 
 
 def _opening(document: Row) -> str:
-    return _paragraph(
+    return paragraph(
         """Written by `make bench-serving` from `bench/results/serving.json`: one run on one machine, every server on
         the same core, the client on another, the same model files, the same bytes. Compare figures within a run, never
         between machines: that is what the ratios are for."""
@@ -55,7 +51,7 @@ def _warning(document: Row) -> str:
     busy = document["run"]["busy_share"]
     if busy <= QUIET:
         return ""
-    return _paragraph(
+    return paragraph(
         f"""**These figures are worth little**: other work used {busy:.0%} of both cores when the run began. Run
         `make bench-serving` again on a quiet machine."""
     )
@@ -92,7 +88,7 @@ def _half_load(rows: list[Row]) -> list[str]:
     ]
     return [
         "## Half load",
-        _paragraph(
+        paragraph(
             """`v2-json-1row-c16` at half of each server's own maximum. Requests come at random (Poisson) whatever the
             server does, and latency counts from when a request was due."""
         ),
@@ -118,7 +114,7 @@ def _overload(rows: list[Row]) -> list[str]:
     ]
     return [
         "## Overload",
-        _paragraph(
+        paragraph(
             """`v2-json-32rows-c16-forest`, three times the capacity offered, from at most 2000 connections. *Refused*:
             429 or 503. *p99* is of the accepted ones, from when they were due. *Errors*: no answer within two seconds
             of the end, or another status."""
@@ -145,7 +141,7 @@ def _delegation(row: Row | None) -> list[str]:
     ]
     return [
         "## Delegation",
-        _paragraph(
+        paragraph(
             f"""Two processes of this server on one core: the first answers all, then passes all on to the second. CPU
             is of both. A delegated request costs {row["cpu_ratio"]:.2f} times the CPU of a direct one, and
             {row["throughput_ratio"]:.2f} times as many direct ones are answered a second."""
@@ -159,7 +155,7 @@ def _swap(row: Row | None) -> list[str]:
         return []
     return [
         "## Swap under load",
-        _paragraph(
+        paragraph(
             f"""{row["offered_per_second"]:,.0f} requests a second, while the route was flipped {row["flips"]} times
             between the two processes: {row["errors"]} errors, p99 {row["swapping_p99_ms"]:.2f} ms; without flips
             {row["direct_p99_ms"]:.2f} ms direct and {row["delegated_p99_ms"]:.2f} ms delegated."""
@@ -176,7 +172,7 @@ def _start_up(rows: list[Row]) -> list[str]:
     ]
     return [
         "## Start-up",
-        _paragraph(
+        paragraph(
             """Seconds from the start of the process until it answers at all, and until it says that it is ready, on
             the server's core: medians of the starts."""
         ),
@@ -187,7 +183,7 @@ def _start_up(rows: list[Row]) -> list[str]:
 def _method(document: Row) -> str:
     run = document["run"]
     models = "\n".join(f"* `{name}`: {text}" for name, (text, _, _) in MODELS.items())
-    said = _paragraph(
+    said = paragraph(
         f"""Each figure is the median of {run["repeats"]} runs of {run["seconds"]} s after a warm-up. Before the timing
         each server's answer is compared with onnxruntime's own (1e-6). REST is sent by wrk, gRPC by h2load (nghttp2),
         both in C and with requests encoded beforehand; the JSON file has the share of its core that the client used
@@ -210,13 +206,5 @@ def _settings(document: Row) -> str:
 
 
 def _machine(document: Row) -> str:
-    facts = "\n".join(f"* {name}: {_plain(value)}" for name, value in document["machine"].items())
+    facts = "\n".join(f"* {name}: {plain(value)}" for name, value in document["machine"].items())
     return f"{facts}\n* command: `{document['run']['command']}`\n* date: {document['run']['date']}"
-
-
-def _paragraph(text: str) -> str:
-    return textwrap.fill(_plain(text), WIDTH, break_long_words=False, break_on_hyphens=False)
-
-
-def _plain(value: Any) -> str:
-    return re.sub(r"\s+", " ", str(value)).strip()
