@@ -56,7 +56,7 @@ def running_prometheus(folder: Path) -> Iterator[PrometheusServer]:
         yaml.safe_dump({"global": every, "scrape_configs": [{"job_name": "pods", "file_sd_configs": discovery}]})
     )
     command = [
-        str(binary()),
+        str(program("prometheus")),
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
@@ -71,13 +71,17 @@ def running_prometheus(folder: Path) -> Iterator[PrometheusServer]:
             process.kill()
 
 
-def binary() -> Path:
-    """`PLIMSOLL_PROMETHEUS`, one of the path, else Debian's, fetched into the cache when it is not there."""
-    if given := os.environ.get("PLIMSOLL_PROMETHEUS") or shutil.which("prometheus"):
+def program(name: str) -> Path:
+    """`prometheus` or `promtool`: one of the path, else Debian's, fetched into the cache when it is not there.
+
+    Raises DevclusterError where it cannot be fetched; put it on the path then.
+    """
+    if given := shutil.which(name):
         return Path(given)
-    found = Paths.from_environment().cache / "prometheus" / "usr" / "bin" / "prometheus"
+    root = Paths.from_environment().cache / "prometheus"
+    found = root / "usr" / "bin" / name
     if not found.exists():
-        _fetch(found.parents[2])
+        _fetch(root)
     return found
 
 

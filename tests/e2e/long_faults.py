@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo import install, load, store, story
+from demo import install, load, story
 from demo.shell import ROOT, Kubernetes
-from tests.e2e.releases import MANIFEST, SERVICE, Service, fragile, sound_too
+from tests.e2e.releases import MANIFEST, SERVICE, Service
 from tests.e2e.test_faults import devcluster, on_the_development_cluster
 
 CHART = str(ROOT / "charts" / "plimsoll")
@@ -24,12 +24,7 @@ def service(kubernetes: Kubernetes, namespace: str) -> Service:
     service.kubectl("apply", "-f", str(story.EXAMPLES / "01-train.yaml"))
     service.kubectl("apply", "-f", "-", stdin=json.dumps(MANIFEST))
     service.until(lambda status: status.get("phase") == "Idle", 600)
-    uri = kubernetes.get("mv", "digits-v1", namespace)["spec"]["artifact"]["uri"]
-    with store.bucket(kubernetes, namespace) as bucket:
-        service.models["1"] = store.download(bucket, uri)
-    service.publish(2, sound_too())
-    service.publish(3, fragile())
-    service.kubectl("wait", "mv/digits-v2", "mv/digits-v3", "--for=condition=Ready", "--timeout=180s")
+    service.publish_candidates()
     load.start(kubernetes, namespace, SERVICE, IMAGE)
     return service
 

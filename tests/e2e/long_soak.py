@@ -8,9 +8,9 @@ import os
 
 import pytest
 
-from demo import load, store, story
+from demo import load, story
 from demo.shell import Kubernetes
-from tests.e2e.releases import MANIFEST, SERVICE, Service, fragile, sound_too
+from tests.e2e.releases import MANIFEST, SERVICE, Service
 from tests.e2e.soak import GROWTH_BYTES, Soak
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "180"))
@@ -26,12 +26,7 @@ def service(kubernetes: Kubernetes, namespace: str) -> Service:
     service.kubectl("apply", "-f", str(story.EXAMPLES / "01-train.yaml"))
     service.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
     service.until(lambda status: status.get("phase") == "Idle" and status.get("replicas") == "2/2", 600)
-    uri = kubernetes.get("mv", "digits-v1", namespace)["spec"]["artifact"]["uri"]
-    with store.bucket(kubernetes, namespace) as bucket:
-        service.models["1"] = store.download(bucket, uri)
-    service.publish(2, sound_too())
-    service.publish(3, fragile())
-    service.kubectl("wait", "mv/digits-v2", "mv/digits-v3", "--for=condition=Ready", "--timeout=180s")
+    service.publish_candidates()
     load.start(kubernetes, namespace, SERVICE, IMAGE, "--mixed")
     return service
 

@@ -19,14 +19,14 @@ from typing import Any
 
 import pytest
 
-from demo import install, load, store, story, watch
+from demo import install, load, story, watch
 from demo.shell import ROOT, Kubernetes
 from devcluster.network import NODE_NAME, POD_RANGE
 from devcluster.paths import Paths
 from tests.e2e import operator_process
 from tests.e2e.follow import following
 from tests.e2e.operator_process import OperatorProcess
-from tests.e2e.releases import MANIFEST, SERVICE, Service, Status, fragile, sound_too
+from tests.e2e.releases import MANIFEST, SERVICE, Service, Status
 
 pytestmark = pytest.mark.usefixtures("kubernetes", "namespace", "last_words")
 
@@ -108,9 +108,6 @@ def first(kubernetes: Kubernetes, namespace: str, operator: OperatorProcess) -> 
     with killing(operator, service) as killed:
         operator.start()
         service.until(lambda status: status.get("phase") == "Idle" and status["followedEpoch"] == status["epoch"], 300)
-    uri = kubernetes.get("mv", "digits-v1", namespace)["spec"]["artifact"]["uri"]
-    with store.bucket(kubernetes, namespace) as bucket:
-        service.models["1"] = store.download(bucket, uri)
     return service, killed
 
 
@@ -118,9 +115,7 @@ def first(kubernetes: Kubernetes, namespace: str, operator: OperatorProcess) -> 
 def service(first: tuple[Service, Killed]) -> Iterator[Service]:
     """The service under traffic, with a good second version and a third that fails on some rows."""
     service = first[0]
-    service.publish(2, sound_too())
-    service.publish(3, fragile())
-    service.kubectl("wait", "mv/digits-v2", "mv/digits-v3", "--for=condition=Ready", "--timeout=180s")
+    service.publish_candidates()
     load.start(service.kubernetes, service.namespace, SERVICE, IMAGE)
     yield service
     load.stop(service.kubernetes, service.namespace)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests import prometheus
+from tests.builders import prometheus
 from tests.integration.chart.rendering import CHART, Manifest, named, of_kind, render
 from tests.unit.docs import source
 from tests.unit.docs.pages import ROOT, Page
@@ -27,7 +27,7 @@ GRAFANA = {"$namespace": ".+", "$inferenceservice": ".+", "$__rate_interval": "5
 
 
 def promtool(*arguments: str | Path, folder: Path = ROOT) -> None:
-    command = [prometheus.program("promtool"), *map(str, arguments)]
+    command = [str(prometheus.program("promtool")), *map(str, arguments)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
