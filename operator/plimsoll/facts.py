@@ -183,8 +183,8 @@ class Pairs:
 class Window:
     """Evidence between two samples, at one weight of one step. `gap` names why it cannot count, or is None.
 
-    `turned_away` are requests chosen for the stable arm and for the candidate that an open breaker kept from it: they
-    are in no arm's counts.
+    `turned_away` are requests of the stable version and of the candidate that are in no arm's counts: an open breaker
+    kept them from it, or, where a baseline is the stable arm, the rest of the stable version answered them.
     """
 
     index: int

@@ -34,6 +34,7 @@ QUICK: dict[str, Any] = {
     "progressDeadline": "120s",
 }
 INPUT = {"name": "input", "datatype": "FP32", "shape": [-1, 64]}
+COLD_SECONDS = 15.0
 OUTPUT = {"name": "label", "datatype": "INT64", "shape": [-1]}
 
 
@@ -91,6 +92,8 @@ class Character:
     wrong: float | None = None
     #: Share of copies of requests that it answers otherwise than the stable version.
     differs: float = 0.0
+    #: Share of requests that fails in its first 15 seconds.
+    cold: float = 0.0
 
 
 @dataclass
@@ -115,7 +118,7 @@ class Server:
 
 
 class Life(FakeWorld):
-    """The world of one service. `characters` are by version number; `rate` is public requests a second."""
+    """The world of one service. `characters` are by version number or by revision; `rate` is public requests a second."""
 
     def __init__(self, *manifests: Manifest, rate: float = 200.0) -> None:
         super().__init__()
@@ -241,7 +244,7 @@ class Life(FakeWorld):
 
     def _grow(self, name: str) -> None:
         server, ref = self.servers[name], Ref("v1", "Pod", NAMESPACE, name)
-        status = _status(self.characters.get(server.version, Character()), self.time - server.born)
+        status = _status(self._character_of(server), self.time - server.born)
         if self.cluster.objects[ref]["status"] != status:
             self.cluster.edit(ref, lambda body: body.update(status=status), spec=False)
 
@@ -309,7 +312,7 @@ class Life(FakeWorld):
     def _answer(self, chooser: Server, revision: str, requests: float) -> None:
         """Whole requests only; what is left over is owed to the next moment."""
         serving = self.ready(revision)
-        rate = self.characters.get(serving[0].version, Character()).failing if serving else 1.0
+        rate = self._failing(serving[0]) if serving else 1.0
         failures = _whole(chooser.owed, f"{revision}/failures", requests * rate)
         answered = _whole(chooser.owed, f"{revision}/ok", requests * (1 - rate))
         bad = "server_error" if serving else "unreachable"
@@ -320,6 +323,13 @@ class Life(FakeWorld):
             server.served["ok"] += answered
             server.served["server_error"] += failures
             self._predict(server, answered)
+
+    def _character_of(self, server: Server) -> Character:
+        return self.characters.get(server.revision) or self.characters.get(server.version, Character())
+
+    def _failing(self, server: Server) -> float:
+        character = self._character_of(server)
+        return max(character.failing, character.cold if self.time - server.born < COLD_SECONDS else 0.0)
 
     def _predict(self, server: Server, answered: int) -> None:
         character = self.characters.get(server.version, Character())
@@ -380,8 +390,22 @@ class Life(FakeWorld):
         return self._weights("Mirror")
 
     def _weights(self, mode: str) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for arm in (self._route() or {}).get("arms", ()):
+            if arm["weight"] and arm["mode"] == mode:
+                found[arm["version"]] = found.get(arm["version"], 0) + arm["weight"]
+        return found
+
+    @property
+    def shares(self) -> dict[str, int]:
+        """Shares by part, as the route in force has them."""
         arms = (self._route() or {}).get("arms", ())
-        return {arm["version"]: arm["weight"] for arm in arms if arm["weight"] and arm["mode"] == mode}
+        return {self._part(arm["revision"]): arm["weight"] for arm in arms if arm["weight"]}
+
+    def _part(self, revision: str) -> str:
+        """`stable`, `candidate` or `baseline`; the revision itself where it is none of them."""
+        parts = ("stable", "candidate", "baseline")
+        return next((part for part in parts if self.status.get(part, {}).get("revision") == revision), revision)
 
     def serves(self, number: int) -> bool:
         """Whether this version is stable and no release runs."""
@@ -389,8 +413,16 @@ class Life(FakeWorld):
 
     def replicas(self) -> dict[str, int]:
         """Wanted pods by version number."""
-        found = self._there("Deployment")
-        return {one["metadata"]["labels"][names.LABEL_VERSION]: one["spec"].get("replicas", 1) for one in found}
+        found: dict[str, int] = {}
+        for one in self._there("Deployment"):
+            number = one["metadata"]["labels"][names.LABEL_VERSION]
+            found[number] = found.get(number, 0) + one["spec"].get("replicas", 1)
+        return found
+
+    def pods(self) -> dict[str, int]:
+        """Wanted pods by part, where there are any."""
+        found = ((one["metadata"]["name"], one["spec"].get("replicas", 1)) for one in self._there("Deployment"))
+        return {self._part(name): count for name, count in found if count}
 
 
 class _Scraper:

@@ -175,6 +175,18 @@ class InferenceServiceSpec(Part):
             ".traffic.stickyHeader",
         ),
         Rule(
+            "self.release.analysis.baseline == 'Stable' || !has(self.runtime.pool)",
+            "baseline: Fresh does not apply with runtime.pool, whose versions share pods of one age: remove it",
+            ".release.analysis.baseline",
+        ),
+        Rule(
+            "self.release.analysis.baseline == 'Stable' || (!has(self.traffic.stickyHeader)"
+            " && !(has(self.traffic.gatewayRef) && has(self.traffic.gatewayRef.armHeader)))",
+            "baseline: Fresh does not apply with stickyHeader or armHeader: a third arm would move users, and callers"
+            " know of two; remove one of them",
+            ".release.analysis.baseline",
+        ),
+        Rule(
             "!has(self.runtime.pool) || !(self.release.strategy == 'Shadow' || has(self.release.shadowFirst))",
             "pool has no mirroring yet: serve from pods of its own, or use another strategy without shadowFirst",
             ".runtime.pool",
@@ -322,6 +334,9 @@ class InferenceServiceStatus(StatusPart):
     )
     stable: RevisionRef | None = Field(default=None, description="What answers users.")
     candidate: RevisionRef | None = Field(default=None, description="What is being released.")
+    baseline: RevisionRef | None = Field(
+        default=None, description="Pods of the stable version, as old as the candidate's, that it is compared with."
+    )
     last_proven: RevisionRef | None = Field(default=None, description="The last revision that ended its probation.")
     warm: Warm | None = Field(default=None, description="What keeps its pods, to go back to.")
     degraded: Degraded | None = Field(default=None, description="Why what serves is worse than it may be.")

@@ -46,7 +46,8 @@ def _is_of(found: Ledger, status: Status) -> bool:
     """A status that was lost or restored may come to a number that another attempt had."""
     if status.candidate is None:
         return True
-    stable = status.stable.revision if status.stable else ""
+    reference = status.baseline or status.stable
+    stable = reference.revision if reference else ""
     return (found.stable, found.candidate) == (stable, status.candidate.revision)
 
 

@@ -93,7 +93,8 @@ def message(turn: Turn, status: Status) -> str:
         case "Preparing":
             return f"candidate {candidate}: recording the revision"
         case "Warming":
-            return f"candidate {candidate} is starting; {stable} serves"
+            beside = ", with a baseline as young," if status.baseline else ""
+            return f"candidate {candidate} is starting{beside}; {stable} serves"
         case "Shadowing":
             return _shadowing(turn, status)
         case "Analyzing":

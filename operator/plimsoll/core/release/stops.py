@@ -55,9 +55,12 @@ def crashed(turn: Turn, status: Status, found: Trouble) -> Status:
     return moves.roll_back(turn, moves.changed(status, verdict=verdict), "RolledBack", found.message)
 
 
-def short_of(turn: Turn, status: Status, needed: int) -> Status:
-    """Too few ready pods: with a reason that holds it, else wait until the deadline."""
+def short_of(turn: Turn, status: Status, needed: int) -> Status | None:
+    """Too few ready pods of the candidate, or of its baseline: with a reason that holds it, else wait until the
+    deadline. None when there are enough."""
     assert status.candidate is not None
+    if turn.observed.ready(status.candidate.revision) >= needed:
+        return _baseline_short_of(turn, status, needed)
     found = trouble(turn.observed, status.candidate.revision)
     if found is not None and found.fault:
         return crashed(turn, status, found)
@@ -65,6 +68,17 @@ def short_of(turn: Turn, status: Status, needed: int) -> Status:
         return hold(turn, status, found.reason, found.message)
     ready = turn.observed.ready(status.candidate.revision)
     return unless_overdue(turn, status, f"{ready} of {needed} pods that it needs are ready")
+
+
+def _baseline_short_of(turn: Turn, status: Status, needed: int) -> Status | None:
+    """Its troubles are never the candidate's fault."""
+    ready = turn.observed.ready(status.baseline.revision) if status.baseline is not None else needed
+    if status.baseline is None or ready >= needed or pace.stable_is_down(turn.observed, status):
+        return None
+    found = trouble(turn.observed, status.baseline.revision)
+    if found is not None:
+        return hold(turn, status, found.reason, f"baseline: {found.message}")
+    return unless_overdue(turn, status, f"{ready} of {needed} pods that it needs for a baseline are ready")
 
 
 def unless_decided(turn: Turn, status: Status) -> Status:
