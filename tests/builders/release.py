@@ -118,7 +118,7 @@ class Server:
 
 
 class Life(FakeWorld):
-    """The world of one service. `characters` are by version number or by revision; `rate` is public requests a second."""
+    """The world of one service. `characters` are by version or by revision; `rate` is public requests a second."""
 
     def __init__(self, *manifests: Manifest, rate: float = 200.0) -> None:
         super().__init__()
