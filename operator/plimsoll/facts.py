@@ -101,6 +101,23 @@ class Sample:
     judged: int | None = None
 
 
+#: Rows by feature and bin.
+Features = Mapping[tuple[str, str], float]
+
+
+@dataclass(frozen=True, slots=True)
+class PodInputs:
+    """What one pod was given, never differenced: `features` count its inputs, `profile` those that its version was
+    judged by; `requests` it answered since `started` (Unix seconds)."""
+
+    pod: str
+    revision: str
+    started: float
+    requests: int
+    features: Features
+    profile: Features
+
+
 @dataclass(frozen=True, slots=True)
 class ModelState:
     """How far a pod of a pool is with a revision: waiting, loading, ready or failed, and why.

@@ -18,7 +18,7 @@ from typing import Any
 from plimsoll import names
 from plimsoll.converge.inferenceservice import reconcile
 from plimsoll.converge.ports import Conflict, Unavailable
-from plimsoll.facts import Manifest, PodCounters, Ref, Sample
+from plimsoll.facts import Manifest, PodCounters, PodInputs, Ref, Sample
 
 from tests.builders.world import Crash, FakeWorld
 
@@ -111,6 +111,8 @@ class Server:
     latency: list[int] = field(default_factory=lambda: [0] * (len(names.LATENCY_EDGES) + 1))
     owed: dict[str, float] = field(default_factory=dict)
     seen: dict[tuple[str, ...], float] = field(default_factory=dict)
+    #: Its inputs, by feature and bin.
+    given: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def count(self, key: tuple[str, ...], amount: float) -> None:
         """Whole rows only; what is left over is owed."""
@@ -129,6 +131,10 @@ class Life(FakeWorld):
         self.blind = False
         self.stale = False
         self.asleep = False
+        #: Shares of the requests by the bin of the feature x, and of those of some revisions; its profile, in rows.
+        self.inputs: dict[str, float] = {"le:0.0": 0.5, "le:+Inf": 0.5}
+        self.inputs_of: dict[str, dict[str, float]] = {}
+        self.profile = {("x", "le:0.0"): 500.0, ("x", "le:+Inf"): 500.0}
         #: How many times its share the candidate is given: a router that is wrong.
         self.skew = 1.0
         self.documents: list[dict[str, Any]] = []
@@ -323,6 +329,8 @@ class Life(FakeWorld):
             server.served["ok"] += answered
             server.served["server_error"] += failures
             self._predict(server, answered)
+            for label, share in self.inputs_of.get(server.revision, self.inputs).items():
+                server.given["x", label] = server.given.get(("x", label), 0.0) + answered * share
 
     def _character_of(self, server: Server) -> Character:
         return self.characters.get(server.revision) or self.characters.get(server.version, Character())
@@ -430,7 +438,7 @@ class _Scraper:
 
     def __init__(self, life: Life) -> None:
         self._life = life
-        self.asked = 0
+        self.asked = self.asked_of_inputs = 0
 
     async def sample(self, namespace: str, pods: list[Manifest]) -> Sample:
         self.asked += 1
@@ -443,6 +451,15 @@ class _Scraper:
             tuple(_counters(one) for one in seen),
             {name: "gone" for name in asked if name not in self._life.servers},
         )
+
+    async def inputs(self, pods: list[Manifest]) -> list[PodInputs]:
+        self.asked_of_inputs += 1
+        found = [self._life.servers.get(pod["metadata"]["name"]) for pod in pods]
+        return [
+            PodInputs(one.name, one.revision, one.born, sum(one.served.values()), dict(one.given), self._life.profile)
+            for one in found
+            if one is not None and one.given
+        ]
 
 
 def _counters(server: Server) -> PodCounters:

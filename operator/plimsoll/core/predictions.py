@@ -63,7 +63,7 @@ def outputs(stable: Sequence[Counts], candidate: Sequence[Counts]) -> tuple[Outp
     which differs from one sort of model to another: of them only what is no number is compared.
     """
     arms = [_by_output(counts) for counts in (stable, candidate)]
-    found = [_common(name, arms[0][name], arms[1][name]) for name in sorted(arms[0].keys() & arms[1].keys())]
+    found = [common(name, arms[0][name], arms[1][name]) for name in sorted(arms[0].keys() & arms[1].keys())]
     kept = [one for one in found if one is not None and (any(one.stable) or any(one.candidate))]
     classes = any(_kind(label) == _VALUE for one in kept for label in one.bins)
     return tuple(_without_numbers(one) if classes else one for one in kept)
@@ -88,7 +88,7 @@ def _by_output(counts: Iterable[Counts]) -> dict[str, dict[str, int]]:
     return found
 
 
-def _common(name: str, stable: Mapping[str, int], candidate: Mapping[str, int]) -> OutputBins | None:
+def common(name: str, stable: Mapping[str, int], candidate: Mapping[str, int]) -> OutputBins | None:
     """Each version counts by the bins of its own profile: where they differ, those that meet at an edge of both.
 
     Bins that only one version has are put together: numbers up to the next common edge, values with the others. None

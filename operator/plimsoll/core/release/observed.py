@@ -11,7 +11,7 @@ from plimsoll import names
 from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
 from plimsoll.core.pods import STORE_REMEDY, last_line
 from plimsoll.core.revision import Revision
-from plimsoll.facts import Manifest, Sample, Settings
+from plimsoll.facts import Features, Manifest, PodInputs, Sample, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,21 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
+class Inputs:
+    """What versions were given, in memory too (see `inputs`), by the revisions that are compared.
+
+    `counted` since they are compared, `profile` of their versions; `pods` is where the next look starts from; `at`
+    (Unix seconds) when the last one was.
+    """
+
+    arms: tuple[str, ...]
+    at: float
+    pods: Mapping[str, PodInputs]
+    counted: Mapping[str, Features]
+    profile: Mapping[str, Features]
+
+
+@dataclass(frozen=True, slots=True)
 class Gateway:
     """The service's own HTTPRoute; `problem` is why the cluster has none to offer, with the remedy."""
 
@@ -67,7 +82,7 @@ class Observed:
     """The owner and its children as they were seen, by name. `now` is in Unix seconds.
 
     `pods` are all pods of the service; `records` the ControllerRevisions; `sample` is None when nobody asked the pods;
-    `watched` is what is known of a service at rest.
+    `watched` is what is known of a service at rest, `inputs` what its versions were given.
     `others` are the other InferenceServices of the namespace, when the order of releases asks for them.
     With a `pool`, pods and Deployments are the pool's as seen by each revision, and `troubles` say what is wrong.
     """
@@ -87,6 +102,7 @@ class Observed:
     pods: tuple[Manifest, ...] = ()
     sample: Sample | None = None
     watched: Watched | None = None
+    inputs: Inputs | None = None
     pool: Pool | None = None
     gateway: Gateway = Gateway()
     troubles: Mapping[str, Trouble] = field(default_factory=dict)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from plimsoll.api.inferenceservice import VerdictStatus
 from plimsoll.core import gateway
 from plimsoll.core.conditions import precise, shortened
-from plimsoll.core.release import pace
+from plimsoll.core.release import inputs, pace
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.observed import Trouble, trouble
 from plimsoll.core.release.turn import Status, Turn, hold
+from plimsoll.core.statistics.shift import PredictionShift
 
 #: Holds that wait for a person's approval.
 FOR_A_PERSON = frozenset({"AwaitingApproval", "PauseStep"})
@@ -29,10 +30,12 @@ def failed(turn: Turn, status: Status) -> Status | None:
     if not turn.evidence.fresh or verdict is None or status.stable is None:
         return None
     if verdict.hold and (status.held_reason in SEEN if status.phase == "Held" else status.reason is None):
-        return hold(turn, status, verdict.hold, verdict.reason)
+        return hold(turn, status, verdict.hold, f"{verdict.reason}{inputs.explained(turn.observed.inputs)}")
     if verdict.outcome != "Fail":
         return None
-    return moves.roll_back(turn, status, "RolledBack", verdict.reason)
+    shifted = verdict.metric == PredictionShift.name
+    said = inputs.explained(turn.observed.inputs) if shifted else ""
+    return moves.roll_back(turn, status, "RolledBack", f"{verdict.reason}{said}")
 
 
 def misrouted(turn: Turn, status: Status) -> Status | None:
