@@ -402,4 +402,4 @@ class InferenceServiceStatus(StatusPart):
     replicas: Annotated[str, Field(max_length=16)] | None = Field(
         default=None, description="Ready and wanted pods of the stable version."
     )
-    conditions: Conditions = Field(default=(), description="Ready, Promoted, Progressing, Healthy.")
+    conditions: Conditions = Field(default=(), description="Ready, Promoted, Progressing, Healthy, InputsAsProfiled.")
