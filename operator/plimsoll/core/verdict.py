@@ -171,9 +171,7 @@ class _Trial:
     def _wait(self, row: int, min_requests: int) -> str | None:
         """What the minimum of the current step lacks, or None. An Absolute pass needs a request at the very least."""
         step = self.counted[row].step
-        first = row
-        while first and self.counted[first - 1].step == step:
-            first -= 1
+        first = next((at + 1 for at in range(row, -1, -1) if self.counted[at].step != step), 0)
         seen, needed = int(self.counts[row + 1, 0] - self.counts[first, 0]), max(1, min_requests)
         return None if seen >= needed else f"{seen:,} of {needed:,} requests in step {step}"
 
@@ -194,6 +192,8 @@ class _Trial:
         Where the stable arm has at least half of that share it is an incident of both: the comparison decides.
         """
         policy, total = self.policy, self.counts[:, :4]
+        if total[-1, 1] < policy.breaker_share * policy.breaker_requests:
+            return None
         found = []
         for length in range(1, min(policy.breaker_windows, len(self.counted)) + 1):
             n, k, n_stable, k_stable = (total[length:] - total[:-length]).T
