@@ -20,7 +20,7 @@ from plimsoll.core.statistics.shift import PredictionShift
 from plimsoll.core.statistics.split import SampleRatio
 from plimsoll.facts import Verdict, Window
 
-__all__ = ["Mode", "Policy", "judge", "verdicts"]
+__all__ = ["Mode", "Policy", "ahead", "judge", "verdicts"]
 
 Mode = Literal["Sequential", "Absolute"]
 
@@ -42,6 +42,14 @@ def verdicts(windows: Sequence[Window], policy: Policy, *, mode: Mode = "Sequent
     """`judge` after each window, in one go."""
     trial = _Trial(policy, mode).after(windows)
     return tuple(trial.at(end, policy.min_requests) for end in range(1, len(windows) + 1))
+
+
+def ahead(windows: Sequence[Window], more: Sequence[Window], policy: Policy) -> tuple[Verdict, ...]:
+    """`judge` after each of the windows `more`, which would follow `windows`; only those cost anything, if `windows`
+    were judged before."""
+    trial = _known(windows, policy, "Sequential").after(more)
+    ends = range(len(windows) + 1, len(windows) + len(more) + 1)
+    return tuple(trial.at(end, policy.min_requests) for end in ends)
 
 
 #: What was judged last, so that the next window of a release costs one window and not all of them again.

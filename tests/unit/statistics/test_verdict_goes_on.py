@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from plimsoll.core import verdict
 from plimsoll.core.statistics.policy import Policy, measured
-from plimsoll.core.verdict import judge, verdicts
+from plimsoll.core.verdict import ahead, judge, verdicts
 from plimsoll.facts import ArmCounts, Window
 from plimsoll.names import LATENCY_EDGES
 
@@ -82,3 +82,10 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for start in range(6):
         judge([replace(release(0, 1)[0], start=float(start), end=start + 10.0)], POLICY)
     assert len(verdict._recent) == 3
+
+
+@pytest.mark.parametrize("first", [0, 1, 12, 29])
+def test_looking_ahead_says_what_will_be_said(first: int) -> None:
+    windows = release(4)
+    assert ahead(windows[:first], windows[first:], POLICY) == verdicts(windows, POLICY)[first:]
+    assert judge(windows, POLICY) == verdicts(windows, POLICY)[-1]
