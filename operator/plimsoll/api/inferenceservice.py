@@ -202,6 +202,11 @@ class InferenceServiceSpec(Part):
             "keepWarm does not apply with runtime.pool, whose pods are shared: leave it out",
             ".monitoring.keepWarm",
         ),
+        Rule(
+            "!has(self.runtime.pool) || !has(self.monitoring) || !has(self.monitoring.accuracy)",
+            "accuracy is not watched with runtime.pool yet: leave it out, or serve from pods of its own",
+            ".monitoring.accuracy",
+        ),
     )
     model: ModelRef = Field(description="Which model and which version.")
     runtime: Runtime = Field(default_factory=Runtime, description="How the server runs.")

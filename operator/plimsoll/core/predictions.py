@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 
-from plimsoll.facts import Cohort, Labels, OutputBins, Pairs, PodCounters
+from plimsoll.facts import Cohort, Labels, OutputBins, Pairs, PodCounters, Sample
 from plimsoll.names import LABEL_AGES, PAIR_FAILURES
 
 #: As PodCounters.counts.
@@ -163,6 +163,24 @@ def _labels(sums: Mapping[tuple[str, str, str], float], version: str, age: str) 
     counted = (int(sums.get((version, age, what), 0)) for what in ("correct", "incorrect", "measured"))
     errors = (sums.get((version, age, what), 0.0) for what in ("over", "under", "squared"))
     return Labels(*counted, *errors)
+
+
+def labelled(previous: Sample, current: Sample, version: str) -> tuple[int, int]:
+    """Labels that agreed with a version's predictions and that did not, between two samples, whichever pod they came
+    to. Those of a pod first seen with older counts wait for the next sample, and counts that fell tell nothing."""
+    before, sums = {pod.pod: pod for pod in previous.pods}, {"correct": 0, "incorrect": 0}
+    for pod in current.pods:
+        base = before.get(pod.pod)
+        if base is None or base.started != pod.started:
+            if pod.started <= previous.at:
+                continue
+            base = replace(pod, counts={})
+        if pod.counts is None or base.counts is None:
+            continue
+        keys = [key for key in pod.counts if key[:2] == ("feedback", version) and key[3] in sums]
+        for key in keys:
+            sums[key[3]] += max(0, int(pod.counts[key] - base.counts.get(key, 0)))
+    return sums["correct"], sums["incorrect"]
 
 
 def pairs(counts: Iterable[Counts], stable: str, candidate: str) -> Pairs | None:

@@ -36,20 +36,28 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class Weighed:
+    """What is known of one rate: `harm` and `health` are log wealth by alternative; `events` of `trials` came since
+    suspicion began."""
+
+    harm: tuple[float, ...]
+    health: tuple[float, ...]
+    trials: int = 0
+    events: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Watched:
     """What is known of a service at rest between two looks at its pods; it lives in memory (see `watching`).
 
-    `harm` and `health` are log wealth by alternative; `requests` and `failures` are those since suspicion began;
-    `blind` is how many looks in a row showed nothing, `measured` whether any showed something; times in Unix seconds.
+    `rates` are those that the spec bounds, by metric; `blind` is how many looks in a row showed nothing, `measured`
+    whether any showed something; times in Unix seconds.
     """
 
     revision: str
     looked_at: float
     cursor: Sample
-    harm: tuple[float, ...]
-    health: tuple[float, ...]
-    requests: int = 0
-    failures: int = 0
+    rates: Mapping[str, Weighed]
     blind: int = 0
     measured: bool = False
 
