@@ -468,8 +468,8 @@ def _counters(server: Server) -> PodCounters:
     counts = {(revision, outcome): 0 for revision in sorted(named) for outcome in outcomes} | server.counts
     epoch = server.document["epoch"] if server.document else None
     return PodCounters(
-        server.name, server.revision, server.born, epoch, counts, tuple(server.latency), server.version, dict(server.seen),
-        dict(server.served),
+        server.name, server.revision, server.born, epoch, counts, tuple(server.latency), server.version,
+        dict(server.seen), dict(server.served),
     )  # fmt: skip
 
 
