@@ -17,7 +17,7 @@ from kubernetes.client import ApiClient, ApiException, ApiextensionsV1Api, Custo
 from plimsoll import names
 from plimsoll.addons import AddOns
 from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
-from plimsoll.core import gateway
+from plimsoll.core import gateway, http_route
 from plimsoll.core.release.observed import Gateway, Observed
 from plimsoll.edge.cache import Cache
 from plimsoll.edge.cluster import Cluster
@@ -165,7 +165,7 @@ async def test_routes_are_watched_from_when_they_are_served(
     running = asyncio.create_task(add_ons.run())
     await asyncio.to_thread(crd.install)
     await until(lambda: add_ons.missing(*kind) is None)
-    made = await cluster.act(owner, Create(gateway.http_route(observed(owner), status(10), _ref(owner))))
+    made = await cluster.act(owner, Create(http_route.manifest(observed(owner), status(10), _ref(owner))))
     assert made is not None
     namespace = owner["metadata"]["namespace"]
     custom = CustomObjectsApi(api)
