@@ -12,7 +12,6 @@ from plimsoll.api.inferenceservice import InferenceServiceStatus
 from plimsoll.api.traffic import GatewayRef
 from plimsoll.core import http_route
 from plimsoll.core.conditions import Finding, shortened, unix
-from plimsoll.core.drift import covers
 from plimsoll.core.release.observed import Observed
 from plimsoll.facts import Manifest, Sample
 
@@ -46,7 +45,7 @@ def wanted(observed: Observed, status: InferenceServiceStatus) -> Manifest | Non
         return None
     manifest = http_route.manifest(observed, status, gateway)
     have = observed.gateway.http_route
-    return None if have is not None and covers(have, manifest) else manifest
+    return None if have is not None and http_route.is_current(have, manifest) else manifest
 
 
 def missing(observed: Observed) -> Refusal | None:

@@ -13,7 +13,9 @@ from plimsoll import names
 from plimsoll.api.inferenceservice import InferenceServiceStatus
 from plimsoll.api.traffic import GatewayRef
 from plimsoll.core import route
+from plimsoll.core.drift import covers
 from plimsoll.core.release.observed import Observed
+from plimsoll.facts import Manifest
 
 
 def manifest(observed: Observed, status: InferenceServiceStatus, gateway: GatewayRef) -> dict[str, Any]:
@@ -35,6 +37,20 @@ def manifest(observed: Observed, status: InferenceServiceStatus, gateway: Gatewa
     }
 
 
+def is_current(have: Manifest, wanted: Manifest) -> bool:
+    """Whether the route in the cluster is the one that is wanted, also in what is left out of it."""
+    return covers(have, wanted) and _options(have) == _options(wanted)
+
+
+def _options(route: Manifest) -> tuple[list[str | None], list[bool]]:
+    """What a route may have or lack: the listener of each parent, and whether each rule keeps sessions."""
+    spec = route["spec"]
+    return (
+        [parent.get("sectionName") for parent in spec["parentRefs"]],
+        [names.SESSION_FIELD in rule for rule in spec["rules"]],
+    )
+
+
 def arms(status: InferenceServiceStatus) -> tuple[route.Arm, ...]:
     """Those of the route that answer users, and a candidate that has just lost its share; copies are no share."""
     candidate = status.candidate.revision if status.candidate else None
@@ -54,7 +70,7 @@ def _rules(observed: Observed, status: InferenceServiceStatus, gateway: GatewayR
     if gateway.session is not None and observed.gateway.no_sessions is None:
         # A session may outlive a weight of 0 (GEP-1619): who has lost its share is named no more.
         found = tuple(arm for arm in found if arm.weight)
-        everybody["sessionPersistence"] = {"type": gateway.session.type, "sessionName": gateway.session.name}
+        everybody[names.SESSION_FIELD] = {"type": gateway.session.type, "sessionName": gateway.session.name}
     yield everybody | {"backendRefs": [_backend(arm) for arm in found]}
     if gateway.arm_header:
         stable = status.stable.revision if status.stable else ""

@@ -13,12 +13,13 @@ from plimsoll.core.release.collect import policy
 from plimsoll.core.release.observed import Observed
 from plimsoll.facts import PodCounters, Sample, Settings
 
-from tests.builders.gateway import ROUTE, GatewayLife, behind
+from tests.builders.gateway import REF, ROUTE, GatewayLife, behind
 from tests.builders.release import service, version
 
 NOT_ALLOWED = ("Accepted", "NotAllowedByListeners", "no listener of the Gateway takes routes from demo")
 
 
+SESSION = {"type": "Header", "name": "x-session"}
 STEP: dict[str, Any] = {"weight": 10, "minDuration": "2s", "minRequests": 20}
 
 
@@ -62,11 +63,13 @@ def test_hosts_listener_and_path_are_what_the_user_asks_for() -> None:
     assert rules(life)[0]["matches"] == [{"path": {"type": "PathPrefix", "value": "/"}}]
 
 
-def test_a_host_that_the_user_takes_away_again_is_gone() -> None:
-    life = started(gateway={"hostnames": ["a.example.com"]})
-    life.edit(lambda body: body["spec"]["traffic"]["gatewayRef"].pop("hostnames"))
+def test_what_the_user_takes_away_again_is_gone() -> None:
+    life = started(gateway={"hostnames": ["a.example.com"], "sectionName": "web", "session": SESSION})
+    life.edit(lambda body: body["spec"]["traffic"].update(gatewayRef=REF))
     life.run(5)
     assert life.http_route is not None and life.http_route["spec"]["hostnames"] == []
+    assert "sectionName" not in life.http_route["spec"]["parentRefs"][0]
+    assert "sessionPersistence" not in rules(life)[0]
 
 
 def test_at_rest_nothing_is_written() -> None:
@@ -286,8 +289,6 @@ def test_rules_keep_their_places_through_a_release_and_the_header_means_nothing_
 
 # --- sessions ---------------------------------------------------------------------------------------------------------
 
-SESSION = {"type": "Header", "name": "x-session"}
-
 
 def test_a_session_is_the_gateways_to_keep_and_only_among_those_who_have_a_share() -> None:
     life = started(gateway={"session": SESSION, "armHeader": "x-arm"})
@@ -322,10 +323,10 @@ def test_httproutes_that_keep_no_sessions_hold_a_release_until_they_do() -> None
     assert "sessionPersistence" not in rules(life)[0], "an API server would refuse to write it"
     before = len(life.effects)
     life.ring()
-    life.run(30)
+    life.run(5)
     assert [one.target for one in life.effects[before:] if "HTTPRoute" in one.target] == []
     life.cluster.absent.clear()
-    assert life.run(400, stop=lambda: life.serves(2))
+    life.until("Analyzing", 60)
     assert rules(life)[0]["sessionPersistence"]["sessionName"] == "x-session"
 
 
