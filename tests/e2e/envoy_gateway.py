@@ -49,6 +49,12 @@ def installed(kubernetes: Kubernetes, folder: Path) -> Iterator[RealGateway]:
         _remove(kubernetes, chart)
 
 
+def failures(kubernetes: Kubernetes) -> list[str]:
+    """Lines of Envoy's access log with a status of 500 or more, as long as it keeps them."""
+    log = kubernetes.kubectl("-n", SYSTEM, "logs", "-l", _OWNER, "-c", "envoy", "--tail=-1", check=False)
+    return [line for line in log.splitlines() if '"response_code":5' in line]
+
+
 def as_list(items: list[dict[str, Any]]) -> str:
     """For `kubectl apply -f -`."""
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
