@@ -111,13 +111,14 @@ def test_a_session_stays_with_its_version_while_shares_rise_and_goes_back_when_t
         stable = service.status["stable"]["version"]
         other = "1" if stable == "2" else "2"
         attempt = service.release(other)
-        wait_at(service, attempt, WEIGHTS[0])
+        in_force(service, attempt, WEIGHTS[0])
         sessions = [ask(gateway) for _ in range(80)]
         assert {one.version for one in sessions} == {stable, other}, "a session is begun by the weights"
         for one in sessions:
             assert answers(gateway, one.session(name), 3) == {one.version}
+        wait_at(service, attempt, WEIGHTS[0])
         command(service, "resume")
-        wait_at(service, attempt, WEIGHTS[1])
+        in_force(service, attempt, WEIGHTS[1])
         for one in sessions:
             assert answers(gateway, one.session(name), 2) == {one.version}
         assert len(answers(gateway, None, 40)) == 2, "who has no session is sent by the weights"
@@ -152,6 +153,13 @@ def wait_at(service: Service, attempt: int, weight: int) -> None:
     """Until this share is in force, has passed its evidence, and stays until somebody says resume."""
     wanted = (attempt, weight, "AwaitingApproval")
     service.until(lambda status: (status["attempt"], status.get("weight"), status.get("heldReason")) == wanted)
+
+
+def in_force(service: Service, attempt: int, weight: int) -> None:
+    """Until pods and the gateway follow this share."""
+    service.until(
+        lambda status: (status["attempt"], status.get("weight")) == (attempt, weight) and status.get("stepSince")
+    )
 
 
 def assert_share(found: Counter[str], weight: int) -> None:
