@@ -9,6 +9,8 @@ VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 GATEWAY_GROUP: Final = "gateway.networking.k8s.io"
 GATEWAY_API_VERSION: Final = f"{GATEWAY_GROUP}/v1"
+#: Of an HTTPRoute's rule; only in the experimental channel of the Gateway API.
+SESSION_FIELD: Final = "sessionPersistence"
 FIELD_MANAGER: Final = "plimsoll"
 
 LABEL_NAME: Final = "app.kubernetes.io/name"

@@ -173,8 +173,8 @@ class FakeCluster:
         ]
         return copy.deepcopy(sorted(found, key=lambda body: body["metadata"]["name"]))
 
-    def missing(self, api_version: str, kind: str) -> str | None:
-        return self.absent.get(kind)
+    def missing(self, api_version: str, kind: str, field: str = "") -> str | None:
+        return self.absent.get(f"{kind}.{field}" if field else kind)
 
     async def get(self, ref: Ref) -> Manifest | None:
         return copy.deepcopy(self.objects.get(ref))

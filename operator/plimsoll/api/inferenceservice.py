@@ -168,6 +168,15 @@ class InferenceServiceSpec(Part):
             " remove it, or use provider: Builtin",
             ".release.shadowFirst",
         ),
+        *(
+            Rule(
+                f"!has(self.traffic.gatewayRef) || !has(self.traffic.gatewayRef.{field})"
+                " || self.release.strategy != 'Recreate'",
+                f"{field} does not apply to release.strategy: Recreate, which has one version at a time; remove it",
+                f".traffic.gatewayRef.{field}",
+            )
+            for field in ("armHeader", "session")
+        ),
         Rule(
             "self.release.strategy != 'ABTest' || has(self.traffic.stickyHeader)",
             "stickyHeader is needed with release.strategy: ABTest: name the header that tells users apart,"

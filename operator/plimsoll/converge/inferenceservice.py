@@ -179,6 +179,7 @@ def _observe(world: World, owner: Manifest, spec: InferenceServiceSpec, status: 
         gateway=Gateway(
             own(names.GATEWAY_API_VERSION, "HTTPRoute").get(meta["name"]),
             world.cluster.missing(names.GATEWAY_API_VERSION, "HTTPRoute"),
+            world.cluster.missing(names.GATEWAY_API_VERSION, "HTTPRoute", names.SESSION_FIELD),
         ),
         others=_others(world, namespace, meta["name"]) if spec.release.after else {},
     )  # fmt: skip

@@ -34,8 +34,8 @@ class Cluster(Protocol):
     ) -> Sequence[Manifest]:
         """Objects of a kind from the watch cache, filtered by equality of labels, ordered by name."""
 
-    def missing(self, api_version: str, kind: str) -> str | None:
-        """Why there can be no object of an add-on's kind, with the remedy; None when there can."""
+    def missing(self, api_version: str, kind: str, field: str = "") -> str | None:
+        """Why there can be no object of an add-on's kind, or none with this field, with the remedy; None: there can."""
 
     async def get(self, ref: Ref) -> Manifest | None:
         """The object as the API server has it now; None when there is none."""

@@ -219,9 +219,11 @@ def policy(observed: Observed) -> Policy:
     labels = analysis.accuracy
     # No user got the answers to copies, and nobody can say what would have been right.
     labelled = labels.enabled and not observed.status.mirror
-    # With a sticky header users are split, not requests, and nobody counts users; with an armHeader callers choose.
+    # With sticky users and sessions users are split, not requests, and nobody counts users; with an armHeader callers
+    # choose.
     traffic = observed.spec.traffic
-    chosen = traffic.gateway_ref is not None and traffic.gateway_ref.arm_header is not None
+    ref = traffic.gateway_ref
+    chosen = ref is not None and (ref.arm_header is not None or ref.session is not None)
     by_request = traffic.sticky_header is None and not chosen
     return Policy(
         alpha=analysis.alpha,

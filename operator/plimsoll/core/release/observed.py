@@ -79,10 +79,15 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The service's own HTTPRoute; `problem` is why the cluster has none to offer, with the remedy."""
+    """The service's own HTTPRoute.
+
+    `problem` is why the cluster has none to offer, `no_sessions` why its HTTPRoutes cannot keep sessions, each with the
+    remedy.
+    """
 
     http_route: Manifest | None = None
     problem: str | None = None
+    no_sessions: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
