@@ -24,6 +24,7 @@ from plimsoll.core.release.collect import step_label
 from plimsoll.core.release.garbage import delete
 from plimsoll.core.release.judge_answers import said
 from plimsoll.core.release.observed import Observed
+from plimsoll.core.release.record import recorded
 from plimsoll.core.release.turn import Status
 from plimsoll.facts import Action, Create, External, Manifest, Window
 
@@ -32,6 +33,8 @@ COMPONENT: Final = "judge"
 SELECTOR: Final = {names.LABEL_COMPONENT: COMPONENT}
 #: How long a finished Job stays, so that its log can be read, in seconds.
 _KEPT_SECONDS: Final = 3600
+_UNHEARD: Final = External(answer="Inconclusive", reason="no Job of it has judged this step yet")
+_GONE: Final = External(gap="missing: its Job is gone, or could not be made; it is made again after this window")
 
 
 def answers(observed: Observed, window: Window) -> dict[str, External]:
@@ -80,10 +83,16 @@ def _is_due(observed: Observed, one: Judge, job: JudgeJob, windows: Sequence[Win
 
 
 def _answer(observed: Observed, one: Judge, step: int) -> External:
+    """Of the newest Job. While it runs, an outage before it goes on: else doubt would decide in its place."""
     own = _own(observed, one, observed.status, step)
-    if not own:
-        return External(answer="Inconclusive", reason="no Job of it has judged this step yet")
-    return said(own[max(own)], observed.job_pods, max(own), observed.now)
+    found = said(own[max(own)], observed.job_pods, max(own), observed.now) if own else _UNHEARD
+    if found.candidate:
+        return found
+    counted = [window for window in recorded(observed).windows if window.gap is None and window.step == step]
+    before = counted[-1].external.get(sources.judge_key(one.name), sources.UNASKED) if counted else _UNHEARD
+    if before.gap is not None:
+        return External(gap=before.gap)
+    return found if own or not counted else _GONE
 
 
 # --- which Jobs are whose -------------------------------------------------------------------------------------------
