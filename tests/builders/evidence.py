@@ -1,4 +1,4 @@
-"""A pod that others' evidence comes from: a real Prometheus that finds pods by itself, and a webhook that judges.
+"""A pod that others' evidence comes from: a real Prometheus that scrapes the servers, and a webhook that judges.
 
 Prometheus' program is copied into the pod: no image of it can be pulled here.
 """
@@ -15,30 +15,43 @@ from tests.builders import prometheus
 
 POD = "evidence"
 PORTS = {"prometheus": 9090, "webhook": 8000}
-#: Finds the pods of its namespace and names their series as the operator asks for them.
+#: Debian's Prometheus finds no pods by itself: the webhook's server tells it of them.
 CONFIGURATION: dict[str, Any] = {
     "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
     "scrape_configs": [
         {
             "job_name": "pods",
-            "kubernetes_sd_configs": [{"role": "pod", "namespaces": {"own_namespace": True}}],
-            "relabel_configs": [
-                {
-                    "source_labels": ["__meta_kubernetes_pod_container_port_number"],
-                    "regex": "8082",
-                    "action": "keep",
-                },
-                {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
-                {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
-            ],
+            "http_sd_configs": [{"url": "http://127.0.0.1:8000/targets", "refresh_interval": "1s"}],
         }
     ],
 }
-#: Answers Fail under /veto and Pass elsewhere; GET /asked gives how often it was asked.
+#: Answers Fail under /veto and Pass elsewhere. GET /asked gives the ids of what it was asked, /targets the addresses of
+#: the namespace's servers with the names of their pods.
 WEBHOOK = """
-import http.server, json
+import http.server, json, ssl, urllib.request
 
+ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 asked = []
+
+def read(name):
+    with open(f"{ACCOUNT}/{name}") as file:
+        return file.read()
+
+def targets():
+    path = f"/api/v1/namespaces/{read('namespace')}/pods?labelSelector=plimsoll.dev/revision"
+    request = urllib.request.Request("https://kubernetes.default.svc" + path)
+    request.add_header("Authorization", "Bearer " + read("token"))
+    trust = ssl.create_default_context(cafile=f"{ACCOUNT}/ca.crt")
+    with urllib.request.urlopen(request, context=trust, timeout=5) as answer:
+        pods = json.load(answer)["items"]
+    return [
+        {
+            "targets": [pod["status"]["podIP"] + ":8082"],
+            "labels": {"namespace": pod["metadata"]["namespace"], "pod": pod["metadata"]["name"]},
+        }
+        for pod in pods
+        if pod["status"].get("podIP")
+    ]
 
 class Judge(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
@@ -48,18 +61,19 @@ class Judge(http.server.BaseHTTPRequestHandler):
         self.say({"verdict": verdict, "reason": f"rule 7 for version {document['candidate']['version']}"})
 
     def do_GET(self):
-        self.say(asked)
+        self.say(targets() if self.path == "/targets" else asked)
 
     def say(self, what):
         body = json.dumps(what).encode()
         self.send_response(200)
+        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
 http.server.ThreadingHTTPServer(("", 8000), Judge).serve_forever()
 """
-_RIGHTS = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}
+_RIGHTS = {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}
 
 
 def start(kubernetes: Kubernetes, namespace: str, image: str) -> None:
