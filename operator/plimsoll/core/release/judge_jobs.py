@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from plimsoll import names
 from plimsoll.api.common import seconds
+from plimsoll.api.inferenceservice import RevisionRef
 from plimsoll.api.judges import Judge, JudgeJob
 from plimsoll.core.conditions import timestamp, unix
 from plimsoll.core.containers import JUDGE, POD_SECURITY, SCRATCH, judge
@@ -165,22 +166,29 @@ def _variables(observed: Observed, one: Judge, window: Window) -> dict[str, str]
     """What the judge is told; PLIMSOLL_DOCUMENT is what a webhook is sent."""
     status = observed.status
     assert status.stable is not None and status.candidate is not None
+    stable, candidate = status.stable, status.candidate
     found = {
-        "NAMESPACE": observed.namespace,
-        "SERVICE": observed.name,
-        "MODEL": observed.spec.model.name,
-        "ATTEMPT": str(status.attempt),
-        "STEP": str(window.step),
-        "WEIGHT": str(window.weight),
-        "WINDOW": str(window.index),
-        "WINDOW_START": timestamp(window.start),
-        "WINDOW_END": timestamp(window.end),
-        "DOCUMENT": json.dumps(sources.document(observed, one, window), sort_keys=True),
+        "PLIMSOLL_NAMESPACE": observed.namespace,
+        "PLIMSOLL_SERVICE": observed.name,
+        "PLIMSOLL_MODEL": observed.spec.model.name,
+        "PLIMSOLL_ATTEMPT": str(status.attempt),
+        "PLIMSOLL_STEP": str(window.step),
+        "PLIMSOLL_WEIGHT": str(window.weight),
+        "PLIMSOLL_WINDOW": str(window.index),
+        "PLIMSOLL_WINDOW_START": timestamp(window.start),
+        "PLIMSOLL_WINDOW_END": timestamp(window.end),
+        "PLIMSOLL_STEP_START": timestamp(unix(status.step_since)) if status.step_since else "",
+        "PLIMSOLL_STABLE_VERSION": stable.version,
+        "PLIMSOLL_STABLE_REVISION": stable.revision,
+        "PLIMSOLL_CANDIDATE_VERSION": candidate.version,
+        "PLIMSOLL_CANDIDATE_REVISION": candidate.revision,
+        "PLIMSOLL_DOCUMENT": json.dumps(sources.document(observed, one, window), sort_keys=True),
     }
-    if status.step_since is not None:
-        found["STEP_START"] = timestamp(unix(status.step_since))
-    for arm, reference in (("STABLE", status.stable), ("CANDIDATE", status.candidate)):
-        found |= {f"{arm}_VERSION": reference.version, f"{arm}_REVISION": reference.revision}
-        if observed.pool is None:
-            found[f"{arm}_URL"] = f"http://{reference.revision}.{observed.namespace}.svc:{names.PORT_DIRECT}"
-    return {f"PLIMSOLL_{name}": value for name, value in found.items()}
+    if observed.pool is not None:
+        return found
+    return found | {"PLIMSOLL_STABLE_URL": _url(observed, stable), "PLIMSOLL_CANDIDATE_URL": _url(observed, candidate)}
+
+
+def _url(observed: Observed, reference: RevisionRef) -> str:
+    """Where a revision answers by itself, whatever the route says."""
+    return f"http://{reference.revision}.{observed.namespace}.svc:{names.PORT_DIRECT}"
