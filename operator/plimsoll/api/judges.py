@@ -12,6 +12,7 @@ from plimsoll.api.evidence import Address, ConfigMapKey, SecretKey
 
 #: Not 1 or 2, with which interpreters and shells end on mistakes of their own.
 FAIL_EXIT_CODE: Final = 10
+JOB_TIMEOUT: Final = "5m"
 
 
 class Webhook(Part):
@@ -43,7 +44,7 @@ class JudgeJob(Part):
     env: EnvVars = Field(default=(), description="Environment variables.")
     resources: Resources = Field(default=Resources(cpu="100m", memory="256Mi"), description="Of the judge's container.")
     timeout: Annotated[Duration, Field(json_schema_extra=between("1s", "24h"))] = Field(
-        default="5m", description="Longest time of one Job, with what it waits for; later there is no answer."
+        default=JOB_TIMEOUT, description="Longest time of one Job, with what it waits for; later there is no answer."
     )
     interval: Annotated[Duration, Field(json_schema_extra=between("1s", "24h"))] = Field(
         default="1m",
