@@ -68,8 +68,8 @@ fuzz: venv ## Damaged requests to a real server for FUZZ_SECONDS (600); what har
 	PYTHONPATH=serving $(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
 
 .PHONY: soak
-soak: venv cluster ## Releases of every outcome and lost pods under mixed load for SOAK_SECONDS (1800), then long faults, on the cluster
-	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTEST) tests/e2e/long_soak.py tests/e2e/long_faults.py -s
+soak: venv cluster ## Releases of every outcome and lost pods under mixed load for SOAK_SECONDS (1800), then long faults and judges, on the cluster
+	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTEST) tests/e2e/long_soak.py tests/e2e/long_faults.py tests/e2e/long_judges.py -s
 
 ##@ Benchmarks
 

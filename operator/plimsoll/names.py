@@ -34,7 +34,12 @@ LABEL_ALLOW: Final = f"{GROUP}/allow"
 STORE_SECRET: Final = "plimsoll-store"  # noqa: S105 (a name)
 FEEDBACK_SECRET: Final = "plimsoll-feedback-key"  # noqa: S105 (a name)
 FEEDBACK_KEY: Final = "key"
-SERVICE_ACCOUNTS: Final = {"train": "plimsoll-train", "publish": "plimsoll-publish", "serve": "plimsoll-serve"}
+SERVICE_ACCOUNTS: Final = {
+    "train": "plimsoll-train",
+    "publish": "plimsoll-publish",
+    "serve": "plimsoll-serve",
+    "judge": "plimsoll-judge",
+}
 
 PORT_PUBLIC: Final = 8080
 PORT_GRPC: Final = 8081
@@ -86,7 +91,7 @@ def bucket(namespace: str) -> str:
 
 
 def labels(component: str, **more: str) -> dict[str, str]:
-    """Labels of a child object; `more` takes model, version, revision, inferenceservice, trainingjob, pool."""
+    """Labels of a child object; `more` takes model, version, revision, inferenceservice, trainingjob, pool, judge."""
     base = {
         LABEL_NAME: "plimsoll",
         LABEL_COMPONENT: component,

@@ -1,4 +1,4 @@
-"""Where evidence comes from besides the pods themselves: a Prometheus, queries of yours, and further judges."""
+"""Where evidence comes from besides the pods themselves: a Prometheus, and queries of yours."""
 
 from __future__ import annotations
 
@@ -177,31 +177,5 @@ class CustomMetric(Part):
     )
 
 
-class Webhook(Part):
-    """An HTTP server that judges: gets a JSON document, answers {"verdict", "reason"}."""
-
-    rules = (
-        Rule(
-            "!has(self.caConfigMap) || self.url.startsWith('https://')",
-            "caConfigMap applies only to an https url: remove it, or change the url",
-            ".caConfigMap",
-        ),
-    )
-    url: Address = Field(description="Where the document is posted.")
-    timeout: Annotated[Duration, Field(json_schema_extra=between("1s", "10s"))] = Field(
-        default="5s", description="Longest time to answer; later it is Inconclusive."
-    )
-    token_secret: SecretKey | None = Field(default=None, description="Holds a bearer token that is sent along.")
-    ca_config_map: ConfigMapKey | None = Field(default=None, description="Holds the CA that signed its certificate.")
-
-
-class Judge(Part):
-    """Somebody else who has to agree."""
-
-    name: Name = Field(description="What it is called in sentences.")
-    webhook: Webhook = Field(description="Asked after each window.")
-
-
 _BY_NAME = checked(list_type="map", list_map_keys=["name"])
 CustomMetrics = Annotated[tuple[CustomMetric, ...], Field(max_length=10, json_schema_extra=_BY_NAME)]
-Judges = Annotated[tuple[Judge, ...], Field(max_length=5, json_schema_extra=_BY_NAME)]

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from plimsoll.api.cel import Rule, between, cel_duration, cel_list, checked, matching, operator_default, phrase
 from plimsoll.api.common import Duration, Name, Part, Token
-from plimsoll.api.evidence import CustomMetrics, Judges, Prometheus
+from plimsoll.api.evidence import CustomMetrics, Prometheus
+from plimsoll.api.judges import JOB_TIMEOUT, Judges
 
 Strategy = Literal["Canary", "BlueGreen", "Shadow", "ABTest", "Recreate"]
 #: The edges of the latency histogram end at 10 s.
@@ -389,6 +390,13 @@ class Release(Part):
         Rule(
             f"{cel_duration('self.analysis.window')} < {_DEADLINE}",
             "progressDeadline must be longer than analysis.window: raise it",
+            ".progressDeadline",
+        ),
+        Rule(
+            # Nothing is defaulted inside lists.
+            "!has(self.analysis.judges) || self.analysis.judges.all(judge, !has(judge.job) || (has(judge.job.timeout)"
+            f" ? {cel_duration('judge.job.timeout')} : duration('{JOB_TIMEOUT}')) < {_DEADLINE})",
+            "progressDeadline must be longer than the timeout of every judge's job: raise it, or lower the timeout",
             ".progressDeadline",
         ),
     )

@@ -21,6 +21,7 @@ from plimsoll.core.pool.template import object_name
 from plimsoll.core.pool.template import selector as pool_selector
 from plimsoll.core.release import inputs, sources, watching
 from plimsoll.core.release.archive import ledger_name
+from plimsoll.core.release.judge_jobs import SELECTOR as JUDGES
 from plimsoll.core.release.observed import Gateway, Observed, Pool, is_ready
 from plimsoll.core.release.record import digest, ledger_text
 from plimsoll.core.revision import load
@@ -167,7 +168,7 @@ def _observe(world: World, owner: Manifest, spec: InferenceServiceSpec, status: 
         found = world.cluster.cached(api_version, kind, namespace, selector)
         return {one["metadata"]["name"]: one for one in found if controlled_by(meta["uid"], one)}
 
-    records = own("apps/v1", "ControllerRevision")
+    records, jobs = own("apps/v1", "ControllerRevision"), own("batch/v1", "Job")
     return Observed(
         owner=owner, spec=spec, status=status, settings=world.settings, now=world.now(),
         versions=tuple(world.cluster.cached(names.API_VERSION, "ModelVersion", namespace)),
@@ -175,6 +176,7 @@ def _observe(world: World, owner: Manifest, spec: InferenceServiceSpec, status: 
         deployments=own("apps/v1", "Deployment"), services=own("v1", "Service"),
         budgets=own("policy/v1", "PodDisruptionBudget"), config_maps=own("v1", "ConfigMap"),
         pods=tuple(world.cluster.cached("v1", "Pod", namespace, selector)),
+        jobs=jobs, job_pods=tuple(world.cluster.cached("v1", "Pod", namespace, JUDGES)) if jobs else (),
         pool=_pool(world, namespace, spec.runtime.pool.name) if spec.runtime.pool else None,
         gateway=Gateway(
             own(names.GATEWAY_API_VERSION, "HTTPRoute").get(meta["name"]),

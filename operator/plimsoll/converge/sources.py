@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from plimsoll.converge.ports import World
 from plimsoll.core.pool import view
-from plimsoll.core.release import collect, sources
+from plimsoll.core.release import collect, judge_jobs, sources
 from plimsoll.core.release.observed import Observed
 from plimsoll.facts import External, Manifest, Reading, Sample, Window
 
@@ -66,12 +66,11 @@ async def _custom(world: World, observed: Observed) -> Mapping[str, Reading]:
 
 
 async def _answers(world: World, observed: Observed, window: Window) -> Mapping[str, External]:
-    judges = observed.spec.release.analysis.judges
-    if world.sources is None:
-        return {}
-    return await world.sources.judge(
-        {
-            sources.judge_key(one.name): (sources.webhook(observed, one), sources.document(observed, one, window))
-            for one in judges
-        }
-    )
+    """Webhooks are asked now; of Jobs it is known what they have said so far."""
+    asked = {
+        sources.judge_key(one.name): (sources.webhook(observed, one.webhook), sources.document(observed, one, window))
+        for one in observed.spec.release.analysis.judges
+        if one.webhook is not None
+    }
+    answered = await world.sources.judge(asked) if asked and world.sources is not None else {}
+    return {**answered, **judge_jobs.answers(observed, window)}

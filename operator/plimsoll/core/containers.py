@@ -1,12 +1,13 @@
-"""Containers of Jobs: our programs, some with the credentials of the store, and the user's, never with them."""
+"""Containers of Jobs: our programs, some with the credentials of the store, and users', never with them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plimsoll import names
 from plimsoll.api.common import Resources
+from plimsoll.api.judges import JudgeJob
 from plimsoll.api.trainingjob import TrainingJobSpec
 from plimsoll.core.drift import quantity
 from plimsoll.facts import Settings
@@ -15,6 +16,17 @@ USER = 65532
 TMP = "/tmp"  # noqa: S108 an emptyDir of the pod
 #: Our programs load scikit-learn or onnxruntime: less memory than this kills them.
 _LEAST_MEMORY = "512Mi"
+#: Of pods of Jobs.
+POD_SECURITY: Mapping[str, Any] = {
+    "runAsNonRoot": True,
+    "runAsUser": USER,
+    "runAsGroup": USER,
+    "fsGroup": USER,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+#: The volume that a judge may write to, and its container's name.
+SCRATCH: Mapping[str, Any] = {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}}
+JUDGE = "judge"
 _PATHS = {"run": names.RUN_PATH, "inputs": names.INPUTS_PATH, "output": names.OUTPUT_PATH, "tmp": TMP}
 
 
@@ -54,6 +66,16 @@ def users_trainer(spec: TrainingJobSpec) -> dict[str, Any]:
     container["resources"] = trainer_resources(spec.resources)
     container |= {"command": list(trainer.command)} if trainer.command else {}
     return container | ({"args": list(trainer.args)} if trainer.args else {})
+
+
+def judge(job: JudgeJob, told: dict[str, str]) -> dict[str, Any]:
+    """The user's program that judges a release: it sees what it is told and its own variables."""
+    own = {"HOME": TMP} | {variable.name: variable.value for variable in job.env}
+    container = _container(JUDGE, job.image, ("tmp",))
+    container |= {"imagePullPolicy": "IfNotPresent", "env": _variables(**own | told)}
+    container["resources"] = trainer_resources(job.resources)
+    container |= {"command": list(job.command)} if job.command else {}
+    return container | ({"args": list(job.args)} if job.args else {})
 
 
 def trainer_resources(wanted: Resources) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from plimsoll import names
 from plimsoll.api.inferenceservice import InferenceServiceStatus
 from plimsoll.core import gateway, route
 from plimsoll.core.conditions import Finding, conditions, shortened, unix
-from plimsoll.core.release import children, gate, pace, report, watching
+from plimsoll.core.release import children, gate, judge_jobs, pace, report, watching
 from plimsoll.core.release.archive import archive
 from plimsoll.core.release.choice import choose
 from plimsoll.core.release.collect import Collected, collect, shown
@@ -39,7 +39,8 @@ def plan(observed: Observed) -> Plan:
         turn = replace(turn, choice=choose(replace(observed, status=status)))
     status = _with_ledger(observed, status, collected)
     status = report.reported(turn, changed(status, eta=forecast(turn, status)))
-    after = children.actions(observed, status, turn.choice)
+    jobs = judge_jobs.actions(observed, status, collected.evidence.windows)
+    after = (*children.actions(observed, status, turn.choice), *jobs)
     status = _acted(observed, status) if not after else _with_troubles(observed, status)
     old, new = observed.status.to_manifest(), status.to_manifest()
     before = _before(observed, collected)

@@ -10,7 +10,7 @@ from typing import Any
 from plimsoll import names
 from plimsoll.api.common import Resources
 from plimsoll.api.trainingjob import TrainingJobSpec
-from plimsoll.core.containers import USER, program, users_trainer
+from plimsoll.core.containers import POD_SECURITY, program, users_trainer
 from plimsoll.core.run import Run
 from plimsoll.facts import Create, Manifest, Settings
 
@@ -143,13 +143,7 @@ def _pod(account: str, before: Sequence[Manifest], main: Sequence[Manifest], con
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "restartPolicy": "Never",
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": dict(POD_SECURITY),
         "containers": list(main),
         "volumes": volumes,
     }

@@ -215,7 +215,8 @@ def _room(job: Manifest) -> str:
     """What makes a pod fit. Jobs that verify have resources of ours."""
     if component_of(job) == "verify":
         return "It runs as soon as a node has room."
-    return "Ask for less in spec.resources, or add a node; it runs as soon as one has room."
+    where = "the judge's job.resources" if component_of(job) == "judge" else "spec.resources"
+    return f"Ask for less in {where}, or add a node; it runs as soon as one has room."
 
 
 def _store_remedy(what: str) -> str:

@@ -47,6 +47,14 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """The most bytes of an answer, and what makes it shorter."""
+
+    longest: int = LONGEST
+    remedy: str = "let it answer with less"
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """What is sent: `query` after the path, or `body` as JSON by POST."""
 
@@ -55,7 +63,7 @@ class Message:
     form: tuple[tuple[str, str], ...] = ()
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    longest: int = LONGEST
+    bound: Bound = Bound()
 
 
 class Outward:
@@ -112,7 +120,7 @@ class Outward:
                     "refused",
                     f"{endpoint.url} does not accept the credentials (HTTP {response.status}); check the token",
                 )
-            return response.status, await _bounded(response, endpoint, message.longest)
+            return response.status, await _bounded(response, endpoint, message.bound)
 
     async def _authorization(self, endpoint: Endpoint) -> Mapping[str, str]:
         if endpoint.install:
@@ -173,12 +181,13 @@ async def _file(path: str) -> str:
         raise Unanswered("refused", f"{path} of the install cannot be read ({error.strerror})") from error
 
 
-async def _bounded(response: aiohttp.ClientResponse, endpoint: Endpoint, longest: int) -> bytes:
+async def _bounded(response: aiohttp.ClientResponse, endpoint: Endpoint, bound: Bound) -> bytes:
     body = b""
     async for chunk in response.content.iter_chunked(65536):
         body += chunk
-        if len(body) > longest:
-            raise Unanswered("refused", f"the answer of {endpoint.url} is longer than {longest} bytes")
+        if len(body) > bound.longest:
+            most = f"the {bound.longest:,} bytes that it may have"
+            raise Unanswered("refused", f"the answer of {endpoint.url} is longer than {most}; {bound.remedy}")
     return body
 
 

@@ -6,6 +6,7 @@ it held is what `edge.metrics` would have read from the pod at that moment.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections import defaultdict
@@ -17,7 +18,7 @@ from typing import Any, Final
 
 from plimsoll import names
 from plimsoll.edge.metrics import ASKED, Missing, counted
-from plimsoll.edge.outward import Message, Outward, Unanswered, document
+from plimsoll.edge.outward import Bound, Message, Outward, Unanswered, document
 from plimsoll.facts import Manifest, PodCounters, PrometheusSource, Sample
 
 #: Labels that the servers give their series; all others say which target was scraped.
@@ -30,6 +31,13 @@ _OWN_LABELS: Final = frozenset(
 #: How far back a pod's last sample is looked for, to tell stale pods from those that were never there.
 _LOOK_BACK_SECONDS: Final = 3600
 _NAMED: Final = 3
+#: Pods to a query, and queries at a time. A pod has some 150 series of 400 bytes, and 22 bytes for each sample in
+#: maxAge: 0.1 MB when it is scraped every 15 s, 0.5 MB when every second, with the default of two minutes.
+_PODS: Final = 8
+_AT_ONCE: Final = 4
+_LONGEST: Final = 8 << 20
+_ABOUT: Final = "raw samples"
+_SHORTEN: Final = "it holds the {}: shorten maxAge, twice the scrape interval is enough, or scrape them less often"
 
 Series = Mapping[str, Any]
 
@@ -40,6 +48,9 @@ class _Absent:
 
     kind: str
     said: str
+
+
+Found = tuple[float, PodCounters] | _Absent
 
 
 class Prometheus:
@@ -61,8 +72,7 @@ class Prometheus:
         if not wanted:
             return Sample(now, ())
         try:
-            rows = await self._query(source, _raw(source, namespace, wanted, f"[{source.max_age:.0f}s]"), now)
-            found = {pod: _counters(pod, revision, rows, source) for pod, revision in wanted.items()}
+            found = await self._found(source, namespace, wanted, now)
             lost = [pod for pod, one in found.items() if isinstance(one, _Absent) and one.kind == "missing"]
             last = await self._last_seen(source, namespace, lost, now) if lost else {}
         except Unanswered as error:
@@ -82,6 +92,27 @@ class Prometheus:
         rows = await self._query(source, query, now, "vector")
         return {json.dumps(row["metric"], sort_keys=True): float(row["value"][1]) for row in rows}
 
+    async def _found(
+        self, source: PrometheusSource, namespace: str, wanted: Mapping[str, str], now: float
+    ) -> dict[str, Found]:
+        """By pod, a few pods to a query: what it takes in memory is not theirs together. Raises Unanswered."""
+        places, pods = asyncio.Semaphore(_AT_ONCE), sorted(wanted)
+
+        async def some(group: Sequence[str]) -> dict[str, Found]:
+            async with places:
+                query = _raw(source, namespace, group, f"[{source.max_age:.0f}s]")
+                rows = await self._query(source, query, now, what=f"{_ABOUT} of {len(group)} pods")
+            return {pod: _counters(pod, wanted[pod], rows, source) for pod in group}
+
+        groups = [pods[i : i + _PODS] for i in range(0, len(pods), _PODS)]
+        answers = await asyncio.gather(*map(some, groups), return_exceptions=True)
+        found: dict[str, Found] = {}
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+            found |= answer
+        return found
+
     async def _last_seen(
         self, source: PrometheusSource, namespace: str, pods: Sequence[str], now: float
     ) -> Mapping[str, float]:
@@ -96,14 +127,15 @@ class Prometheus:
         return found
 
     async def _query(
-        self, source: PrometheusSource, query: str, now: float, shape: str = "matrix"
+        self, source: PrometheusSource, query: str, now: float, shape: str = "matrix", what: str = ""
     ) -> Sequence[Mapping[str, Any]]:
+        """`what` the query asks for, if it asks for raw samples: of those there may be more."""
         endpoint = source.endpoint
         form = (("query", query), ("time", f"{now:.3f}"), ("timeout", f"{endpoint.timeout:g}s"))
         guard = ((self._namespace_parameter, endpoint.namespace),) if self._namespace_parameter else ()
-        status, body = await self._outward.send(
-            endpoint, Message("/api/v1/query", query=guard if endpoint.install else (), form=form)
-        )
+        bound = Bound(_LONGEST, _SHORTEN.format(what)) if what else Bound(remedy="let the query give fewer series")
+        message = Message("/api/v1/query", query=guard if endpoint.install else (), form=form, bound=bound)
+        status, body = await self._outward.send(endpoint, message)
         return _rows(endpoint.url, status, document(body), shape)
 
 
@@ -146,9 +178,7 @@ def _raw(
 # --- one pod --------------------------------------------------------------------------------------------------------
 
 
-def _counters(
-    pod: str, revision: str, rows: Sequence[Series], source: PrometheusSource
-) -> tuple[float, PodCounters] | _Absent:
+def _counters(pod: str, revision: str, rows: Sequence[Series], source: PrometheusSource) -> Found:
     """The pod's newest scrape and its moment. Of targets that are the same process, one is enough."""
     own = [row for row in rows if row["metric"].get(source.pod_label) == pod]
     targets: dict[str, list[Series]] = defaultdict(list)

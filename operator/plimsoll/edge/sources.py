@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
-from plimsoll.edge.outward import Message, Outward, Unanswered, document
+from plimsoll.edge.outward import Bound, Message, Outward, Unanswered, document
 from plimsoll.edge.prometheus import Prometheus
 from plimsoll.facts import Endpoint, External, Manifest, PrometheusSource, Reading, Sample, Settings
 
@@ -56,7 +56,7 @@ class Sources:
 
     async def _judged(self, endpoint: Endpoint, asked: Mapping[str, Any]) -> External:
         try:
-            status, body = await self._outward.send(endpoint, Message(body=asked, longest=_LONGEST_ANSWER))
+            status, body = await self._outward.send(endpoint, Message(body=asked, bound=Bound(_LONGEST_ANSWER)))
         except Unanswered as error:
             return External(gap=_shortened(str(error)))
         if status != 200:

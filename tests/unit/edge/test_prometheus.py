@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from plimsoll import names
-from plimsoll.edge.outward import Message
+from plimsoll.edge.outward import Message, Unanswered
 from plimsoll.edge.prometheus import Prometheus
 from plimsoll.edge.sources import MAX_SERIES, Sources
 from plimsoll.facts import Endpoint, PrometheusSource, Settings
@@ -109,3 +110,39 @@ async def test_a_query_of_too_many_series_is_refused() -> None:
     assert (
         reading.gap == f"invalid: candidate/events gives {MAX_SERIES + 1} series, more than {MAX_SERIES}; sum them up"
     )
+
+
+class Fleet:
+    """An Outward before a Prometheus that scraped these pods; one with `silent` in its query is not answered."""
+
+    def __init__(self, silent: str = "nobody") -> None:
+        self.silent, self.asked = silent, list[int]()
+
+    async def send(self, endpoint: Endpoint, message: Message) -> tuple[int, bytes]:
+        query = dict(message.form)["query"]
+        pods = re.findall(r"pod[0-9]+", query)
+        self.asked.append(len(pods))
+        if self.silent in pods:
+            raise Unanswered("refused", f"too long: {message.bound.longest} bytes; {message.bound.remedy}")
+        rows = [row | {"metric": row["metric"] | {"pod": pod}} for pod in pods for row in scrape(90.0)]
+        return 200, json.dumps({"status": "success", "data": {"resultType": "matrix", "result": rows}}).encode()
+
+
+def fleet(size: int) -> list[dict[str, Any]]:
+    return [{"metadata": {"name": f"pod{n}", "labels": {names.LABEL_REVISION: "r1"}}} for n in range(size)]
+
+
+async def test_many_pods_are_asked_of_in_several_queries_and_none_is_lost() -> None:
+    server = Fleet()
+    sample = await Prometheus(server, lambda: 100.0).sample(SOURCE, "demo", fleet(21))  # type: ignore[arg-type]
+    assert sorted(server.asked) == [5, 8, 8]
+    assert {pod.pod for pod in sample.pods} == {f"pod{n}" for n in range(21)}
+    assert sample.absent == {} and sample.outage is None
+
+
+async def test_an_answer_that_is_too_long_is_an_outage_of_all_and_says_what_makes_it_shorter() -> None:
+    server = Fleet(silent="pod3")
+    sample = await Prometheus(server, lambda: 100.0).sample(SOURCE, "demo", fleet(21))  # type: ignore[arg-type]
+    assert sample.pods == () and len(sample.absent) == 21
+    assert sample.outage.startswith("refused: too long: 8388608 bytes; it holds the raw samples of 8 pods: shorten ")
+    assert "maxAge" in sample.outage

@@ -96,6 +96,7 @@ class Observed:
 
     `pods` are all pods of the service; `records` the ControllerRevisions; `sample` is None when nobody asked the pods;
     `watched` is what is known of a service at rest, `inputs` what its versions were given.
+    `jobs` are those of judges, `job_pods` pods of such Jobs, of this service and of others.
     `others` are the other InferenceServices of the namespace, when the order of releases asks for them.
     With a `pool`, pods and Deployments are the pool's as seen by each revision, and `troubles` say what is wrong.
     """
@@ -113,6 +114,8 @@ class Observed:
     config_maps: Mapping[str, Manifest] = field(default_factory=dict)
     records: Mapping[str, Manifest] = field(default_factory=dict)
     pods: tuple[Manifest, ...] = ()
+    jobs: Mapping[str, Manifest] = field(default_factory=dict)
+    job_pods: tuple[Manifest, ...] = ()
     sample: Sample | None = None
     watched: Watched | None = None
     inputs: Inputs | None = None

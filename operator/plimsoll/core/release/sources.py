@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from plimsoll.api.common import seconds
-from plimsoll.api.evidence import CustomMetric, Judge, Prometheus
+from plimsoll.api.evidence import CustomMetric, Prometheus
 from plimsoll.api.inferenceservice import RevisionRef
+from plimsoll.api.judges import Judge, Webhook
 from plimsoll.core import gateway, route
 from plimsoll.core.conditions import timestamp
 from plimsoll.core.external import PARTS
@@ -85,9 +86,8 @@ def queries(observed: Observed, metric: CustomMetric) -> dict[str, str]:
     return found
 
 
-def webhook(observed: Observed, judge: Judge) -> Endpoint:
+def webhook(observed: Observed, asked: Webhook) -> Endpoint:
     """Where a judge is asked."""
-    asked = judge.webhook
     token, authority = asked.token_secret, asked.ca_config_map
     return Endpoint(
         asked.url, observed.namespace, seconds(asked.timeout), (token.name, token.key) if token else None,
