@@ -77,7 +77,10 @@ def files_of(before: Record, after: Record) -> Mapping[str, str] | None:
     """What has to be written; None when nothing new was recorded."""
     if after.cursor is None or after.ledger is None or after.cursor is before.cursor:
         return None
-    return {names.LEDGER_KEY: after.text or ledgers.encode(after.ledger), cursor.CURSOR_KEY: cursor.encode(after.cursor)}
+    return {
+        names.LEDGER_KEY: after.text or ledgers.encode(after.ledger),
+        cursor.CURSOR_KEY: cursor.encode(after.cursor),
+    }
 
 
 def _stored(observed: Observed) -> Mapping[str, str]:
