@@ -86,9 +86,14 @@ class Computing(Protocol):
             thread waited for a processor says nothing about the model, and would keep it in threads for good.
     """
 
-    cost: Cost
-    run_cost: Cost | None
-    clock: Callable[[], float]
+    @property
+    def cost(self) -> Cost: ...
+
+    @property
+    def run_cost(self) -> Cost | None: ...
+
+    @property
+    def clock(self) -> Callable[[], float]: ...
 
     def execute(self, batch: list[Job]) -> list[Result]:
         """One result a job; called on the loop or in a worker thread. Never raises."""

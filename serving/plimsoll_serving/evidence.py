@@ -22,13 +22,16 @@ from plimsoll_serving.feedback.token import Signer
 from plimsoll_serving.http.message import Header
 from plimsoll_serving.logs import LOGGER, ErrorLog
 from plimsoll_serving.payload.events import EventWriter, mask_of
-from plimsoll_serving.payload.log import PayloadCounts, PayloadLog
+from plimsoll_serving.payload.log import PayloadCounts, PayloadLog, WaitingBytes
 from plimsoll_serving.payload.sinks import open_sink
 from plimsoll_serving.settings import Settings
 
 
 class Evidence:
     """Follows one model; made on the event loop.
+
+    Args:
+        payloads: what payload logs of several models may have waiting together.
 
     Attributes:
         feedback: answers ``POST …/feedback``, also before the model is loaded.
@@ -37,8 +40,9 @@ class Evidence:
         SettingsError: the key file, or the sink of the payload log.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, payloads: WaitingBytes | None = None) -> None:
         me = settings.identity
+        self._waiting = payloads or WaitingBytes()
         self._settings = settings
         keys = read_keys(settings.feedback_key_file)
         names = (me.model, me.version, me.revision)
@@ -69,7 +73,9 @@ class Evidence:
             features = {entry.name: entry.index for entry in reference.features}
             mask = mask_of(self._settings.payload_log.mask, engine.signature, features)
             writer = EventWriter(self._settings.identity, engine.signature, mask)
-            self._log = PayloadLog(self._payloads, writer, self._sink, self._settings.payload_log.share, random.random)
+            self._log = PayloadLog(
+                self._payloads, writer, self._sink, self._settings.payload_log.share, random.random, self._waiting
+            )
         if self._annotation is not None or self._log is not None:
             engine.annotate.append(self._annotate)
 
@@ -104,6 +110,11 @@ class Evidence:
             yield from self._bins.collect()
         yield from self._feedback.collect()
         yield from self._payloads.collect()
+
+    @property
+    def logs(self) -> bool:
+        """Whether there is a payload log to be closed."""
+        return self._log is not None
 
     def close(self) -> None:
         """Write what waits for the payload log, within its bound. Blocks."""

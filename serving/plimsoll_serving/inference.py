@@ -8,7 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from plimsoll_serving.batcher import Batcher, Result
+from plimsoll_serving.batcher import Batcher, Computing, Result
 from plimsoll_serving.codec import Codec, InferRequest
 from plimsoll_serving.delegate import DELEGATED, Outcome
 from plimsoll_serving.engine import Engine
@@ -59,10 +59,10 @@ class Inference:
         self._batcher: Batcher | None = None
         self.engine: Engine | None = None
 
-    def serve(self, engine: Engine) -> None:
-        """Answer with this model from now on."""
+    def serve(self, engine: Engine, model: Computing | None = None) -> None:
+        """Answer with this model from now on, computed by ``model`` where somebody stands between."""
         self.engine = engine
-        self._batcher = Batcher(engine, self._workers, self._bounds, self._metrics.ran)
+        self._batcher = Batcher(model or engine, self._workers, self._bounds, self._metrics.ran)
 
     def share(self, workers: Executor) -> None:
         """Run in these threads, which other models use as well; before `serve`."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from plimsoll_serving import memory
 from plimsoll_serving.artifact import MODEL_FILE, PROFILE_FILE
 from plimsoll_serving.errors import SettingsError
-from plimsoll_serving.http.limits import Bounds, Limits
+from plimsoll_serving.http.limits import LONGEST_WINDOW_SECONDS, MOST_BATCH_ROWS, Bounds, Limits
 from plimsoll_serving.payload.options import PayloadOptions
 from plimsoll_serving.shadow.limits import MirrorLimits
 
@@ -39,8 +39,8 @@ class Environment:
     def integer(self, name: str, default: int, low: int = 0, high: int = 2**40) -> int:
         return int(self._number(name, default, low, high, int))
 
-    def seconds(self, name: str, default: float, low: float = 0.0) -> float:
-        return self._number(name, default, low, 86400.0, float)
+    def seconds(self, name: str, default: float, low: float = 0.0, high: float = 86400.0) -> float:
+        return self._number(name, default, low, high, float)
 
     def share(self, name: str) -> float:
         """A share of requests, 0 by default."""
@@ -182,8 +182,8 @@ def _providers(env: Environment) -> tuple[str, ...]:
 
 def _bounds(env: Environment, workers: int) -> Bounds:
     return Bounds(
-        rows=env.integer("PLIMSOLL_MAX_BATCH_ROWS", 1024, 1),
-        window=env.seconds("PLIMSOLL_BATCH_WINDOW_SECONDS", 0.0),
+        rows=env.integer("PLIMSOLL_MAX_BATCH_ROWS", 1024, 1, MOST_BATCH_ROWS),
+        window=env.seconds("PLIMSOLL_BATCH_WINDOW_SECONDS", 0.0, high=LONGEST_WINDOW_SECONDS),
         queue=env.integer("PLIMSOLL_MAX_QUEUE", 1024, 1),
         queue_seconds=env.seconds("PLIMSOLL_MAX_QUEUE_SECONDS", 1.0),
         workers=workers,

@@ -74,6 +74,7 @@ class Host:
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
     latency: dict[str, list[int]] = field(default_factory=dict)
     owed: dict[str, float] = field(default_factory=dict)
+    pairs: dict[tuple[str, ...], float] = field(default_factory=dict)
 
 
 class PoolLife(FakeWorld):
@@ -189,12 +190,33 @@ class PoolLife(FakeWorld):
             if not arm["weight"]:
                 continue
             revision, share = arm["revision"], requests * arm["weight"] / 100
+            if arm["mode"] == "Mirror":
+                self._copy(host, service, document, arm, share)
+                continue
             serves = self.model_state(host, service, revision).state == "ready"
             rate = self.characters.get((service, arm["version"]), Character()).failing if serves else 1.0
             for outcome, part in (("server_error", share * rate), ("ok", share * (1 - rate))):
                 total = host.owed.get(f"{revision}/{outcome}", 0.0) + part
                 host.owed[f"{revision}/{outcome}"] = total - int(total)
                 host.counts[revision, outcome] = host.counts.get((revision, outcome), 0) + int(total)
+                buckets = host.latency.setdefault(revision, [0] * (len(names.LATENCY_EDGES) + 1))
+                host.latency[revision] = [count + int(total) for count in buckets]
+
+    def _copy(self, host: Host, service: str, document: Manifest, arm: Manifest, copies: float) -> None:
+        """Copies of requests that the primary answered well, answered by the shadow in the same pod."""
+        revision, character = arm["revision"], self.characters.get((service, arm["version"]), Character())
+        serves = self.model_state(host, service, revision).state == "ready"
+        parts = {
+            "candidate_error": copies * character.failing,
+            "mismatch": copies * (1 - character.failing) * character.differs,
+            "match": copies * (1 - character.failing) * (1 - character.differs),
+        }
+        for outcome, part in parts.items() if serves else [("dropped", copies)]:
+            total = host.owed.get(f"{revision}/{outcome}", 0.0) + part
+            host.owed[f"{revision}/{outcome}"] = total - int(total)
+            key = ("pair", document["primary"], revision, outcome)
+            host.pairs[key] = host.pairs.get(key, 0) + int(total)
+            if outcome != "dropped":
                 buckets = host.latency.setdefault(revision, [0] * (len(names.LATENCY_EDGES) + 1))
                 host.latency[revision] = [count + int(total) for count in buckets]
 
@@ -229,7 +251,11 @@ class PoolLife(FakeWorld):
         arms = {(one, outcome): host.counts.get((one, outcome), 0) for one in known for outcome in outcomes}
         latency = tuple(host.latency.get(revision, [0] * (len(names.LATENCY_EDGES) + 1)))
         name = host.name if first else f"{host.name}/{revision}"
-        return PodCounters(name, revision, host.born, epoch, arms if first else {}, latency)
+        version = next(
+            one["revisions"][revision]["version"] for one in host.documents.values() if revision in one["revisions"]
+        )
+        counts = {key: count for key, count in host.pairs.items() if first and set(key[1:3]) <= set(known)}
+        return PodCounters(name, revision, host.born, epoch, arms if first else {}, latency, version, counts)
 
     # --- the operator -------------------------------------------------------------------------------------------------
 

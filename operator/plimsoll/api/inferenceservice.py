@@ -6,15 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from plimsoll.api.cel import CREDENTIALS, Rule, checked
+from plimsoll.api.cel import Rule, checked
 from plimsoll.api.common import (
     Bare,
     Conditions,
-    EnvVars,
     ModelName,
-    Name,
     Part,
-    Resources,
     Sha256,
     Short,
     StatusPart,
@@ -24,6 +21,7 @@ from plimsoll.api.common import (
 from plimsoll.api.monitoring import Degraded, Monitoring, Warm
 from plimsoll.api.release import Release
 from plimsoll.api.release import Step as Step
+from plimsoll.api.runtime import Runtime
 from plimsoll.api.traffic import Traffic
 
 
@@ -44,95 +42,6 @@ class ModelRef(Part):
     ] = Field(
         default="auto",
         description='"auto" follows the newest approved version that is not quarantined; a number such as 7 pins one.',
-    )
-
-
-class PayloadLog(Part):
-    """A sample of requests and answers as CloudEvents."""
-
-    sample_percent: Annotated[float, Field(gt=0, le=100)] = Field(description="Percent of the answers.")
-    sink: Annotated[
-        str,
-        Field(
-            max_length=512,
-            json_schema_extra=checked(
-                Rule(
-                    "self.matches('^(https?://[^ /]+(/[^ ]*)?|file:///tmp/[^ ]+)$')",
-                    "must be http(s)://host/path, or file:///tmp/name, the only folder that a server may write;"
-                    " servers hold no credentials of a store",
-                ),
-                CREDENTIALS,
-            ),
-        ),
-    ] = Field(description="Where to: http(s)://host/path takes CloudEvents, file:///tmp/name stays in the pod.")
-    mask: Annotated[
-        tuple[
-            Annotated[
-                str,
-                Field(
-                    min_length=1,
-                    max_length=253,
-                    json_schema_extra=checked(Rule("!self.contains(',')", "must be one name, without a comma")),
-                ),
-            ],
-            ...,
-        ],
-        Field(max_length=64),
-    ] = Field(default=(), description="Inputs, outputs and features whose values are never written.")
-
-
-class PoolRef(Part):
-    """The pool whose pods serve the model."""
-
-    name: Name = Field(description="Name of a ServingPool of this namespace.")
-
-
-def _of_the_pool(field: str, untouched: str, remedy: str = "set spec.{field} of the ServingPool instead") -> Rule:
-    """A field that says how pods are made does not apply where they are the pool's."""
-    return Rule(
-        f"!has(self.pool) || {untouched}",
-        f"{field} does not apply with pool, whose pods are shared: leave it out, or {remedy.format(field=field)}",
-        f".{field}",
-    )
-
-
-class Runtime(Part):
-    """How the server runs: in pods of its own, or in those of a pool."""
-
-    rules = (
-        _of_the_pool("replicas", "self.replicas == 1"),
-        _of_the_pool(
-            "resources",
-            "(string(self.resources.cpu) == '500m' && string(self.resources.memory) == '512Mi'"
-            " && !has(self.resources.cpuLimit))",
-        ),
-        _of_the_pool("env", "!has(self.env) || size(self.env) == 0"),
-        _of_the_pool("intraOpThreads", "!has(self.intraOpThreads)"),
-        Rule(
-            "!has(self.pool) || !has(self.payloadLog)",
-            "payloadLog is not there with pool yet: leave it out, or serve from pods of its own",
-            ".payloadLog",
-        ),
-        _of_the_pool("nodeSelector", "!has(self.nodeSelector) || size(self.nodeSelector) == 0"),
-        _of_the_pool("terminationGracePeriodSeconds", "self.terminationGracePeriodSeconds == 45"),
-    )
-    pool: PoolRef | None = Field(
-        default=None, description="Serve from the pods of this ServingPool, together with other models."
-    )
-    replicas: Annotated[int, Field(ge=1, le=100)] = Field(default=1, description="Pods that serve the stable version.")
-    resources: Resources = Field(default_factory=Resources, description="Of each server.")
-    env: EnvVars = Field(default=(), description="Environment variables of the server.")
-    intra_op_threads: Annotated[int, Field(ge=1, le=64)] | None = Field(
-        default=None, description="Threads of one inference; default: the CPU limit."
-    )
-    payload_log: PayloadLog | None = Field(
-        default=None, description="A sample of requests and answers, sent elsewhere; a change is a new revision."
-    )
-    node_selector: Annotated[dict[Short, Annotated[str, Field(max_length=63)]], Field(max_length=16)] = Field(
-        default_factory=dict, description="Labels of nodes that may run the pods."
-    )
-    termination_grace_period_seconds: Annotated[int, Field(ge=15, le=600)] = Field(
-        default=45, description="Longest time for a pod to finish its requests."
     )
 
 
@@ -194,11 +103,6 @@ class InferenceServiceSpec(Part):
             "baseline: Fresh does not apply with stickyHeader or armHeader: a third arm would move users, and callers"
             " know of two; remove one of them",
             ".release.analysis.baseline",
-        ),
-        Rule(
-            "!has(self.runtime.pool) || !(self.release.strategy == 'Shadow' || has(self.release.shadowFirst))",
-            "pool has no mirroring yet: serve from pods of its own, or use another strategy without shadowFirst",
-            ".runtime.pool",
         ),
         Rule(
             "has(self.runtime.pool) == has(oldSelf.runtime.pool)"

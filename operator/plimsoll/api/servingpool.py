@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from plimsoll.api.common import Conditions, Cpu, EnvVars, Memory, Part, Resources, Short, StatusPart, Text
+from plimsoll.api.runtime import Batching
 
 
 class PoolResources(Resources):
@@ -33,6 +34,9 @@ class ServingPoolSpec(Part):
     intra_op_threads: Annotated[int, Field(ge=1, le=64)] | None = Field(
         default=None, description="Threads of one inference; default: the CPU limit."
     )
+    batching: Batching | None = Field(
+        default=None, description="Which requests share a run, for services that say nothing of it themselves."
+    )
     node_selector: Annotated[dict[Short, Annotated[str, Field(max_length=63)]], Field(max_length=16)] = Field(
         default_factory=dict, description="Labels of nodes that may run the pods."
     )
@@ -52,6 +56,9 @@ class ServingPoolStatus(StatusPart):
         default=None, description="Name of the ControllerRevision that the pods are made from."
     )
     services: int = Field(default=0, description="InferenceServices that name this pool.")
+    in_use_by: Annotated[tuple[Short, ...], Field(max_length=64)] = Field(
+        default=(), description="Names of these services, at most 64. While there is one, the pool is not deleted."
+    )
     replicas: Annotated[str, Field(max_length=16)] | None = Field(default=None, description="Ready and wanted pods.")
     message: Text | None = Field(default=None, description="What is going on, in a sentence.")
     conditions: Conditions = Field(default=(), description="Ready.")

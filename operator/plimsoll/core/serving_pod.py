@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from plimsoll import names
-from plimsoll.api.common import EnvVar, Resources
-from plimsoll.api.inferenceservice import Runtime
+from plimsoll.api.common import Resources
 from plimsoll.api.modelversion import ModelVersionSpec
+from plimsoll.api.runtime import Runtime
+from plimsoll.core import serving_env
 from plimsoll.core.drift import quantity
 from plimsoll.facts import Settings
 
@@ -46,7 +47,7 @@ def template(serving: Serving, revision: str, settings: Settings) -> dict[str, A
 
 
 def pooled(serving: Serving, revision: str, _: Settings) -> dict[str, Any]:
-    """What a revision in a pool is: no pods of its own, only the files that the pool's pods serve it from."""
+    """What a revision in a pool is: no pods of its own, only files and how the pool's pods serve them."""
     assert serving.runtime.pool is not None
     pool, model = serving.runtime.pool.name, serving.model
     labels = names.labels(
@@ -60,7 +61,12 @@ def pooled(serving: Serving, revision: str, _: Settings) -> dict[str, Any]:
     files = {"artifact": {"uri": model.artifact.uri, "sha256": model.artifact.sha256}}
     if model.profile:
         files["profile"] = {"uri": model.profile.uri, "sha256": model.profile.sha256}
-    return {"metadata": {"labels": labels}, "files": files}
+    settings = {
+        key: asked.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        for key, asked in (("batching", serving.runtime.batching), ("payloadLog", serving.runtime.payload_log))
+        if asked is not None
+    }
+    return {"metadata": {"labels": labels}, "files": files, **({"settings": settings} if settings else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +139,7 @@ def _fetch(serving: Serving, settings: Settings) -> dict[str, Any]:
     return {
         **fetch_container(settings),
         "args": ["fetch"],
-        "env": variables(_artifact(serving)),
+        "env": serving_env.variables(serving_env.artifact(serving.model, serving.version)),
         "volumeMounts": [{"name": "model", "mountPath": names.MODEL_PATH}, {"name": "tmp", "mountPath": _TMP_PATH}],
     }
 
@@ -182,59 +188,20 @@ def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
     }
 
 
-def _artifact(serving: Serving) -> dict[str, str]:
-    model = serving.model
-    profile = (
-        {"PLIMSOLL_PROFILE_URI": model.profile.uri, "PLIMSOLL_PROFILE_SHA256": model.profile.sha256}
-        if model.profile
-        else {}
-    )
-    return {
-        "PLIMSOLL_MODEL_NAME": model.model,
-        "PLIMSOLL_MODEL_VERSION": serving.version,
-        "PLIMSOLL_ARTIFACT_URI": model.artifact.uri,
-        "PLIMSOLL_ARTIFACT_SHA256": model.artifact.sha256,
-        "PLIMSOLL_MODEL_DIR": names.MODEL_PATH,
-        **profile,
-    }
-
-
 def _server_env(serving: Serving, revision: str) -> list[dict[str, Any]]:
-    """The user's variables first; those that the contract fixes cannot be overridden."""
-    threads = serving.runtime.intra_op_threads
+    runtime = serving.runtime
     fixed = {
-        **_artifact(serving),
+        **serving_env.artifact(serving.model, serving.version),
         "PLIMSOLL_REVISION": revision,
         "PLIMSOLL_SERVICE": serving.service,
         "PLIMSOLL_NAMESPACE": serving.namespace,
         "PLIMSOLL_ROUTE_PATH": f"{names.ROUTE_PATH}/{names.ROUTE_KEY}",
         "PLIMSOLL_FEEDBACK_KEY_FILE": f"{names.FEEDBACK_PATH}/{names.FEEDBACK_KEY}",
-        **({"PLIMSOLL_INTRA_OP_THREADS": str(threads)} if threads else {}),
-        **_payload_log(serving.runtime),
+        **serving_env.threads(runtime.intra_op_threads),
+        **serving_env.batching(runtime.batching),
+        **serving_env.payload_log(runtime.payload_log),
     }
-    return environment(serving.runtime.env, fixed)
-
-
-def environment(users: Iterable[EnvVar], fixed: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The user's variables, those that the contract fixes, and the pod's own name."""
-    pod_name = {"name": "PLIMSOLL_POD", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}}
-    taken = {*fixed, "PLIMSOLL_POD"}
-    theirs = {variable.name: variable.value for variable in users if variable.name not in taken}
-    return [*variables(theirs), *variables(fixed), pod_name]
-
-
-def _payload_log(runtime: Runtime) -> dict[str, str]:
-    log = runtime.payload_log
-    if log is None:
-        return {}
-    masked = {"PLIMSOLL_PAYLOAD_LOG_MASK": ",".join(log.mask)} if log.mask else {}
-    share = f"{log.sample_percent / 100:g}"
-    return {"PLIMSOLL_PAYLOAD_LOG": share, "PLIMSOLL_PAYLOAD_LOG_SINK": log.sink, **masked}
-
-
-def variables(values: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Without empty values: the API server drops them, and the template would differ for ever."""
-    return [{"name": name, "value": value} if value else {"name": name} for name, value in values.items()]
+    return serving_env.environment(runtime.env, fixed)
 
 
 def _resources(asked: Resources) -> dict[str, dict[str, str]]:

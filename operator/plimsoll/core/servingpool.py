@@ -17,6 +17,8 @@ from plimsoll.core.release.observed import is_ready, pod_trouble
 from plimsoll.facts import Action, Apply, Create, Manifest, Notice, Plan, Ref, Scale, Settings, WriteKey
 
 _KEY_SUFFIX = ".json"
+#: As many as status.inUseBy may have.
+_NAMED_SERVICES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,7 @@ def _status(seen: Seen, template: Template, *, acted: bool) -> ServingPoolStatus
         "phase": "Ready" if ready else without,
         "template": template.name,
         "services": len(seen.services),
+        "in_use_by": sorted(seen.services)[:_NAMED_SERVICES],
         "replicas": f"{ready}/{seen.spec.replicas}",
         "message": shortened(finding.message, 1024),
         "conditions": conditions(seen.status.conditions, (finding,), now=seen.now, generation=generation),

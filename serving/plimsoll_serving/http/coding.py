@@ -9,6 +9,7 @@ import functools
 import gzip
 import logging
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from plimsoll_serving.errors import RequestError
@@ -83,7 +84,7 @@ class ContentCoding:
         if accepted is not None:
             request.drop(b"accept-encoding")
             if _accepts_gzip(accepted):
-                respond = functools.partial(self._compress, respond)
+                respond = functools.partial(self._compress, request, respond)
         if coding is not None:
             coding = coding.strip().lower()
         if coding is None or coding == b"identity" or not request.body:
@@ -140,14 +141,21 @@ class ContentCoding:
 
     # Answers
 
-    def _compress(self, respond: Respond, response: Response) -> None:
+    def _compress(self, request: Request, respond: Respond, response: Response) -> None:
         if not _worth(response):
             respond(response)
         elif len(response.body) <= INLINE_ANSWER:
             respond(_gzipped(response))
         else:
+            delayed = request.delayed = [] if request.delayed is None else request.delayed
             future = self._loop.run_in_executor(self._threads, _gzipped, response)
-            future.add_done_callback(lambda done: respond(done.result()))
+            future.add_done_callback(lambda done: _answered(done.result(), respond, delayed))
+
+
+def _answered(response: Response, respond: Respond, delayed: list[Callable[[], None]]) -> None:
+    respond(response)
+    for call in delayed:
+        call()
 
 
 class _Pieces:

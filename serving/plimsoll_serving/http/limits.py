@@ -5,6 +5,9 @@ from dataclasses import dataclass
 LINGER_SECONDS = 2.0
 PIPELINE_DEPTH = 8
 SMALL_BODY = 64 * 1024
+# The bounds of the CRD's maxBatchSize and maxDelayMilliseconds.
+MOST_BATCH_ROWS = 65536
+LONGEST_WINDOW_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,27 @@ class PayloadCounts:
         yield family
 
 
+class WaitingBytes:
+    """What answers that wait may hold: all logs that share this together, and each of them. Thread-safe."""
+
+    def __init__(self, most: int = WAITING_BYTES, each: int = WAITING_BYTES) -> None:
+        self.each = each
+        self._free = most
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> bool:
+        """Reserve so many bytes; False when they are not to be had."""
+        with self._lock:
+            if size > self._free:
+                return False
+            self._free -= size
+            return True
+
+    def give_back(self, size: int) -> None:
+        with self._lock:
+            self._free += size
+
+
 class PayloadLog:
     """A sample of answers on their way to a sink. ``offer`` is called on the event loop and never waits.
 
@@ -48,6 +69,7 @@ class PayloadLog:
         counts: what came of the events.
         share: of the answers that are logged, 0 to 1.
         draw: a random number from 0 to 1.
+        room: for what waits, of this log alone or of several.
     """
 
     def __init__(
@@ -57,7 +79,9 @@ class PayloadLog:
         sink: Sink,
         share: float,
         draw: Callable[[], float] = random.random,
+        room: WaitingBytes | None = None,
     ) -> None:
+        self._room = room or WaitingBytes()
         self._counts = counts
         self._writer = writer
         self._sink = sink
@@ -79,8 +103,8 @@ class PayloadLog:
         """Take an answer, or count it as dropped. Never raises, never waits for the sink."""
         size = sum(array.nbytes for arrays in (inputs, outputs) for array in arrays.values())
         with self._changed:
-            full = len(self._waiting) >= WAITING_RECORDS or self._bytes + size > WAITING_BYTES
-            if full or size > LARGEST_RECORD or self._closing_at is not None:
+            full = len(self._waiting) >= WAITING_RECORDS or self._bytes + size > self._room.each
+            if full or size > LARGEST_RECORD or self._closing_at is not None or not self._room.take(size):
                 self._counts.dropped += EVENTS
                 return
             # Copies: an answer's arrays are views of its batch's, which would stay for as long as this waits.
@@ -99,6 +123,8 @@ class PayloadLog:
         with self._changed:
             self._counts.dropped += EVENTS * len(self._waiting)
             self._waiting.clear()
+            self._room.give_back(self._bytes)
+            self._bytes = 0
 
     def _run(self) -> None:
         while (records := self._take()) is not None:
@@ -120,7 +146,9 @@ class PayloadLog:
             if not self._waiting or (self._closing_at is not None and time.monotonic() >= self._closing_at):
                 return None
             records = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
-            self._bytes -= sum(record.nbytes for record in records)
+            size = sum(record.nbytes for record in records)
+            self._bytes -= size
+            self._room.give_back(size)
             return records
 
     def _send(self, events: list[bytes]) -> None:

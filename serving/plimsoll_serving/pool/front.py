@@ -4,7 +4,9 @@ import re
 from urllib.parse import unquote
 
 from plimsoll_serving import __version__
+from plimsoll_serving.endpoints import Endpoints
 from plimsoll_serving.http.message import Request, Respond, Response, error_response, json_response
+from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.pool.host import Host, State
 from plimsoll_serving.pool.pool import Pool
 from plimsoll_serving.pool.service import Service
@@ -52,7 +54,7 @@ class Front:
 
         def resume() -> None:
             if host.in_memory:
-                endpoints.handle(request, respond)
+                handled(endpoints, request, respond)
             else:
                 respond(_unavailable(f"model {host.settings.identity.model!r}: {host.readiness.reason}"))
 
@@ -93,6 +95,15 @@ class Front:
             ready = self._readiness.ready
             return json_response(200 if ready else 503, {"ready": ready})
         return error_response(404, f"nothing is served at {request.path[:200]}; /v2/models lists the models")
+
+
+def handled(endpoints: Endpoints, request: Request, respond: Respond) -> None:
+    """Nobody above would answer when the endpoints raise."""
+    try:
+        endpoints.handle(request, respond)
+    except Exception:
+        LOGGER.exception("a request could not be handled", extra={"fields": {"path": request.path}})
+        respond(error_response(500, "the server failed on this request; its log has the trace"))
 
 
 def _unavailable(message: str) -> Response:

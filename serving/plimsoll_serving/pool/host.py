@@ -5,21 +5,26 @@ import json
 import random
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from plimsoll_serving.delegate import Delegate
 from plimsoll_serving.endpoints import Endpoints
 from plimsoll_serving.engine import Engine
+from plimsoll_serving.errors import SettingsError
 from plimsoll_serving.evidence import Evidence
 from plimsoll_serving.forwarding import Forwarding
 from plimsoll_serving.inference import Inference
 from plimsoll_serving.metrics import ArmMetrics, ServingMetrics
+from plimsoll_serving.payload.log import WaitingBytes
+from plimsoll_serving.payload.options import PayloadOptions
+from plimsoll_serving.pool.running import Running
 from plimsoll_serving.readiness import Readiness
+from plimsoll_serving.route import Arm
 from plimsoll_serving.routing import Routing
 from plimsoll_serving.settings import Settings
-from plimsoll_serving.shadow.mirror import Mirror
+from plimsoll_serving.shadow.mirror import Held, Mirror, Shadow
 
 # Requests that may wait for a model to come into memory.
 MAX_WAITING = 256
@@ -54,14 +59,25 @@ class HostReadiness(Readiness):
 
 
 @dataclass(frozen=True, slots=True)
+class Common:
+    """What all models of the pod share: threads, and the bounds of what copies and payload logs may hold."""
+
+    workers: Executor
+    readiness: Readiness
+    running: Running
+    copies: Held
+    payloads: WaitingBytes
+
+
+@dataclass(frozen=True, slots=True)
 class Shared:
     """What the revisions of one service share."""
 
     routing: Routing
     delegate: Delegate
     arms: ArmMetrics
-    workers: Executor
-    readiness: Readiness
+    reach: Callable[[Arm], Shadow]
+    common: Common
 
 
 class Host:
@@ -76,16 +92,17 @@ class Host:
     """
 
     def __init__(self, settings: Settings, shared: Shared) -> None:
+        common = shared.common
         self.settings = settings
-        self.readiness = HostReadiness(shared.readiness)
+        self.readiness = HostReadiness(common.readiness)
         self.metrics = ServingMetrics(settings.identity, shared.arms)
-        self.evidence = Evidence(settings)
+        self.evidence, refused = _evidence(settings, common.payloads)
         self.metrics.others.append(self.evidence)
         forwarding = Forwarding(shared.routing, shared.delegate, self.metrics)
-        # No document of a pool names a shadow.
-        mirror = Mirror(self.metrics.shadow, settings.mirror, random.random)
-        self.inference = Inference(settings, shared.routing, forwarding, mirror, self.metrics, self.readiness)
-        self.inference.share(shared.workers)
+        self.mirror = Mirror(self.metrics.shadow, settings.mirror, random.random, shared.reach, common.copies)
+        self.inference = Inference(settings, shared.routing, forwarding, self.mirror, self.metrics, self.readiness)
+        self._running = common.running
+        self.inference.share(self._running.workers(self.revision, common.workers))
         self.public, self.direct = (
             Endpoints(settings.identity, self.inference, self.readiness, delegates, self.evidence.feedback)
             for delegates in (True, False)
@@ -96,6 +113,8 @@ class Host:
         self.pinned = False
         self.dropped = False
         self.resume: list[Callable[[], None]] = []
+        if refused:
+            self.fails(refused)
 
     @property
     def revision(self) -> str:
@@ -109,6 +128,11 @@ class Host:
     def reason(self) -> str:
         """Why it is not ready; empty when there is nothing to say."""
         return self.readiness.why
+
+    @property
+    def deaths(self) -> int:
+        """How many processes of the pod died in its runs."""
+        return self._running.deaths(self.revision)
 
     @property
     def idle(self) -> bool:
@@ -125,10 +149,10 @@ class Host:
             self.readiness.why = ""
 
     def serves(self, engine: Engine, size: int) -> None:
-        """In memory, verified and warm."""
-        self.size = size
+        """In memory, verified and warm. Raises SettingsError when its payload log cannot be kept as asked for."""
         self.evidence.attach(engine)
-        self.inference.serve(engine)
+        self.size = size
+        self.inference.serve(engine, self._running.watched(self.revision, engine))
         self.state = State.READY
         self.readiness.loaded = True
         self.readiness.why = ""
@@ -144,6 +168,15 @@ class Host:
         self.inference.forget()
         self.size = 0
 
+    def drop(self) -> None:
+        """No document names it any more; what is under way is still answered."""
+        self.dropped = True
+        self.mirror.close()
+        self._running.forget(self.revision)
+        if self.evidence.logs:
+            # It blocks while the sink takes what waits.
+            asyncio.get_running_loop().run_in_executor(None, self.evidence.close)
+
     def look(self) -> bool:
         """Whether its files have come; what the fetcher said when they could not."""
         if self.settings.model_dir.is_dir():
@@ -154,6 +187,14 @@ class Host:
         else:
             self.waits(said.reason if said is not None else "")
         return False
+
+
+def _evidence(settings: Settings, payloads: WaitingBytes) -> tuple[Evidence, str]:
+    """And why the payload log cannot be kept as asked for; then the revision is not served, and its neighbours are."""
+    try:
+        return Evidence(settings, payloads), ""
+    except SettingsError as error:
+        return Evidence(replace(settings, payload_log=PayloadOptions()), payloads), str(error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,17 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+from plimsoll_serving.logs import LOGGER
+from plimsoll_serving.payload.log import WAITING_BYTES, WaitingBytes
 from plimsoll_serving.pool.document import Member
 from plimsoll_serving.pool.documents import Documents
-from plimsoll_serving.pool.host import Host, State
+from plimsoll_serving.pool.host import Common, Host, State
 from plimsoll_serving.pool.residents import Residents, unproven
+from plimsoll_serving.pool.running import Running
 from plimsoll_serving.pool.service import Service
 from plimsoll_serving.pool.settings import PoolSettings
 from plimsoll_serving.readiness import Readiness
+from plimsoll_serving.shadow.mirror import Held
 
 POLL_SECONDS = 0.05
 # Files are looked for this many polls apart.
@@ -25,6 +29,8 @@ class Pool:
         self._readiness = readiness
         self._documents = Documents(settings.documents)
         self._workers = ThreadPoolExecutor(settings.common.workers, thread_name_prefix="inference")
+        self._running = Running(settings.folder / "marks")
+        self._common = Common(self._workers, readiness, self._running, Held(), WaitingBytes(each=WAITING_BYTES // 4))
         self.services: dict[str, Service] = {}
         self.by_model: dict[str, list[Service]] = {}
         self.residents = Residents(settings.memory_bytes, settings.folder / "marks", self.hosts)
@@ -56,16 +62,21 @@ class Pool:
 
     def _follow(self, members: dict[str, Member]) -> None:
         for gone in self.services.keys() - members.keys():
-            for host in self.services.pop(gone).hosts.values():
-                host.dropped = True
+            self.services.pop(gone).drop()
         for name, member in members.items():
-            if name not in self.services:
-                self.services[name] = Service(member, self._settings, self._workers, self._readiness)
-            if self.services[name].member is not member:
-                self.services[name].apply(member)
+            try:
+                self._apply(name, member)
+            except Exception:  # one service's document must not keep the others' from being followed
+                LOGGER.exception("a document could not be followed", extra={"fields": {"service": name}})
         self.by_model = {}
         for service in self.services.values():
             self.by_model.setdefault(service.model, []).append(service)
+
+    def _apply(self, name: str, member: Member) -> None:
+        if name not in self.services:
+            self.services[name] = Service(member, self._settings, self._common, self.residents.want)
+        if self.services[name].member is not member:
+            self.services[name].apply(member)
 
     @property
     def under_way(self) -> int:
@@ -77,5 +88,8 @@ class Pool:
             self._timer.cancel()
         self.residents.close()
         self._workers.shutdown(wait=False, cancel_futures=True)
+        self._running.close()
         for host in self.hosts():
-            await asyncio.to_thread(host.evidence.close)
+            host.mirror.close()
+        # Together: each waits for its sink.
+        await asyncio.gather(*(asyncio.to_thread(one.evidence.close) for one in self.hosts() if one.evidence.logs))

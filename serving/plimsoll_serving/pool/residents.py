@@ -9,8 +9,9 @@ from pathlib import Path
 
 from plimsoll_serving.artifact import MODEL_FILE
 from plimsoll_serving.engine import Engine, load
-from plimsoll_serving.errors import ArtifactError
+from plimsoll_serving.errors import ArtifactError, SettingsError
 from plimsoll_serving.logs import LOGGER
+from plimsoll_serving.pool import running
 from plimsoll_serving.pool.host import MAX_WAITING, Host, State
 
 # A session keeps its weights about twice (as read, and as laid out for its kernels), and a little besides.
@@ -86,7 +87,7 @@ class Residents:
                     await self._bring(host)
                 waiting, host.resume = host.resume, []
                 for resume in waiting:
-                    resume()
+                    _resumed(resume, host)
         finally:
             self._loading = None
 
@@ -100,7 +101,10 @@ class Residents:
                 )
             self._make_room(expected)
             loaded = await self._loop.run_in_executor(self._loader, self._load, host)
-        except ArtifactError as error:
+            if host.dropped:
+                return
+            host.serves(loaded.engine, max(expected, loaded.grown))
+        except (ArtifactError, SettingsError) as error:
             LOGGER.error("a model cannot be served: %s", error, extra={"fields": {"revision": host.revision}})
             host.fails(str(error))
             return
@@ -109,7 +113,6 @@ class Residents:
             host.fails(f"it could not be loaded: {type(error).__name__}")
             return
         self.loads += 1
-        host.serves(loaded.engine, max(expected, loaded.grown))
         host.used_at = self._loop.time()
         self._make_room(0, keep=host)
 
@@ -129,6 +132,10 @@ class Residents:
         deaths = _deaths(mark)
         if deaths >= DEATHS:
             raise ArtifactError(f"the server died {deaths} times while it loaded this model: it is not tried again")
+        if host.deaths >= running.DEATHS:
+            raise ArtifactError(
+                f"the server died {host.deaths} times while it ran this model: in this pod it is not asked again"
+            )
         self._marks.mkdir(parents=True, exist_ok=True)
         mark.write_text(str(deaths + 1))
         before = _resident_bytes()
@@ -137,6 +144,14 @@ class Residents:
         finally:
             mark.unlink()
         return Loaded(engine, _resident_bytes() - before)
+
+
+def _resumed(resume: Callable[[], None], host: Host) -> None:
+    """What fails for one request must keep no other from being answered, and no other model from being loaded."""
+    try:
+        resume()
+    except Exception:
+        LOGGER.exception("a request could not be handled", extra={"fields": {"revision": host.revision}})
 
 
 def _expected(host: Host) -> int:

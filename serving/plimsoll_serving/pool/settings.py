@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from plimsoll_serving import memory
+from plimsoll_serving.pool.document import Files
 from plimsoll_serving.settings import Environment, Identity, Settings, cpu_quota
 
 # Of the memory limit; the rest is for requests, answers and what a run takes besides.
@@ -57,7 +58,20 @@ def _common(values: Mapping[str, str], pool: str) -> Settings:
     return replace(settings, bounds=replace(settings.bounds, workers=max(1, workers // 2)))
 
 
-def of_revision(settings: PoolSettings, identity: Identity, sha256: str, profile_sha256: str | None) -> Settings:
-    """The settings of one model."""
-    folder = settings.folder / identity.revision
-    return replace(settings.common, identity=identity, sha256=sha256, profile_sha256=profile_sha256, model_dir=folder)
+def of_revision(settings: PoolSettings, identity: Identity, files: Files) -> Settings:
+    """The settings of one model: the pod's, but for what its service says itself."""
+    common = settings.common
+    bounds = replace(
+        common.bounds,
+        rows=common.bounds.rows if files.max_batch_size is None else files.max_batch_size,
+        window=common.bounds.window if files.max_delay is None else files.max_delay,
+    )
+    return replace(
+        common,
+        identity=identity,
+        sha256=files.artifact.sha256,
+        profile_sha256=files.profile.sha256 if files.profile else None,
+        model_dir=settings.folder / identity.revision,
+        bounds=bounds,
+        payload_log=files.payload_log or common.payload_log,
+    )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from plimsoll_serving.delegate import DELEGATED
 from plimsoll_serving.http.client import Failure, Reason
@@ -51,13 +52,39 @@ class _Copy:
         return ANSWER_FACTOR * len(self.answer.body) + ANSWER_BYTES
 
 
-class _Shadow:
-    """What is kept for one arm."""
+# What came of a copy; None when the shadow was not asked.
+Answered = Callable[[Response | Failure | None], None]
+
+
+class Shadow(Protocol):
+    """Where the copies for one arm go."""
+
+    def send(self, request: Request, seconds: float, most_bytes: int, done: Answered) -> None:
+        """Have a copy answered; ``done`` is called once, within ``seconds``, after this has returned or before."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class RemoteShadow:
+    """An arm at an address."""
 
     def __init__(self, arm: Arm, deadlines: Deadlines) -> None:
-        self.arm = arm
-        self.pool = ConnectionPool(arm.host, arm.port, deadlines)
-        self.heads = ForwardedHeads(f"{arm.host}:{arm.port}", [MIRRORED, DELEGATED], WITHOUT)
+        self._pool = ConnectionPool(arm.host, arm.port, deadlines)
+        self._heads = ForwardedHeads(f"{arm.host}:{arm.port}", [MIRRORED, DELEGATED], WITHOUT)
+
+    def send(self, request: Request, seconds: float, most_bytes: int, done: Answered) -> None:
+        self._pool.exchange((self._heads.head(request), request.body), seconds, most_bytes, done)
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class Held:
+    """Bytes that copies hold. Mirrors that share one stay within one bound together."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
 
 
 class Mirror:
@@ -65,9 +92,18 @@ class Mirror:
 
     Args:
         uniform: gives a point of [0, 1).
+        reach: where the copies for an arm go; to its address without it.
+        held: shared with other mirrors.
     """
 
-    def __init__(self, counters: ShadowCounters, limits: MirrorLimits, uniform: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        counters: ShadowCounters,
+        limits: MirrorLimits,
+        uniform: Callable[[], float],
+        reach: Callable[[Arm], Shadow] | None = None,
+        held: Held | None = None,
+    ) -> None:
         self._counters = counters
         self._limits = limits
         self._uniform = uniform
@@ -75,12 +111,14 @@ class Mirror:
         self._deadlines = Deadlines()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="shadow")
         self._errors = ErrorLog()
-        self._shadows: dict[str, _Shadow] = {}
+        self._reach = reach or (lambda arm: RemoteShadow(arm, self._deadlines))
+        self._shadows: dict[str, tuple[Arm, Shadow]] = {}
         self._seconds = 0.0
         self._tolerance = Tolerance()
         self._waiting: deque[_Copy] = deque()
         self._under_way = 0
-        self._held = 0
+        self._held = held or Held()
+        self._own = 0
         self._pumping = False
         self._closed = False
 
@@ -98,16 +136,16 @@ class Mirror:
         """
         self._seconds, self._tolerance = seconds, tolerance
         arms = {arm.revision: arm for arm in shadows}
-        for revision in [name for name, shadow in self._shadows.items() if arms.get(name) != shadow.arm]:
-            self._shadows.pop(revision).pool.close()
+        for revision in [name for name, (arm, _) in self._shadows.items() if arms.get(name) != arm]:
+            self._shadows.pop(revision)[1].close()
         for revision, arm in arms.items():
             if revision not in self._shadows:
-                self._shadows[revision] = _Shadow(arm, self._deadlines)
+                self._shadows[revision] = (arm, self._reach(arm))
             self._counters.add_pair(stable, revision)
 
     def draw(self) -> list[Arm]:
         """The shadows that get a copy of one request."""
-        return [shadow.arm for shadow in self._shadows.values() if self._uniform() * 100 < shadow.arm.weight]
+        return [arm for arm, _ in self._shadows.values() if self._uniform() * 100 < arm.weight]
 
     def offer(self, arms: list[Arm], request: Request, answer: Response, stable: str) -> None:
         """Mirror a request whose answer has been handed to the connection. Sends nothing in this turn of the loop."""
@@ -118,12 +156,16 @@ class Mirror:
     def _enqueue(self, arm: Arm, request: Request, answer: Response, stable: str) -> None:
         head = sum(len(name) + len(value) for name, value in request.headers)
         size = head + len(request.body) + (1 + ANSWER_FACTOR) * len(answer.body) + ANSWER_BYTES
-        if len(self._waiting) >= self._limits.queue or self._held + size > self._limits.buffered_bytes:
+        if len(self._waiting) >= self._limits.queue or self._held.bytes + size > self._limits.buffered_bytes:
             self._counters.count(stable, arm.revision, Outcome.DROPPED)
             return
-        self._held += size
+        self._hold(size)
         self._waiting.append(_Copy(arm, request, answer, stable, size))
         self._wake()
+
+    def _hold(self, size: int) -> None:
+        self._held.bytes += size
+        self._own += size
 
     def _wake(self) -> None:
         if not self._pumping and self._waiting and self._under_way < self._limits.concurrency:
@@ -136,20 +178,20 @@ class Mirror:
             self._send(self._waiting.popleft())
 
     def _send(self, copy: _Copy) -> None:
-        shadow = self._shadows.get(copy.arm.revision)
+        _, shadow = self._shadows.get(copy.arm.revision, (None, None))
         if shadow is None:  # it has left the route
-            self._held -= copy.size
+            self._hold(-copy.size)
             self._counters.count(copy.stable, copy.arm.revision, Outcome.DROPPED)
             return
         self._under_way += 1
-        message = (shadow.heads.head(copy.request), copy.request.body)
-        done = partial(self._answered, copy)
-        shadow.pool.exchange(message, self._seconds, copy.answer_bytes, done)
+        shadow.send(copy.request, self._seconds, copy.answer_bytes, partial(self._answered, copy))
 
-    def _answered(self, copy: _Copy, result: Response | Failure) -> None:
+    def _answered(self, copy: _Copy, result: Response | Failure | None) -> None:
         if self._closed:
             return
-        if isinstance(result, Failure):
+        if result is None:
+            self._settle(copy, Verdict(Outcome.DROPPED, {}))
+        elif isinstance(result, Failure):
             self._settle(copy, Verdict(_OUTCOMES[result.reason], {}, result.message))
         elif len(copy.answer.body) + len(result.body) <= THREAD_BYTES:
             self._settle(copy, self._judged(copy, result))
@@ -165,12 +207,12 @@ class Mirror:
             return Verdict(Outcome.DROPPED, {}, str(error))
 
     def _judged_in_thread(self, copy: _Copy, future: "asyncio.Future[Verdict]") -> None:
-        if not future.cancelled():
+        if not future.cancelled() and not self._closed:
             self._settle(copy, future.result())
 
     def _settle(self, copy: _Copy, verdict: Verdict) -> None:
         self._under_way -= 1
-        self._held -= copy.size
+        self._hold(-copy.size)
         stable, candidate = copy.stable, copy.arm.revision
         self._counters.count(stable, candidate, verdict.outcome)
         self._counters.note(stable, candidate, verdict.outputs)
@@ -189,8 +231,9 @@ class Mirror:
         """Forget what waits and what is under way."""
         self._closed = True
         self._waiting.clear()
-        for shadow in self._shadows.values():
-            shadow.pool.close()
+        self._hold(-self._own)
+        for _, shadow in self._shadows.values():
+            shadow.close()
         self._shadows.clear()
         self._thread.shutdown(wait=False, cancel_futures=True)
 

@@ -20,7 +20,7 @@ MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 CUSTOM = "/apis/plimsoll.dev/v1alpha1"
 VERBS = ("promote", "abort", "pause", "resume", "retry", "unquarantine", "rollback")
-KINDS = ["modelversions", "inferenceservices"]
+KINDS = ["modelversions", "inferenceservices", "servingpools"]
 
 
 class Refused(Exception):

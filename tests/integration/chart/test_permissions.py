@@ -113,7 +113,7 @@ def test_policies_fail_closed_and_are_each_bound(chart: list[Manifest]) -> None:
     bound = {one["spec"]["policyName"] for one in of_kind(chart, "ValidatingAdmissionPolicyBinding")}
     assert {one["metadata"]["name"] for one in policies} == bound
     assert {one["spec"]["failurePolicy"] for one in policies} == {"Fail"}
-    assert len(policies) == 5
+    assert len(policies) == 6
 
 
 def test_policies_name_the_operators_own_annotation(chart: list[Manifest]) -> None:

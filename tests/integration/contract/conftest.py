@@ -15,8 +15,9 @@ import obstore
 import pytest
 from obstore.store import S3Store
 from plimsoll import names
-from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus, Runtime
+from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
 from plimsoll.api.modelversion import ModelVersionSpec
+from plimsoll.api.runtime import Runtime
 from plimsoll.core import revision as revisions
 from plimsoll.core import route
 from plimsoll.core.release.observed import Observed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
@@ -62,10 +63,10 @@ class Member:
             revisions=self.revisions, pool=Pool("shared", True, {}, config_map),
         )  # fmt: skip
 
-    def status(self, weight: int, epoch: int) -> InferenceServiceStatus:
+    def status(self, weight: int, epoch: int, mirror: int | None = None) -> InferenceServiceStatus:
         stable, candidate = ({"revision": one.name, "version": one.version} for one in self.revisions)
         told = {"stable": stable, "candidate": candidate, "primary": stable["revision"], "phase": "Analyzing"}
-        return InferenceServiceStatus.model_validate(told | {"weight": weight, "epoch": epoch})
+        return InferenceServiceStatus.model_validate(told | {"weight": weight, "epoch": epoch, "mirror": mirror})
 
     def config_map(self, status: InferenceServiceStatus) -> dict[str, Any]:
         """The pool's ConfigMap once this service has written its key."""
@@ -179,6 +180,37 @@ async def test_the_view_of_the_release_sees_pods_that_are_ready_and_follow(pod: 
     assert route.followed(seen, status)
     assert not route.uninformed(seen)
     assert seen.troubles == {}
+
+
+async def test_copies_that_the_operator_asks_for_are_compared_and_read_as_pairs(pod: PooledPod, member: Member) -> None:
+    stable, candidate = (one.name for one in member.revisions)
+    pod.mount(member.config_map(member.status(0, 3, mirror=100)))
+
+    def followed() -> bool:
+        told = httpx.get(f"http://{pod.address}:{pod.port('metrics')}/route").json()["services"][SERVICE]
+        return bool(told["epoch"] == 3)
+
+    eventually(followed, "epoch 3")
+    before = await scraped(pod, member)
+    assert {ask(pod).headers["plimsoll-revision"] for _ in range(10)} == {stable}
+    assert {ask(pod, 200.0).status_code for _ in range(5)} == {200}, "only the shadow fails on these"
+    keys = {outcome: ("pair", stable, candidate, outcome) for outcome in ("match", "mismatch", "candidate_error")}
+
+    def pairs(sample: Sample) -> dict[str, float]:
+        counted, other = sample.pods
+        assert not [key for key in other.counts if key[0] == "pair"], "counted once for the pod"
+        return {outcome: counted.counts.get(key, 0) for outcome, key in keys.items()}
+
+    for _ in range(50):
+        after = await scraped(pod, member)
+        grown = {outcome: count - pairs(before)[outcome] for outcome, count in pairs(after).items()}
+        if sum(grown.values()) >= 15:
+            break
+        await asyncio.sleep(0.1)
+    assert grown == {"match": 10, "mismatch": 0, "candidate_error": 5}
+    assert after.pods[1].latency[-1] - before.pods[1].latency[-1] == 15, "the times of copies are the shadow's"
+    failed = [one.pods[0].arm_requests[candidate, "server_error"] for one in (before, after)]
+    assert failed[0] == failed[1], "no user was given to the shadow"
 
 
 def test_the_server_has_no_credentials_and_the_sidecar_no_port(pod: PooledPod) -> None:

@@ -20,6 +20,7 @@ SPECS: dict[str, dict[str, Any]] = {
     "everything": {
         "replicas": 2, "resources": {"cpu": "2", "memory": "4Gi", "cpuLimit": "3"}, "storage": "20Gi",
         "env": [{"name": "OMP_NUM_THREADS", "value": "1"}, {"name": "EMPTY"}], "intraOpThreads": 2,
+        "batching": {"maxBatchSize": 64, "maxDelayMilliseconds": 3},
         "nodeSelector": {"kubernetes.io/arch": "amd64"}, "terminationGracePeriodSeconds": 60,
     },
 }  # fmt: skip

@@ -1,10 +1,12 @@
 """A real pool on loopback: documents in a directory that is swapped as a ConfigMap's, a sidecar and a server."""
 
+import contextlib
 import json
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,9 @@ import httpx
 
 from tests.builders import onnx_models
 from tests.integration.serving.harness import HOST, Server, eventually, v2
+
+# A first feature that keeps a slow classifier busy for seconds.
+LONG = 500.0
 
 
 class Store:
@@ -110,6 +115,35 @@ class PoolServer(Server):
             if process is not None and process.poll() is None:
                 process.kill()
                 process.wait(10)
+
+    def die_while_running(self, *models: str) -> None:
+        """Kill the server, as the kernel does for want of memory, once these models and no others are in a run."""
+
+        def ask(model: str) -> None:
+            with contextlib.suppress(httpx.TransportError):
+                self.ask(model, LONG, 1.0, 2.0, 3.0)
+
+        threads = [threading.Thread(target=ask, args=(model,)) for model in models]
+        for thread in threads:
+            thread.start()
+
+        def under_way() -> set[str]:
+            marks = (self.files / "marks").glob("*.run")
+            return {path.stem.rpartition("-")[0] for path in marks if path.read_bytes()[0]}
+
+        eventually(lambda: under_way() == set(models), f"runs of {', '.join(models)}")
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+        for thread in threads:
+            thread.join()
+
+    def restart(self) -> "PoolServer":
+        """The server alone, as kubelet restarts its container."""
+        with self.log_path.open("ab") as log:
+            run = [sys.executable, "-m", "plimsoll_serving", "serve", "--pool"]
+            self.process = subprocess.Popen(run, env=self.env, cwd=self.folder, stderr=log)
+        return self
 
     def stop_fetcher(self) -> int:
         assert self.fetcher is not None

@@ -305,7 +305,33 @@ def test_a_model_that_killed_the_process_twice_is_not_loaded_again(tmp_path: Pat
         pool.start().wait_ready()
         assert "died 2 times while it loaded" in pool.revisions("a")["a-00000001"]["reason"]
         assert pool.ask("b").status_code == 200
-        assert list((pool.files / "marks").iterdir()) == [pool.files / "marks" / "a-00000001.loading"]
+        assert list((pool.files / "marks").glob("*.loading")) == [pool.files / "marks" / "a-00000001.loading"]
+    finally:
+        pool.end()
+
+
+def test_a_model_that_kills_the_process_in_its_runs_is_found_and_its_neighbours_go_on(
+    tmp_path: Path, store: Store
+) -> None:
+    """Two models run when the process dies: both are under suspicion. The next death has one of them to blame."""
+    slow = store.put(onnx_models.slow_classifier(COEFFICIENTS, INTERCEPTS, rounds=100, feature=0))
+    pool = PoolServer(tmp_path / "pod")
+    pool.write(*(document(name, {"1": slow}) for name in ("bad", "good")))
+    pool.write(document("quick", {"1": store.put(classifier(2))}))
+    try:
+        pool.start().wait_ready()
+        pool.die_while_running("bad", "good")
+        pool.restart().wait_ready()
+        assert {one["state"] for name in ("bad", "good") for one in pool.revisions(name).values()} == {"ready"}
+        pool.die_while_running("bad")
+        pool.restart().wait_ready()
+        (told,) = pool.revisions("bad").values()
+        assert (told["state"], "died 2 times while it ran this model" in told["reason"]) == ("failed", True)
+        assert pool.ask("bad").status_code == 503
+        assert pool.ask("quick").status_code == 200
+        assert [one["state"] for one in pool.revisions("good").values()] == ["ready"]
+        pool.remove("bad")
+        eventually(lambda: not list((pool.files / "marks").glob("bad-*")), "its mark gone")
     finally:
         pool.end()
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from plimsoll import names
-from plimsoll.api.inferenceservice import Runtime
 from plimsoll.api.modelversion import ModelVersionSpec
+from plimsoll.api.runtime import Runtime
 from plimsoll.core.revision import (
     deployment,
     direct_service,

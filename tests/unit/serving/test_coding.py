@@ -190,3 +190,25 @@ def test_a_bomb_of_one_step_is_never_larger_than_the_step() -> None:
     assert len(inflater.read(1000)) == 1000
     with pytest.raises(RequestError, match="is not deflate"):
         Inflater(b"deflate", gzip.compress(b"x")).read(1000)
+
+
+@pytest.mark.parametrize("size", [100, 200_000])
+async def test_what_waits_for_the_answer_is_called_once_it_has_been_handed_on(size: int) -> None:
+    """Copies for a shadow, above all: they may not leave before an answer that is compressed in a thread."""
+    order: list[str] = []
+    done = asyncio.get_running_loop().create_future()
+
+    def handler(asked: Request, respond: Respond) -> None:
+        respond(Response(200, b"1" * size))
+        if asked.delayed is None:
+            order.append("copied")
+        else:
+            asked.delayed.append(lambda: order.append("copied"))
+
+    def answered(_: Response) -> None:
+        order.append("answered")
+        asyncio.get_running_loop().call_soon(done.set_result, None)
+
+    ContentCoding(handler, LIMITS, Budget(1 << 30)).handle(request(accept_encoding="gzip"), answered)
+    await asyncio.wait_for(done, 10)
+    assert order == ["answered", "copied"]

@@ -122,7 +122,7 @@ async def test_what_finds_no_place_is_dropped_and_connections_are_bounded(stage:
     there.gate.set()
     assert [(await there.counters.outcomes.get())[1] for _ in range(5)] == ["match"] * 5
     assert there.connections == 2
-    assert (there.mirror._held, there.mirror._under_way) == (0, 0)
+    assert (there.mirror._held.bytes, there.mirror._under_way) == (0, 0)
 
 
 async def test_copies_that_wait_for_a_shadow_that_leaves_the_route_are_dropped(stage: Make) -> None:
@@ -137,7 +137,7 @@ async def test_copies_that_wait_for_a_shadow_that_leaves_the_route_are_dropped(s
     there.gate.set()
     got = [(await there.counters.outcomes.get())[1] for _ in range(3)]
     assert got == ["match", "dropped", "dropped"]
-    assert there.mirror._held == 0
+    assert there.mirror._held.bytes == 0
 
 
 async def test_large_pairs_are_compared_in_a_thread(stage: Make) -> None:
@@ -145,7 +145,7 @@ async def test_large_pairs_are_compared_in_a_thread(stage: Make) -> None:
     there.follow(100)
     there.offer(answer=Response(200, b'{"outputs": [], "x": "%s"}' % (b"a" * 50_000)))
     assert await there.counters.outcomes.get() == ("shadow-0", "match")
-    assert there.mirror._held == 0
+    assert there.mirror._held.bytes == 0
     assert there.mirror._thread._threads
 
 

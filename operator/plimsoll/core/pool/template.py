@@ -8,7 +8,7 @@ from typing import Any
 
 from plimsoll import names
 from plimsoll.api.servingpool import ServingPoolSpec
-from plimsoll.core import serving_pod
+from plimsoll.core import serving_env, serving_pod
 from plimsoll.core.drift import quantity
 from plimsoll.core.revision import public_ports, sha256_of
 from plimsoll.facts import Manifest, Settings
@@ -138,7 +138,7 @@ def _fetch(spec: ServingPoolSpec, settings: Settings) -> dict[str, Any]:
         **serving_pod.fetch_container(settings),
         "args": ["fetch", "--pool"],
         "restartPolicy": "Always",
-        "env": serving_pod.variables({**_places(), "PLIMSOLL_POOL_STORAGE_BYTES": _bytes(spec.storage)}),
+        "env": serving_env.variables({**_places(), "PLIMSOLL_POOL_STORAGE_BYTES": _bytes(spec.storage)}),
         "volumeMounts": [
             {"name": "pool", "mountPath": names.POOL_PATH},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of the pod
@@ -167,16 +167,15 @@ def _places() -> dict[str, str]:
 
 
 def _env(pool: str, namespace: str, spec: ServingPoolSpec) -> list[dict[str, Any]]:
-    """The user's variables first; those that the contract fixes cannot be overridden."""
-    threads = spec.intra_op_threads
     fixed = {
         **_places(),
         "PLIMSOLL_POOL": pool,
         "PLIMSOLL_NAMESPACE": namespace,
         "PLIMSOLL_FEEDBACK_KEY_FILE": f"{names.FEEDBACK_PATH}/{names.FEEDBACK_KEY}",
-        **({"PLIMSOLL_INTRA_OP_THREADS": str(threads)} if threads else {}),
+        **serving_env.threads(spec.intra_op_threads),
+        **serving_env.batching(spec.batching),
     }
-    return serving_pod.environment(spec.env, fixed)
+    return serving_env.environment(spec.env, fixed)
 
 
 def _bytes(text: str) -> str:

@@ -115,9 +115,10 @@ def config_map_name(pool: Pool) -> str:
 
 
 def document(observed: Observed, content: dict[str, Any]) -> dict[str, Any]:
-    """What the pods need beyond the route: which model it is, and the files of every revision that may be asked for."""
+    """What the pods need beyond the route: which model it is, and of every revision that may be asked for its files
+    and settings."""
     files = {
-        one.name: {"version": one.version, **one.template["files"]}
+        one.name: {"version": one.version, **one.template["files"], **one.template.get("settings", {})}
         for name in revisions(observed)
         if (one := observed.revision(name)) is not None
     }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from plimsoll.core import gateway
 from plimsoll.core.conditions import Finding, conditions, find, shortened, timestamp
 from plimsoll.core.release import gate, inputs, order, pace, watching
 from plimsoll.core.release import turn as moves
-from plimsoll.core.release.observed import trouble
+from plimsoll.core.release.observed import Trouble, trouble
 from plimsoll.core.release.turn import Status, Turn
 from plimsoll.facts import Notice
 
@@ -35,8 +37,16 @@ def reported(turn: Turn, status: Status) -> Status:
 def notices(before: Status, after: Status) -> tuple[Notice, ...]:
     """One Event for what became of a command, and one for each transition: of the phase, the reason of a hold, the step
     or its share; of the health, too."""
-    said = (_commanded, _moved, _health, _slow, _given)
-    return tuple(notice for of in said for notice in of(before, after))
+    told = (_commanded, _moved, _health, _slow, _given, _pooled)
+    return tuple(notice for one in told for notice in one(before, after))
+
+
+def _pooled(before: Status, after: Status) -> tuple[Notice, ...]:
+    """That the pool is gone is told when it happens, whatever the phase."""
+    was, now = find(before.conditions, "Ready"), find(after.conditions, "Ready")
+    if now is None or now.reason != "PoolNotFound" or (was is not None and was.reason == now.reason):
+        return ()
+    return (Notice("Warning", now.reason, now.message),)
 
 
 def _commanded(before: Status, after: Status) -> tuple[Notice, ...]:
@@ -89,6 +99,8 @@ def _moved(before: Status, after: Status) -> tuple[Notice, ...]:
 
 def message(turn: Turn, status: Status) -> str:
     """What is going on."""
+    if (missing := _without_pool(turn, status)) is not None and status.candidate is None:
+        return missing.message
     stable = f"v{status.stable.version}" if status.stable else "nothing"
     candidate = f"v{status.candidate.version}" if status.candidate else ""
     match status.phase:
@@ -120,6 +132,14 @@ def message(turn: Turn, status: Status) -> str:
         case "RollingBack":
             return f"taking {candidate} back: {status.reason or ''}"
     return f"{_held(status)} ({status.held_phase} of {candidate} {_share(status)})"
+
+
+def _without_pool(turn: Turn, status: Status) -> Trouble | None:
+    """That the pool, whose pods answered users, is gone."""
+    if turn.observed.pool is None or turn.observed.pool.exists or status.primary is None:
+        return None
+    found = trouble(turn.observed, status.primary)
+    return None if found is None else replace(found, message=f"{found.message}. Until then nobody is answered")
 
 
 def _share(status: Status) -> str:
@@ -232,6 +252,8 @@ def _ready(turn: Turn, status: Status) -> Finding:
     found = trouble(observed, serving)
     if found is not None and found.fault:
         return Finding("Ready", "False", found.reason, found.message)
+    if (missing := _without_pool(turn, status)) is not None:
+        return Finding("Ready", "False", missing.reason, missing.message)
     if ready == 0:
         return Finding("Ready", "False", "NoPodReady", f"none of {wanted} pods of {serving} is ready")
     refused = gateway.refusal(observed, status)
