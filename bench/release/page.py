@@ -231,15 +231,15 @@ def _method(document: Row) -> str:
         (resets); load that swings by 80 %. Requests are fast: latency never fails and its part of alpha is unused.""",
         """**This engine**: windows of 10 s, steps 10 and 50 %, then 95 % with a minute of probation; undecided after 30
         minutes counts as inconclusive. **Argo Rollouts**: the background analysis of its documentation (20 to 80 % in
-        steps of ten minutes, `irate`, at least 95 % every 5 minutes, failureLimit 3). **Flagger**: the tutorials'
-        (success rate at least 99 %, 1 m, threshold 5, steps of 10 up to 50). **Kayenta**: 10 % against a baseline of
-        the same size, three hours, a judgment each hour, thresholds 95 and 75. *Tuned*: whoever set the limit knew the
-        service, 1.5 × its rate and 0.1 %; measured each minute; Kayenta judges every ten minutes for half an hour, an
-        increase below one half allowed.""",
-        """**The peers' rules** follow the documentation of Argo Rollouts v1.10.2, Flagger v1.36.1 and Spinnaker, and
-        the programs' sources where it is silent. Flagger's is tested against 16 recorded runs of its real controller,
-        Kayenta's against what its real classifier said of 19 pairs of series; that of Argo Rollouts is not tested
-        against recordings yet.""",
+        steps of ten minutes; from 40 % on, `irate` every 5 minutes, at least 95 %, failureLimit 3). **Flagger**: the
+        tutorials' (success rate at least 99 %, 1 m, threshold 5, steps of 10 up to 50). **Kayenta**: 10 % against a
+        baseline of the same size, three hours, a judgment each hour, thresholds 95 and 75. *Tuned*: whoever set the
+        limit knew the service, 1.5 × its rate and 0.1 %; measured each minute; Kayenta judges every ten minutes
+        for half an hour, an increase below one half allowed.""",
+        """**The peers' rules** follow the documentation of Argo Rollouts v1.10.2, Flagger v1.36.1 and Spinnaker. Where
+        it is silent the programs were asked: tests hold the rules against 40 recorded runs of Argo Rollouts' real
+        analysis controller, 16 of Flagger's, and what Kayenta's real classifier said of 19 pairs of series
+        (`bench/release/recorded`).""",
         """**Bad requests** in the JSON file: failed requests of the candidate, until the decision and, once promoted,
         until the horizon (30 minutes; Argo Rollouts as documented 40, Kayenta as documented 180).
         Delays of scrapes and the extrapolation of `rate` are not simulated yet; nor are latency, shifts of scores and
