@@ -39,7 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     runs = QUICK_RUNS if told.quick else told.runs
     if told.scenes:
-        document = json.loads(RESULTS.read_text()) | {"scenes": only_scenes(runs)}
+        seen = only_scenes(runs)
+        document = json.loads(RESULTS.read_text()) | {"scenes": seen}
         RESULTS.write_text(dumped(document))
         PAGE.write_text(page.page(document))
         return 0

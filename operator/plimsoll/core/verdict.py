@@ -20,7 +20,7 @@ from plimsoll.core.statistics.shift import PredictionShift
 from plimsoll.core.statistics.split import SampleRatio
 from plimsoll.facts import Verdict, Window
 
-__all__ = ["Mode", "Policy", "judge", "verdicts"]
+__all__ = ["Mode", "Policy", "ahead", "judge", "verdicts"]
 
 Mode = Literal["Sequential", "Absolute"]
 
@@ -42,6 +42,14 @@ def verdicts(windows: Sequence[Window], policy: Policy, *, mode: Mode = "Sequent
     """`judge` after each window, in one go."""
     trial = _Trial(policy, mode).after(windows)
     return tuple(trial.at(end, policy.min_requests) for end in range(1, len(windows) + 1))
+
+
+def ahead(windows: Sequence[Window], more: Sequence[Window], policy: Policy) -> tuple[Verdict, ...]:
+    """`judge` after each of the windows `more`, which would follow `windows`; only those cost anything, if `windows`
+    were judged before."""
+    trial = _known(windows, policy, "Sequential").after(more)
+    ends = range(len(windows) + 1, len(windows) + len(more) + 1)
+    return tuple(trial.at(end, policy.min_requests) for end in ends)
 
 
 #: What was judged last, so that the next window of a release costs one window and not all of them again.
@@ -171,9 +179,7 @@ class _Trial:
     def _wait(self, row: int, min_requests: int) -> str | None:
         """What the minimum of the current step lacks, or None. An Absolute pass needs a request at the very least."""
         step = self.counted[row].step
-        first = row
-        while first and self.counted[first - 1].step == step:
-            first -= 1
+        first = next((at + 1 for at in range(row, -1, -1) if self.counted[at].step != step), 0)
         seen, needed = int(self.counts[row + 1, 0] - self.counts[first, 0]), max(1, min_requests)
         return None if seen >= needed else f"{seen:,} of {needed:,} requests in step {step}"
 
@@ -194,6 +200,8 @@ class _Trial:
         Where the stable arm has at least half of that share it is an incident of both: the comparison decides.
         """
         policy, total = self.policy, self.counts[:, :4]
+        if total[-1, 1] < policy.breaker_share * policy.breaker_requests:
+            return None
         found = []
         for length in range(1, min(policy.breaker_windows, len(self.counted)) + 1):
             n, k, n_stable, k_stable = (total[length:] - total[:-length]).T

@@ -118,7 +118,7 @@ def test_what_says_nothing_is_one() -> None:
 
 def test_counts_beyond_the_trials_are_refused() -> None:
     with pytest.raises(ValueError, match="k_stable must lie between 0 and n_stable"):
-        _arms(1, 2, 3, 2)
+        log_worse(_arms(1, 2, 3, 2), np.array([[0.2]]), 1.5)
 
 
 def test_wilsons_interval_is_the_solution_of_its_equation() -> None:

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plimsoll.core.simulation.world import Counts
-from plimsoll.core.statistics.comparison import Arms
 from plimsoll.core.statistics.criteria import Criterion, reaches
 from plimsoll.core.statistics.measures import Bounds, Comparison
 from plimsoll.core.statistics.policy import Policy, compared
@@ -46,10 +45,10 @@ def judged(counts: Counts, steps: NDArray[np.int64], window_seconds: float, poli
     if policy.error_margin is not None:
         alpha, beta = _levels(policy)
         bounds = Bounds(np.array([policy.error_margin]), np.zeros(1), np.array([policy.negligible]))
-        arms = Arms(counts.k_candidate, counts.n_candidate, counts.k_pods.sum(axis=1), counts.n_pods.sum(axis=1))
-        rows = Rows(arms, counts.k_pods, counts.n_pods, steps, since % length == 0)
-        found = Comparison().after(rows, bounds, policy.cv_floor)[1]
-        matters = (arms.n_candidate > 0) & (arms.n_stable > 0) & (found.rise >= policy.error_floor)
+        pods = np.stack([counts.k_pods, counts.n_pods], axis=1)
+        arms = np.concatenate([np.stack([counts.k_candidate, counts.n_candidate], axis=1), pods.sum(axis=2)], axis=1)
+        found = Comparison().after(Rows(arms, pods, steps, since % length == 0), bounds, policy.cv_floor)[1]
+        matters = (arms[:, 1] > 0) & (arms[:, 3] > 0) & (found.rise >= policy.error_floor)
         fails = fails | (reaches(found.against_health, alpha) & matters)
         passes = reaches(found.against_harm, beta)
     seen = np.cumsum(counts.n_candidate, axis=0)

@@ -41,11 +41,20 @@ class Arms:
     k_stable: Array
     n_stable: Array
 
-    def __post_init__(self) -> None:
-        for arm in ("candidate", "stable"):
-            k, n = getattr(self, f"k_{arm}"), getattr(self, f"n_{arm}")
-            if np.any(k < 0) or np.any(k > n):
+    @classmethod
+    def stacked(cls, columns: Array) -> Arms:
+        """From the four, (windows, 4, edges)."""
+        return cls(columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3])
+
+    def checked(self) -> Arms:
+        """These. Raises ValueError where there are more events than trials."""
+        for arm, k, n in (
+            ("candidate", self.k_candidate, self.n_candidate),
+            ("stable", self.k_stable, self.n_stable),
+        ):
+            if ((k < 0) | (k > n)).any():
                 raise ValueError(f"k_{arm} must lie between 0 and n_{arm}: count the events among the trials")
+        return self
 
     def of(self, edges: slice) -> Arms:
         """Only these edges."""
@@ -71,12 +80,12 @@ def log_worse(arms: Arms, cv: Array, margin: Level, tolerance: Level = 0.0) -> A
     the worst point of the null (nothing slow in the stable arm), found by enumeration, is 1.0003 (tolerance 1 %) and
     1.00001 (5 %).
     """
-    return log_ratios(*_trials(arms, cv, (margin, tolerance), worse=True))
+    return log_ratios(*_trials(arms.checked(), cv, (margin, tolerance), worse=True))
 
 
 def log_not_worse(arms: Arms, cv: Array, margin: Level, tolerance: Level = 0.0) -> Array:
     """Log e-values against "p_c ≥ margin·p_s + tolerance": the reverse of `log_worse`; (windows, edges, 3)."""
-    return log_ratios(*not_worse(arms, cv, margin, tolerance))
+    return log_ratios(*not_worse(arms.checked(), cv, margin, tolerance))
 
 
 @dataclass(frozen=True, slots=True)

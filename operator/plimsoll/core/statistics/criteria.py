@@ -125,7 +125,8 @@ class Criterion:
 
 def failing(against_health: Array, matters: NDArray[np.bool_]) -> Array:
     """The average over the edges, (rows,), of log e-values against health; nothing where it does not matter."""
-    return np.where(matters, average(against_health), -inf)
+    logs = average(against_health) if against_health.shape[1] > 1 else against_health[:, 0]
+    return np.where(matters, logs, -inf)
 
 
 def reaches(log_e: Array | np.float64, level: float) -> NDArray[np.bool_]:

@@ -29,7 +29,17 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from plimsoll.core.statistics.comparison import WORSE, WORSE_WEIGHTS, Arms, shares
-from plimsoll.core.statistics.wealth import Array, Level, increments, log_sum, mixture, running, within
+from plimsoll.core.statistics.wealth import (
+    Array,
+    Level,
+    begins_in,
+    increments,
+    log_sum,
+    mixture,
+    running,
+    started,
+    within,
+)
 
 #: Noise at which the margin is kept, and at which only equality is.
 QUIET = (0.0, 0.1, 0.2)
@@ -93,8 +103,9 @@ def log_worse_in_noise(
     `begins` says where a spell begins, `steps` names the step of each row. Rows without one of the arms tell only about
     the noise of pods.
     """
-    spell = evidence.within(begins)
-    return LearnedNoise().after((evidence, spell), begins, steps, (margin, tolerance))[1]
+    evidence.arms.checked()
+    evidence = evidence.then(evidence.within(begins))
+    return LearnedNoise().after(evidence, begins, begins_in(steps), (margin, tolerance))[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +113,7 @@ class LearnedNoise:
     """Where `log_worse_in_noise` stands after some rows.
 
     Likelihoods (edges, models): `lasting` where noise lasts a spell, `so_far` of the spell under way; `passing` (edges,
-    NULLS) where it is drawn for each window. In each `step` a candidate may turn worse, from the first of its rows with
+    NULLS) where it is drawn for each window. In each step a candidate may turn worse, from the first of its rows with
     both arms; `compared` (edges,) counts these. The i-th such moment (from 1), of which there were `turns` (edges,),
     gets 2⁻ⁱ of the capital, which until then bets that the candidate is like the stable version and so learns about
     noise: `turned` (turns, edges, bets) is what that had earned by then, less what the bets had.
@@ -111,43 +122,44 @@ class LearnedNoise:
     lasting: Array | float = 0.0
     so_far: Array | float = 0.0
     passing: Array | float = 0.0
-    step: int | None = None
     compared: Array | float = 0.0
     turns: Array | float = 0.0
     turned: Array | None = None
 
     def after(
         self,
-        evidence: tuple[Evidence, Evidence],
+        evidence: Evidence,
         begins: NDArray[np.bool_],
-        steps: NDArray[np.int64],
+        anew: NDArray[np.bool_],
         bound: tuple[Level, Level],
     ) -> tuple[LearnedNoise, Array]:
-        """Where it stands after these rows as well, and the log e-values in them; `evidence` is that of each row, and
-        that of the spell up to it."""
-        logs = _log_likelihoods(evidence[0].then(evidence[1]), bound)
-        so_far, rows = logs[len(steps) :], len(steps)
+        """Where it stands after these rows as well, and the log e-values in them.
+
+        `evidence` is that of each row, followed by that of the spell up to each; `begins` says where a spell begins,
+        `anew` where a step does, (rows,).
+        """
+        logs, rows = _log_likelihoods(evidence, bound), len(begins)
+        so_far = logs[rows:]
         lasting = running(increments(so_far, begins, self.so_far), self.lasting)
         passing = running(logs[:rows, :, :NULLS], self.passing)
         null = np.maximum(lasting[..., :NULLS], passing).max(axis=-1)
-        anew = np.concatenate([[self.step != steps[0]], steps[1:] != steps[:-1]])
-        arms = evidence[0].arms
-        told = ((arms.n_candidate > 0) & (arms.n_stable > 0)).astype(np.float64)
+        arms = evidence.arms
+        told = ((arms.n_candidate[:rows] > 0) & (arms.n_stable[:rows] > 0)).astype(np.float64)
         compared = within(told, anew, self.compared)
         turns = running(told * (compared == 1), self.turns)
         turned = self._turned(lasting, turns)
-        state = LearnedNoise(lasting[-1], so_far[-1], passing[-1], int(steps[-1]), compared[-1], turns[-1], turned)
+        state = LearnedNoise(lasting[-1], so_far[-1], passing[-1], compared[-1], turns[-1], turned)
         return state, _mixed(lasting, turns, turned) - null
 
     def _turned(self, lasting: Array, turns: Array) -> Array:
         """What being alike had earned at each turn, less what the bets had: (turns, edges, bets)."""
+        if self.turned is not None and (turns[-1] == self.turns).all():
+            return self.turned
         shape = (int(turns[-1].max()), turns.shape[1], len(_WEIGHTS))
         turned = np.zeros(shape)
-        known = 0 if self.turned is None else len(self.turned)
         if self.turned is not None:
-            turned[:known] = self.turned
-        before = np.broadcast_to(np.asarray(self.lasting, dtype=np.float64), lasting.shape[1:])[None]
-        earlier = np.concatenate([before, lasting[:-1]])
+            turned[: len(self.turned)] = self.turned
+        earlier = np.concatenate([started(self.lasting, lasting), lasting[:-1]])
         had = np.broadcast_to(np.asarray(self.turns), turns.shape[1:])
         for place in range(shape[0]):
             edges = np.flatnonzero((turns[-1] > place) & (had <= place))

@@ -15,7 +15,7 @@ from plimsoll.core.statistics.comparison import not_worse as log_not_worse
 from plimsoll.core.statistics.dispersion import Dispersion
 from plimsoll.core.statistics.learned_noise import Evidence, LearnedNoise
 from plimsoll.core.statistics.tables import Count, Noise, Rows, Table, noise_of, spells_of, starts_in, tabulated
-from plimsoll.core.statistics.wealth import Array, Capped, log_sum, restarted, running, within
+from plimsoll.core.statistics.wealth import Array, Capped, begins_in, log_sum, restarted, running, within
 from plimsoll.facts import Window
 
 #: How the capital of Pass is split: the candidate's own rate, the comparison, the stable arm's own rate.
@@ -24,8 +24,7 @@ PASS_WEIGHTS = np.array([0.7, 0.2, 0.1])
 PASS_CAP = float(np.log(1e4))
 #: What is bet on the alternatives of the three parts, (3, 4); the comparison has one less.
 _BETS = PASS_WEIGHTS[:, None] * np.stack([BELOW_WEIGHTS, [*EQUAL_WEIGHTS, 0.0], BELOW_WEIGHTS])
-_LOG_BETS = np.log(np.maximum(_BETS, 1e-300))
-_ARMS = ("k_candidate", "n_candidate", "k_stable", "n_stable")
+_LOG_BETS = np.log(np.maximum(_BETS, 1e-300))[:, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +57,18 @@ class Compared:
 class Comparison:
     """Where the comparison of two arms stands after some rows, so that the next ones can be added.
 
-    `arms` (4, edges) and `pods` (k and n, (pods, edges)) are what the spell under way has come to; `total` and `before`
-    (4, edges) what both arms had in all rows and in those before the step.
+    `spell` (4, edges) and `pods` (2, pods, edges) are what the spell under way has come to; `total` and `before`
+    (4, edges) what both arms had in all rows and in those before the step, whose name is `step`.
     """
 
-    arms: Array | float = 0.0
-    pods: tuple[Array, Array] | None = None
+    spell: Array | float = 0.0
+    pods: Array | None = None
     dispersion: Dispersion = field(default_factory=Dispersion)
     worse: LearnedNoise = field(default_factory=LearnedNoise)
     passing: Capped = field(default_factory=Capped)
     total: Array | float = 0.0
     before: Array | float = 0.0
+    step: int | None = None
 
     def after(self, rows: Rows, bounds: Bounds, floor: float) -> tuple[Comparison, Compared]:
         """Where it stands after these rows as well, and what they show; `floor` is the least cv of Pass.
@@ -76,34 +76,28 @@ class Comparison:
         Windows without one of the arms are no comparison: what the other arm did meanwhile is left out, so that such a
         window changes nothing but what is known of the noise.
         """
-        told = (rows.arms.n_candidate > 0) & (rows.arms.n_stable > 0)
-        both = np.stack([np.where(told, getattr(rows.arms, name), 0.0) for name in _ARMS], axis=1)
-        spell = within(both, rows.begins, self.arms)
-        pods = self._spell_of_pods(rows)
+        told = (rows.counts[:, 1] > 0) & (rows.counts[:, 3] > 0)
+        both = np.where(told[:, None], rows.counts, 0.0)
+        spell, pods = within(both, rows.begins, self.spell), self._spell_of_pods(rows)
         dispersion, cv = noise_of(rows, pods, self.dispersion, floor)
-        evidence = Evidence(_arms(both), rows.k, rows.n), Evidence(_arms(spell), *pods)
-        worse, against_health = self.worse.after(evidence, rows.begins, rows.steps, (bounds.margin, bounds.tolerance))
+        arms, split = np.concatenate([both, spell]), np.concatenate([rows.pods, pods])
+        evidence = Evidence(Arms.stacked(arms), split[:, 0], split[:, 1])
+        anew = begins_in(rows.steps, self.step)
+        worse, against_health = self.worse.after(evidence, rows.begins, anew, (bounds.margin, bounds.tolerance))
         passing, against_harm = _not_worse(rows.arms, cv, bounds, self.passing)
         total = running(both, self.total)
-        anew = np.concatenate([[self.worse.step != rows.steps[0]], rows.steps[1:] != rows.steps[:-1]])
         before = _latest(total - both, anew, self.before)
         rise = np.maximum(_rise(total), _rise(total - before))
-        now = Comparison(spell[-1], (pods[0][-1], pods[1][-1]), dispersion, worse, passing, total[-1], before[-1])
+        now = Comparison(spell[-1], pods[-1], dispersion, worse, passing, total[-1], before[-1], int(rows.steps[-1]))
         return now, Compared(against_health, against_harm, cv, rise)
 
-    def _spell_of_pods(self, rows: Rows) -> tuple[Array, Array]:
+    def _spell_of_pods(self, rows: Rows) -> Array:
         """Sums within spells. The number of pods is that of the spell: where another begins it may be another."""
-        shape = rows.k.shape[1:]
-        carried = [np.zeros(shape), np.zeros(shape)]
-        for mine, before in zip(carried, self.pods or (), strict=False):
-            most = min(len(mine), len(before))
-            mine[:most] = before[:most]
-        return within(rows.k, rows.begins, carried[0]), within(rows.n, rows.begins, carried[1])
-
-
-def _arms(columns: Array) -> Arms:
-    """From (windows, 4, edges)."""
-    return Arms(*(columns[:, place] for place in range(4)))
+        carried = np.zeros_like(rows.pods[0])
+        if self.pods is not None:
+            most = min(len(carried[0]), len(self.pods[0]))
+            carried[:, :most] = self.pods[:, :most]
+        return within(rows.pods, rows.begins, carried)
 
 
 def _latest(values: Array, at: NDArray[np.bool_], before: Array | float) -> Array:
@@ -125,20 +119,17 @@ def _not_worse(arms: Arms, cv: Array, bounds: Bounds, known: Capped) -> tuple[Ca
     p_c ≥ negligible (speaks when events are rare or none), the comparison itself (in the middle), and
     p_s ≤ (1 − negligible)/margin (speaks when nearly everything is an event in both arms).
     """
-    shape = arms.k_candidate.shape
-    least, common = (
-        np.broadcast_to(x, shape) for x in (bounds.negligible, 1 - (1 - bounds.negligible) / bounds.margin)
-    )
+    least, common = bounds.negligible + 0 * cv, 1 - (1 - bounds.negligible) / bounds.margin + 0 * cv
     between, equal = log_not_worse(arms, cv, bounds.margin, bounds.negligible)
     tests = (
         rate_below(arms.k_candidate, arms.n_candidate, least, cv),
         (between, np.concatenate([equal, equal[..., :1]], axis=-1)),
         rate_below(arms.n_stable - arms.k_stable, arms.n_stable, common, cv),
     )
-    columns = [np.stack([getattr(one, name) for one, _ in tests], axis=-1) for name in Trials.__slots__]
-    logs = log_ratios(Trials(*columns), np.stack([others for _, others in tests], axis=-2))
-    known, wealth = known.after(logs, PASS_CAP)
-    return known, log_sum((wealth + _LOG_BETS).reshape(*shape, -1), -1)
+    columns = [np.array([getattr(one, name) for one, _ in tests]) for name in Trials.__slots__]
+    logs = log_ratios(Trials(*columns), np.array([others for _, others in tests]))
+    known, wealth = known.after(logs.swapaxes(0, 1), PASS_CAP)
+    return known, log_sum((wealth + _LOG_BETS).swapaxes(1, 2).reshape(*cv.shape, -1), -1)
 
 
 def whole(windows: Sequence[Window], count: Count, bounds: Bounds, noise: Noise) -> tuple[Table, Compared]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from plimsoll.core.statistics.comparison import Arms
 from plimsoll.core.statistics.dispersion import Dispersion
-from plimsoll.core.statistics.wealth import Array, within
+from plimsoll.core.statistics.wealth import Array, begins_in, within
 from plimsoll.facts import ArmCounts, Window
 
 
@@ -28,14 +28,22 @@ Count = Callable[[ArmCounts], tuple[Sequence[float], Sequence[float]]]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What windows counted: both arms (windows, edges), events `k` of trials `n` of the stable pods (windows, pods,
-    edges), the step of each row, and whether a spell begins there (windows that may share their noise)."""
+    """What windows counted.
 
-    arms: Arms
-    k: Array
-    n: Array
+    `counts` (windows, 4, edges): events and trials of the candidate and of the stable arm; `pods` (windows, 2, pods,
+    edges) those of the stable pods. `steps` names the step of each row, `begins` says whether a spell begins there
+    (windows that may share their noise).
+    """
+
+    counts: Array
+    pods: Array
     steps: NDArray[np.int64]
     begins: NDArray[np.bool_]
+
+    @property
+    def arms(self) -> Arms:
+        """The two arms."""
+        return Arms.stacked(self.counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,8 @@ class Table:
 
 
 def tabulated(windows: Sequence[Window], count: Count, edges: int, begins: NDArray[np.bool_]) -> Rows:
-    """`count` of both arms of at least one window, and of the stable pods."""
+    """`count` of both arms of at least one window, and of the stable pods. Raises ValueError where there are more
+    events than trials."""
     pods = max(len(window.stable_pods) for window in windows)
     counts = [
         count(arm)
@@ -61,12 +70,11 @@ def tabulated(windows: Sequence[Window], count: Count, edges: int, begins: NDArr
             window.candidate, window.stable, *window.stable_pods, *(_NOBODY,) * (pods - len(window.stable_pods)),
         )
     ]  # fmt: skip
-    k, n = (
-        np.array(column, dtype=np.float64).reshape(len(windows), pods + 2, edges)
-        for column in zip(*counts, strict=True)
-    )
+    found = np.array(counts, dtype=np.float64).reshape(len(windows), pods + 2, 2, edges)
     steps = np.array([window.step for window in windows])
-    return Rows(Arms(k[:, 0], n[:, 0], k[:, 1], n[:, 1]), k[:, 2:], n[:, 2:], steps, begins)
+    arms = found[:, :2].reshape(len(windows), 4, edges)
+    Arms.stacked(arms).checked()
+    return Rows(arms, found[:, 2:].swapaxes(1, 2), steps, begins)
 
 
 _NOBODY = ArmCounts()
@@ -79,7 +87,7 @@ def starts_of(windows: Sequence[Window]) -> NDArray[np.int64]:
 
 def starts_in(steps: NDArray[np.int64]) -> NDArray[np.int64]:
     """The rows where a step begins, of the steps of all rows."""
-    return np.flatnonzero(np.concatenate([[True], steps[1:] != steps[:-1]]))
+    return np.flatnonzero(begins_in(steps))
 
 
 def step_start(starts: NDArray[np.int64], row: int) -> int:
@@ -107,15 +115,15 @@ def _kind(window: Window) -> tuple[int, int, int]:
 def table(windows: Sequence[Window], count: Count, edges: int, noise: Noise) -> Table:
     """Tabulate `count` of both arms of at least one window, with the noise of the stable pods."""
     rows = tabulated(windows, count, edges, spells_of(windows, noise.seconds)[0])
-    cv = noise_of(rows, (within(rows.k, rows.begins), within(rows.n, rows.begins)), Dispersion(), noise.cv_floor)[1]
+    cv = noise_of(rows, within(rows.pods, rows.begins), Dispersion(), noise.cv_floor)[1]
     return Table(rows.arms, cv, starts_in(rows.steps))
 
 
-def noise_of(rows: Rows, spell: tuple[Array, Array], known: Dispersion, floor: float) -> tuple[Dispersion, Array]:
+def noise_of(rows: Rows, spell: Array, known: Dispersion, floor: float) -> tuple[Dispersion, Array]:
     """The cv of each row, (windows, edges), and what is known then: noise may change with each window or last a whole
-    spell, whose sums are `spell`; the larger estimate is taken."""
-    k, n = (np.concatenate([each, summed], axis=-1) for each, summed in zip((rows.k, rows.n), spell, strict=True))
-    edges = rows.k.shape[-1]
+    spell, whose sums are `spell` (windows, 2, pods, edges); the larger estimate is taken."""
+    edges = spell.shape[-1]
+    both = np.concatenate([rows.pods, spell], axis=-1)
     anew = rows.begins[:, None, None] | (np.arange(2 * edges) < edges)
-    known, cv = known.after(k, n, anew, floor)
+    known, cv = known.after(both[:, 0], both[:, 1], anew, floor)
     return known, np.maximum(cv[:, :edges], cv[:, edges:])

@@ -80,9 +80,22 @@ class Capped:
 
 def running(values: Array, before: Array | float = 0.0) -> Array:
     """Sums over the rows up to each (axis 0), and `before`, which the rows before come to."""
-    begun = np.broadcast_to(np.asarray(before, dtype=np.float64), values.shape[1:])[None]
-    total: Array = np.cumsum(np.concatenate([begun, values]), axis=0)[1:]
+    total: Array = np.cumsum(np.concatenate([started(before, values), values]), axis=0)[1:]
     return total
+
+
+def started(before: Array | float, values: Array) -> Array:
+    """`before` as a row before these values, (1, …)."""
+    if isinstance(before, float):
+        return np.full((1, *values.shape[1:]), before)
+    return before[None]
+
+
+def begins_in(labels: NDArray[np.int64], before: int | None = None) -> NDArray[np.bool_]:
+    """Where a label differs from the one before it; `before` is the one before the first, should there be one."""
+    anew = np.empty(len(labels), dtype=np.bool_)
+    anew[0], anew[1:] = before is None or labels[0] != before, labels[1:] != labels[:-1]
+    return anew
 
 
 def within(counts: Array, begins: NDArray[np.bool_], before: Array | float = 0.0) -> Array:
@@ -97,7 +110,6 @@ def within(counts: Array, begins: NDArray[np.bool_], before: Array | float = 0.0
 def increments(so_far: Array, begins: NDArray[np.bool_], before: Array | float = 0.0) -> Array:
     """What each row adds to figures that begin anew with each spell (axis 0); `begins` says where, (rows,) or of
     another shape that broadcasts; `before` is the figure before the first row."""
-    begun = np.broadcast_to(np.asarray(before, dtype=np.float64), so_far.shape[1:])[None]
-    earlier = np.concatenate([begun, so_far[:-1]])
+    earlier = np.concatenate([started(before, so_far), so_far[:-1]])
     begins = begins.reshape(-1, *(1,) * (so_far.ndim - 1)) if begins.ndim == 1 else begins
     return so_far - np.where(begins, 0.0, earlier)
