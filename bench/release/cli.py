@@ -10,7 +10,7 @@ from bench.arguments import positive
 from bench.release import page
 from bench.release.cells import conditions, grid
 from bench.release.engines import ENGINES
-from bench.release.run import run
+from bench.release.run import only_scenes, run
 from bench.serving import environments
 
 RESULTS = Path("bench/results/release.json")
@@ -26,6 +26,7 @@ examples:
   make bench-release
   make bench-release BENCH_ARGS="--runs 10000"
   python -m bench.release --quick
+  python -m bench.release --scenes --runs 200   # scores, labels and latency again, into the figures that are there
   python -m bench.release --page        # write the page again, from the figures that are there
 """
 
@@ -37,6 +38,12 @@ def main(arguments: list[str] | None = None) -> int:
         PAGE.write_text(page.page(json.loads(RESULTS.read_text())))
         return 0
     runs = QUICK_RUNS if told.quick else told.runs
+    if told.scenes:
+        seen = only_scenes(runs)
+        document = json.loads(RESULTS.read_text()) | {"scenes": seen}
+        RESULTS.write_text(dumped(document))
+        PAGE.write_text(page.page(document))
+        return 0
     cells = [*grid((50.0, 500.0)), *conditions()] if told.quick else None
     command = "python -m bench.release" + (" --quick" if told.quick else f" --runs {runs}")
     facts = {"command": command, "date": datetime.now(UTC).date().isoformat(), "runs": runs}
@@ -74,5 +81,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--runs", type=positive, default=RUNS, help=f"of each cell that decides a claim ({RUNS:,})")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_RUNS} runs of fewer cells")
+    parser.add_argument("--scenes", action="store_true", help="only what errors do not show, with --runs of each")
     parser.add_argument("--page", action="store_true", help="simulate nothing, write the page from the results")
     return parser

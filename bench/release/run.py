@@ -14,6 +14,7 @@ from plimsoll.core.statistics.policy import Policy
 from bench.release import cost
 from bench.release.cells import Cell, conditions, grid
 from bench.release.engines import ENGINES, FEWER, OURS, Found, judge, ours
+from bench.release.scenes import run as scenes
 
 Row = dict[str, Any]
 #: Cells with effect 1 decide the claim on alpha; the others are described by medians and take half as many runs.
@@ -28,7 +29,14 @@ def run(runs: int, engines: Iterable[str] = ENGINES, cells: Iterable[Cell] | Non
     with ProcessPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         rows = list(pool.map(_row, tasks, chunksize=7))
         curves = list(pool.map(_curve, [(*point, max(1, runs // DECIDES)) for point in _points()]))
-    return {"alpha": Policy().alpha, "cells": rows, "curves": curves, "verdict": cost.measured()}
+        seen = scenes.run(max(1, runs // scenes.FEWER), pool)
+    return {"alpha": Policy().alpha, "cells": rows, "curves": curves, "scenes": seen, "verdict": cost.measured()}
+
+
+def only_scenes(runs: int) -> list[Row]:
+    """The scenes alone, `runs` of each."""
+    with ProcessPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        return scenes.run(runs, pool)
 
 
 def _runs(runs: int, engine: str, cell: Cell) -> int:

@@ -1,14 +1,16 @@
-"""The rules of Flagger and Kayenta, re-stated, do what the real programs were recorded to do."""
+"""The rules of Argo Rollouts, Flagger and Kayenta, re-stated, do what the real programs were recorded to do."""
 
 from __future__ import annotations
 
 import json
+import re
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench.release.peers import flagger, kayenta
+from bench.release.peers import argo, flagger, kayenta
 from tests.unit.docs.pages import ROOT
 
 CASES = ROOT / "bench/release/recorded"
@@ -64,5 +66,47 @@ def state(canary: flagger.Canary) -> tuple[str, int, int]:
 
 
 def value(said: str) -> float:
-    """What a query gives; no series, no answer and NaN are the same to Flagger."""
+    """What a query gives; no series and no answer have no value either."""
     return np.nan if said in {"NaN", "empty", "unavailable"} else float(said)
+
+
+@pytest.mark.parametrize("case", cases("argo"))
+def test_argos_measurements_as_recorded(case: dict[str, Any]) -> None:
+    run = argo.AnalysisRun(metric(case["metric"]), 1)
+    for said, recorded in zip(case["values"], case["measurements"], strict=False):
+        run.measure(np.array([value(said)]), np.array([said in {"empty", "unavailable"}]))
+        counters = (run.counted, run.failed, run.inconclusive, run.errors, run.successes)
+        names = ("count", "failed", "inconclusive", "consecutiveErrors", "consecutiveSuccesses")
+        assert [int(one[0]) for one in counters] == [recorded[name] for name in names]
+        assert run.phase[0] == recorded["run"]
+    run.terminate()
+    assert run.phase[0] == case["ended"]
+
+
+@pytest.mark.parametrize("case", cases("argo"))
+def test_argo_measures_at_once_then_at_its_interval_and_repeats_errors_sooner(case: dict[str, Any]) -> None:
+    made = [(one["seconds"], one["phase"]) for one in case["measurements"]]
+    assert made[0][0] == 0
+    for (before, phase), (after, _) in pairwise(made):
+        minutes = int(case["metric"].get("interval", "0m").removesuffix("m"))
+        assert after - before == (argo.RETRY_SECONDS if phase == argo.ERROR else 60 * minutes)
+
+
+def metric(said: dict[str, Any]) -> argo.Metric:
+    """The re-statement of a recorded AnalysisTemplate's metric."""
+    success, failure = said.get("successCondition", ""), said.get("failureCondition", "")
+    return argo.Metric(
+        success_at_least=limit(success),
+        failure_below=limit(failure),
+        nan_succeeds="isNaN" in success,
+        count=said.get("count", None if "interval" in said else 1),
+        failure_limit=said.get("failureLimit", 0),
+        inconclusive_limit=said.get("inconclusiveLimit", 0),
+        consecutive_error_limit=said.get("consecutiveErrorLimit", 4),
+        consecutive_success_limit=said.get("consecutiveSuccessLimit", 0),
+    )
+
+
+def limit(condition: str) -> float | None:
+    found = re.search(r"(?:>=|<) ([0-9.]+)$", condition)
+    return float(found[1]) if found else None
