@@ -10,9 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Protocol
-
-import msgspec
+from typing import Any, Protocol
 
 from plimsoll_serving.codec import Codec, InferRequest
 from plimsoll_serving.http.limits import Bounds
@@ -26,15 +24,18 @@ TURN_SECONDS = 0.005
 GAIN = 0.1
 
 
-class Result(msgspec.Struct, eq=False):
+class Result:
     """What came of a job: the response, the rows that went through the model (0: none), and what the model said."""
 
-    response: Response
-    rows: int
-    failure: str | None = None
+    __slots__ = ("failure", "response", "rows")
+
+    def __init__(self, response: Response, rows: int, failure: str | None = None) -> None:
+        self.response = response
+        self.rows = rows
+        self.failure = failure
 
 
-class Job(msgspec.Struct, eq=False):
+class Job:
     """One request on its way through the model.
 
     Attributes:
@@ -45,13 +46,16 @@ class Job(msgspec.Struct, eq=False):
         size: bytes of the inputs.
     """
 
-    request: Request
-    codec: Codec
-    infer: InferRequest
-    done: Callable[[Result], None]
-    key: object
-    rows: int
-    size: int
+    __slots__ = ("codec", "done", "infer", "key", "request", "rows", "size")
+
+    def __init__(self, request: Request, infer: InferRequest, codec: Codec, done: Callable[[Result], None]) -> None:
+        self.request = request
+        self.codec = codec
+        self.infer = infer
+        self.done = done
+        self.key: Any = None
+        self.rows = 1
+        self.size = 0
 
 
 class Cost:

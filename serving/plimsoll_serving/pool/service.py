@@ -5,8 +5,6 @@ import random
 from collections.abc import Callable
 from concurrent.futures import Executor
 
-import msgspec
-
 from plimsoll_serving.delegate import Delegate, Delegated, Outcome, Settled
 from plimsoll_serving.http.message import Request, Response
 from plimsoll_serving.logs import LOGGER
@@ -60,7 +58,8 @@ class _Attempt:
 
     def __init__(self, request: Request, seconds: float, settled: Settled) -> None:
         loop = asyncio.get_running_loop()
-        self.request = msgspec.structs.replace(request, deadline=loop.time() + seconds, delayed=None)
+        self.request = request.copy()
+        self.request.deadline = loop.time() + seconds
         self._seconds = seconds
         self._settled: Settled | None = settled
         self._timer = loop.call_later(max(0.0, seconds), self._late)
