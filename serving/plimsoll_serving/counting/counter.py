@@ -23,7 +23,7 @@ from plimsoll_serving.settings import Identity
 
 Arrays = dict[str, NDArray[Any]]
 TICK_SECONDS = 0.25
-GATHERED_ROWS = 1024
+GATHERED_ROWS = 256
 GATHERED_BYTES = 4 << 20
 OUTCOMES = ("counted", "skipped", "failed")
 

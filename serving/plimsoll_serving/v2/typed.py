@@ -74,31 +74,30 @@ class TypedReader:
         parser = getattr(_parsers, "parser", None)
         if parser is None:
             parser = _parsers.parser = simdjson.Parser()
-        document: Any = parser.parse(body)
-        try:
-            identifier = None
-            for key in document:
-                if key == "id":
-                    identifier = document["id"]
-                    if identifier is not None and type(identifier) is not str:
-                        raise TypeError("id")
-                elif key != "inputs":
-                    raise ValueError("more than inputs")
-            # as_buffer() flattens nested lists, ragged ones too: there may be no list but those of the usual form.
-            items = document["inputs"]
-            count = len(items)
-            if body.count(b"[") != 1 + 2 * count:
-                raise ValueError("nested data")
-            inputs = {}
-            for index in range(count):
-                name, array = self._input(items[index])
-                inputs[name] = array
-            if len(inputs) != count:
-                raise ValueError("an input is given twice")
-            return identifier, inputs
-        finally:
-            # The parser is not used again while anything of its document is held.
-            items = document = None
+        # The parser is not used again while anything of its document is held: only this call holds any.
+        return self._of_document(parser.parse(body), body.count(b"["))
+
+    def _of_document(self, document: Any, lists: int) -> tuple[str | None, dict[str, NDArray[Any]]]:
+        identifier = None
+        for key in document:
+            if key == "id":
+                identifier = document["id"]
+                if identifier is not None and type(identifier) is not str:
+                    raise TypeError("id")
+            elif key != "inputs":
+                raise ValueError("more than inputs")
+        # as_buffer() flattens nested lists, ragged ones too: there may be no list but those of the usual form.
+        items = document["inputs"]
+        count = len(items)
+        if lists != 1 + 2 * count:
+            raise ValueError("nested data")
+        inputs = {}
+        for index in range(count):
+            name, array = self._input(items[index])
+            inputs[name] = array
+        if len(inputs) != count:
+            raise ValueError("an input is given twice")
+        return identifier, inputs
 
     def _input(self, item: Any) -> tuple[str, NDArray[Any]]:
         if len(item) != len(_INPUT_KEYS):
