@@ -1,12 +1,14 @@
 """Compiles the modules that every request goes through, with mypyc: optional, the server runs without as well.
 
-    python serving/compile.py TARGET
+    python serving/compile.py TARGET [--packages PYTHON]
 
 TARGET becomes a source root: the package as it is, and beside the modules of `MODULES` their compiled forms, which
 Python prefers where they are of its version and platform; elsewhere it takes the sources, which are the same program.
-Needs mypy, setuptools and a C compiler.
+Needs mypy, setuptools and a C compiler. PYTHON is one that has the server's dependencies, where this one has not: types
+of what they answer are part of what is compiled.
 """
 
+import argparse
 import os
 import shutil
 import sys
@@ -24,7 +26,7 @@ MODULES = (
 MYPY = "--ignore-missing-imports --follow-imports=silent --explicit-package-bases --config-file= --cache-dir=/dev/null"
 
 
-def compiled(target: Path) -> None:
+def compiled(target: Path, packages: str) -> None:
     """Fill ``target``, which is emptied before."""
     from mypyc.build import mypycify
     from setuptools import setup
@@ -40,12 +42,14 @@ def compiled(target: Path) -> None:
         setup(
             name=PACKAGE.name,
             packages=[],
-            ext_modules=mypycify([*MYPY.split(), *sources], **options),
+            ext_modules=mypycify([*MYPY.split(), f"--python-executable={packages}", *sources], **options),
             script_args=["--quiet", "build_ext", "--build-lib", str(target), "--build-temp", build],
         )
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    compiled(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--packages", metavar="PYTHON", default=sys.executable)
+    told = parser.parse_args()
+    compiled(told.target, str(Path(told.packages).absolute()))
