@@ -124,9 +124,10 @@ def _goal_promoted(document: Row) -> tuple[str, str, str]:
 
 def _goal_cost(document: Row) -> tuple[str, str, str]:
     costs = document["verdict"]["judge"]
-    said = ", ".join(f"{one['milliseconds']:.1f} ms after {one['windows']} windows" for one in costs)
+    said = ", ".join(f"{one['milliseconds']:.1f} ms for window {one['windows']}" for one in costs)
     metrics = document["verdict"]["metrics"]
-    return f"a verdict under 1 ms for 10 metrics ({metrics} here)", said, _yes(costs[0]["milliseconds"] < 1)
+    met = max(one["milliseconds"] for one in costs) < 1
+    return f"a verdict under 1 ms for 10 metrics ({metrics} here)", said, _yes(met)
 
 
 def _yes(met: bool) -> str:
@@ -211,12 +212,14 @@ The floor counts for passing alone: what fails a candidate learns its noise. A l
 
 
 def _cost(document: Row) -> str:
-    rows = [[f"{one['windows']}", f"{one['milliseconds']:.1f}"] for one in document["verdict"]["judge"]]
+    costs = document["verdict"]["judge"]
+    rows = [[f"{one['windows']}", f"{one['milliseconds']:.1f}", f"{one['anew']:.1f}"] for one in costs]
     said = paragraph(
-        """CPU time of `plimsoll.core.verdict.judge` on the ledger of a release, which goes through all of its windows
-        again. Errors, client errors and nine latency edges are compared, with three stable pods."""
+        """CPU time of `plimsoll.core.verdict.judge` when a release has so many windows: the last one more than was
+        judged before, as while a release goes on, and all of them anew, as once after an operator's restart. Errors,
+        client errors and nine latency edges are compared, with three stable pods."""
     )
-    return f"{said}\n\n{_table(['windows', 'ms'], rows)}"
+    return f"{said}\n\n{_table(['windows', 'one more, ms', 'anew, ms'], rows)}"
 
 
 def _method(document: Row) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from plimsoll.core.statistics.comparison import WORSE_WEIGHTS, Arms, log_worse
-from plimsoll.core.statistics.measures import Noise, table
+from plimsoll.core.statistics.tables import Noise, table
 from plimsoll.core.statistics.wealth import Array, mixture
 from plimsoll.facts import ArmCounts, Window
 
@@ -42,7 +42,7 @@ def ratio_of_failures(windows: Sequence[Window], alpha: float, noise: Noise) -> 
     counted = [one for one in windows if one.gap is None and one.candidate.requests and one.stable.requests]
     if not counted:
         return None
-    data = table(counted, lambda arm: ((arm.failures,), arm.requests), 1, noise)
+    data = table(counted, lambda arm: ((arm.failures,), (arm.requests,)), 1, noise)
     arms = data.arms
     swapped = Arms(arms.k_stable, arms.n_stable, arms.k_candidate, arms.n_candidate)
     low, below = (_least(one, data.cv, alpha / 2) for one in (arms, swapped))

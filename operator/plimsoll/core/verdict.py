@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import pairwise
+from dataclasses import dataclass, field, replace
+from itertools import accumulate, pairwise
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plimsoll.core.statistics.criteria import Judge
 from plimsoll.core.statistics.external import Levels, statistical
 from plimsoll.core.statistics.external import criteria as external
-from plimsoll.core.statistics.policy import Policy, bounded, compared, split
+from plimsoll.core.statistics.measured import Measured
+from plimsoll.core.statistics.policy import Policy, bounded, compared, measured, split
 from plimsoll.core.statistics.shift import PredictionShift
+from plimsoll.core.statistics.split import SampleRatio
 from plimsoll.facts import Verdict, Window
 
-__all__ = ["Mode", "Policy", "judge", "verdicts"]
+__all__ = ["Mode", "Policy", "ahead", "judge", "verdicts"]
 
 Mode = Literal["Sequential", "Absolute"]
 
@@ -31,40 +35,91 @@ def judge(windows: Sequence[Window], policy: Policy, *, mode: Mode = "Sequential
     SampleRatioMismatch, which says that the comparison itself is not to be trusted.
     In the mode Absolute only the breaker and the user's own bounds speak, and Pass says so.
     """
-    return _Trial(windows, policy, mode).at(len(windows))
+    return _known(windows, policy, mode).at(len(windows), policy.min_requests)
 
 
 def verdicts(windows: Sequence[Window], policy: Policy, *, mode: Mode = "Sequential") -> tuple[Verdict, ...]:
     """`judge` after each window, in one go."""
-    trial = _Trial(windows, policy, mode)
-    return tuple(trial.at(end) for end in range(1, len(windows) + 1))
+    trial = _Trial(policy, mode).after(windows)
+    return tuple(trial.at(end, policy.min_requests) for end in range(1, len(windows) + 1))
 
 
+def ahead(windows: Sequence[Window], more: Sequence[Window], policy: Policy) -> tuple[Verdict, ...]:
+    """`judge` after each of the windows `more`, which would follow `windows`; only those cost anything, if `windows`
+    were judged before."""
+    trial = _known(windows, policy, "Sequential").after(more)
+    ends = range(len(windows) + 1, len(windows) + len(more) + 1)
+    return tuple(trial.at(end, policy.min_requests) for end in ends)
+
+
+#: What was judged last, so that the next window of a release costs one window and not all of them again.
+_recent: OrderedDict[tuple[object, ...], _Trial] = OrderedDict()
+_MOST_RECENT = 256
+
+
+def _known(windows: Sequence[Window], policy: Policy, mode: Mode) -> _Trial:
+    """The trial of these windows: the one that is known of the first of them, and the rest."""
+    policy = replace(policy, min_requests=0)  # it changes from step to step, and no evidence depends on it
+    key = (mode, policy, windows[0].index, windows[0].start) if windows else (mode, policy)
+    trial = _recent.pop(key, None)
+    if trial is None or trial.windows != tuple(windows[: len(trial.windows)]):
+        trial = _Trial(policy, mode)
+    trial = _recent[key] = trial.after(windows[len(trial.windows) :])
+    while len(_recent) > _MOST_RECENT:
+        _recent.popitem(last=False)
+    return trial
+
+
+@dataclass(frozen=True, slots=True)
 class _Trial:
-    """The evidence of all windows; row t of an array is the t-th window that counts."""
+    """The evidence of all windows; row t of an array is the t-th window that counts.
 
-    def __init__(self, windows: Sequence[Window], policy: Policy, mode: Mode) -> None:
-        if any(after.index <= before.index for before, after in pairwise(windows)):
+    `counts` (rows + 1, 6) are sums before each row: requests and failures of the candidate and of the stable arm, and
+    the candidate's timeouts and unreachable ones.
+    """
+
+    policy: Policy
+    mode: Mode
+    windows: tuple[Window, ...] = ()
+    counted: tuple[Window, ...] = ()
+    rows: tuple[int, ...] = (0,)
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros((1, 6), dtype=np.int64))
+    measured: Measured | None = None
+    criteria: tuple[Judge, ...] = ()
+    ratio: SampleRatio | None = None
+    failure: tuple[int, Verdict] | None = None
+
+    def after(self, windows: Sequence[Window]) -> _Trial:
+        """With these windows as well."""
+        if not windows:
+            return self
+        if any(after.index <= before.index for before, after in pairwise((*self.windows[-1:], *windows))):
             raise ValueError("windows must rise in index: pass those of one attempt, in order of time")
-        self.windows, self.policy, self.mode = windows, policy, mode
-        self.counted = [window for window in windows if window.gap is None]
-        self.criteria = self._criteria() if self.counted else []
-        self.row_after = np.cumsum([0] + [window.gap is None for window in windows])
-        self.requests = np.cumsum([0] + [window.candidate.requests for window in self.counted])
-        self.ratio = split(self.counted, policy) if mode == "Sequential" and self.counted else None
-        self.failure = self._first_failure()
+        fresh = [window for window in windows if window.gap is None]
+        rows = accumulate((window.gap is None for window in windows), initial=self.rows[-1])
+        trial = replace(
+            self, windows=(*self.windows, *windows), counted=(*self.counted, *fresh), rows=(*self.rows[:-1], *rows)
+        )
+        return trial._measured(fresh) if fresh else trial
 
-    def _criteria(self) -> list[Judge]:
-        """Of the pods' own counters and of what is outside; alpha is shared between them."""
+    def _measured(self, fresh: Sequence[Window]) -> _Trial:
         policy, compares = self.policy, self.mode == "Sequential"
         alpha = policy.alpha / (1 + statistical(policy.external, compares=compares))
-        own = (compared if compares else bounded)(self.counted, replace(policy, alpha=alpha))
+        own = replace(policy, alpha=alpha)
+        measures = (self.measured or measured(own)).after(fresh) if compares else None
+        criteria = compared(self.counted, own, measures) if compares else bounded(self.counted, own)
         levels = Levels(alpha, policy.beta, policy.negligible, policy.error_floor, policy.noise)
-        return [*own, *external(self.counted, policy.external, levels, compares=compares)]
+        criteria += external(self.counted, policy.external, levels, compares=compares)
+        counts = np.cumsum([self.counts[-1], *map(_counts, fresh)], axis=0)
+        trial = replace(
+            self, measured=measures, criteria=tuple(criteria), counts=np.concatenate([self.counts[:-1], counts]),
+            ratio=split(self.counted, policy) if compares else None,
+        )  # fmt: skip
+        return trial if trial.failure else replace(trial, failure=trial._first_failure())
 
-    def at(self, end: int) -> Verdict:
+    def at(self, end: int, min_requests: int) -> Verdict:
         """The verdict after the first `end` windows."""
-        row = int(self.row_after[end]) - 1
+        row = self.rows[end] - 1
         if self.failure is not None and self.failure[0] <= row:
             return self.failure[1]
         blind = self._blind(end, row)
@@ -74,7 +129,7 @@ class _Trial:
         if held is not None:
             return held
         lacking = [criterion for criterion in self.criteria if not criterion.passes(row)]
-        wait = self._wait(row)
+        wait = self._wait(row, min_requests)
         if lacking or wait:
             said = [criterion.describe_doubt(row) for criterion in lacking] + ([wait] if wait else [])
             return self._say("Inconclusive", "; ".join(said), end, lacking[0].name if lacking else "")
@@ -82,7 +137,7 @@ class _Trial:
             "no comparison and no bound is switched on"
         ]
         if self.mode == "Absolute":
-            said.append(f"{self.requests[row + 1]:,} requests, absolute bounds only: nothing was compared")
+            said.append(f"{self.counts[row + 1, 0]:,} requests, absolute bounds only: nothing was compared")
         return self._say("Pass", "; ".join(said), end, self.criteria[0].name if len(self.criteria) == 1 else "")
 
     def _held(self, row: int, end: int) -> Verdict | None:
@@ -98,14 +153,12 @@ class _Trial:
 
     def _say(self, outcome: str, said: str, end: int, metric: str = "") -> Verdict:
         window = self.windows[end - 1].index if end else 0
-        said += self._kinds(int(self.row_after[end]))
+        said += self._kinds(self.rows[end])
         return Verdict(outcome, f"{outcome}: {said}" + (f"; window {window}" if end else ""), metric, self.mode, window)
 
     def _kinds(self, rows: int) -> str:
         """What the candidate's failures were, where some of them were not its own answers."""
-        arms = [window.candidate for window in self.counted[:rows]]
-        timeouts, unreachable = (sum(getattr(arm, kind) for arm in arms) for kind in ("timeouts", "unreachable"))
-        failures = sum(arm.failures for arm in arms)
+        failures, timeouts, unreachable = self.counts[rows, [1, 4, 5]].tolist()
         if not timeouts and not unreachable:
             return ""
         return f"; of {failures:,} failures {timeouts:,} timed out and {unreachable:,} did not connect"
@@ -117,19 +170,17 @@ class _Trial:
         if row < 0:
             return f"none of {end} windows counts ({self.windows[end - 1].gap})"
         windows = f"{row + 1} window" + ("s" if row else "")
-        if self.requests[row + 1] == 0:
+        if self.counts[row + 1, 0] == 0:
             return f"no requests reached the candidate in {windows}"
-        if self.mode == "Sequential" and not any(window.stable.requests for window in self.counted[: row + 1]):
+        if self.mode == "Sequential" and self.counts[row + 1, 2] == 0:
             return f"no requests reached the stable version in {windows}: there is nothing to compare with"
         return None
 
-    def _wait(self, row: int) -> str | None:
+    def _wait(self, row: int, min_requests: int) -> str | None:
         """What the minimum of the current step lacks, or None. An Absolute pass needs a request at the very least."""
         step = self.counted[row].step
-        first = row
-        while first and self.counted[first - 1].step == step:
-            first -= 1
-        seen, needed = int(self.requests[row + 1] - self.requests[first]), max(1, self.policy.min_requests)
+        first = next((at + 1 for at in range(row, -1, -1) if self.counted[at].step != step), 0)
+        seen, needed = int(self.counts[row + 1, 0] - self.counts[first, 0]), max(1, min_requests)
         return None if seen >= needed else f"{seen:,} of {needed:,} requests in step {step}"
 
     def _first_failure(self) -> tuple[int, Verdict] | None:
@@ -148,12 +199,11 @@ class _Trial:
 
         Where the stable arm has at least half of that share it is an incident of both: the comparison decides.
         """
-        policy = self.policy
-        arms = [(w.candidate, w.stable) for w in self.counted]
-        counts = [(c.requests, c.failures, s.requests, s.failures) for c, s in arms]
-        total = np.cumsum([(0, 0, 0, 0), *counts], axis=0)
+        policy, total = self.policy, self.counts[:, :4]
+        if total[-1, 1] < policy.breaker_share * policy.breaker_requests:
+            return None
         found = []
-        for length in range(1, min(policy.breaker_windows, len(counts)) + 1):
+        for length in range(1, min(policy.breaker_windows, len(self.counted)) + 1):
             n, k, n_stable, k_stable = (total[length:] - total[:-length]).T
             tripped = (n >= policy.breaker_requests) & (k >= policy.breaker_share * n)
             shared = (n_stable >= policy.breaker_requests) & (2 * k_stable * n >= k * n_stable)
@@ -167,3 +217,8 @@ class _Trial:
         bound = f"limit {policy.breaker_share:.0%} of at least {policy.breaker_requests}"
         reason = f"Fail: breaker: candidate failed {share}; {bound}{self._kinds(row + 1)}; window {window}"
         return row, Verdict("Fail", reason, "error rate", "Breaker", window)
+
+
+def _counts(window: Window) -> tuple[int, ...]:
+    arm, stable = window.candidate, window.stable
+    return arm.requests, arm.failures, stable.requests, stable.failures, arm.timeouts, arm.unreachable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from plimsoll.core.effect import Effect, ratio_of_failures
-from plimsoll.core.statistics.measures import Noise
+from plimsoll.core.statistics.tables import Noise
 from plimsoll.facts import ArmCounts, Window
 
 CALM = Noise(0.05, 0.0)

@@ -22,7 +22,7 @@ def releases(
     """RUNS releases side by side (as edges): windows of 10 s, a tenth to the candidate after `quiet` ones without.
 
     Each pod's rate is gamma with `cv`, drawn anew every `lasts` windows; every 20th window an incident hits all
-    tenfold. Returns the evidence and the first row of each row's spell.
+    tenfold. Returns the evidence and where spells begin.
     """
     rng = np.random.default_rng(seed)
     rows = windows + quiet
@@ -36,13 +36,13 @@ def releases(
     k_c = rng.binomial(n_c, np.minimum(ratio * noise[:, pods], 1.0))
     told = n_c > 0
     arms = Arms(*(np.where(told, x, 0.0) for x in (k_c, n_c, k.sum(axis=1), n.sum(axis=1))))
-    return Evidence(arms, k.astype(float), n.astype(float)), np.arange(rows) // SPELL * SPELL
+    return Evidence(arms, k.astype(float), n.astype(float)), np.arange(rows) % SPELL == 0
 
 
 def hits(seed: int = 5, *, within: int = 60, quiet: int = 0, **world: float) -> float:
     """How many of the releases reach the level in their first `within` windows with a candidate."""
-    evidence, spells = releases(seed, quiet=quiet, windows=within, **world)  # type: ignore[arg-type]
-    logs = log_worse_in_noise(evidence, spells, np.array([quiet]), 1.5)
+    evidence, begins = releases(seed, quiet=quiet, windows=within, **world)  # type: ignore[arg-type]
+    logs = log_worse_in_noise(evidence, begins, np.ones(len(begins)), 1.5)
     return float((logs[quiet:] >= LEVEL).any(axis=0).mean())
 
 
@@ -60,7 +60,7 @@ def test_the_share_under_noise_is_the_integral_over_the_ratio_of_two_gamma_varia
     k: int, total: int, pods: int
 ) -> None:
     cv, shift, odds = 0.5, np.log(1.5), 1.5 / 9
-    models = Models(np.array([0.0, shift]), np.array([0.0, cv]), 1)
+    models = Models(np.array([0.0, shift]), np.array([0.0, cv]))
     found = learned._of_shares(np.array([float(k)]), np.array([float(total)]), np.array([odds]), pods, models)[0]
 
     def under(ratio: float) -> float:
@@ -83,7 +83,7 @@ def test_one_window_gains_nothing_under_any_law_of_the_null_by_enumeration(ratio
     n = np.full((1, len(law)), 1000.0)
     pods = np.stack(k[1:])[None]
     evidence = Evidence(Arms(k[0][None], n, pods.sum(axis=1), 2 * n), pods, np.full_like(pods, 1000.0))
-    e = np.exp(log_worse_in_noise(evidence, np.array([0]), np.array([0]), 1.5)[0])
+    e = np.exp(log_worse_in_noise(evidence, np.array([True]), np.array([1]), 1.5)[0])
     assert law.sum() == pytest.approx(1.0, abs=1e-3)
     assert law @ e <= 1.0
 
@@ -120,5 +120,5 @@ def test_two_quiet_minutes_before_the_candidate_let_its_first_half_minute_decide
 
 
 def test_without_a_candidate_and_with_one_stable_pod_nothing_is_learned() -> None:
-    evidence, spells = releases(1, cv=0.5, pods=1, windows=0, quiet=12)
-    assert not log_worse_in_noise(evidence, spells, np.array([], dtype=np.int64), 1.5).any()
+    evidence, begins = releases(1, cv=0.5, pods=1, windows=0, quiet=12)
+    assert not log_worse_in_noise(evidence, begins, np.ones(len(begins)), 1.5).any()

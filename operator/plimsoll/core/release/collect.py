@@ -110,10 +110,9 @@ def _grown(observed: Observed, record: Record, sample: Sample, followed: bool) -
     window = _window(observed, record, record.cursor, sample)
     try:
         grown = ledger.append(_ledger(observed, record.windows), window)
-        ledger.encode(grown)
+        return Record(grown, _kept(observed, sample), text=ledger.encode(grown))
     except ledger.LedgerError as error:
         return replace(record, full=str(error))
-    return Record(grown, _kept(observed, sample))
 
 
 def _precedes_share(observed: Observed, base: Sample) -> bool:
@@ -123,7 +122,7 @@ def _precedes_share(observed: Observed, base: Sample) -> bool:
 
 def _based(observed: Observed, record: Record, sample: Sample) -> Record:
     """The next window starts here. What was judged keeps the policy that it was judged by."""
-    return replace(record, ledger=record.ledger or _ledger(observed, ()), cursor=_kept(observed, sample))
+    return Record(record.ledger or _ledger(observed, ()), _kept(observed, sample), record.full)
 
 
 def _kept(observed: Observed, sample: Sample) -> Sample:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from plimsoll.core.verdict import Policy, verdicts
+from plimsoll.core.verdict import Policy, ahead
 from plimsoll.facts import ArmCounts, Window
 
 #: How far ahead is looked, in seconds (the longest progressDeadline); in windows, each longer than the one before.
@@ -108,8 +108,7 @@ def _reached(outcome: str, under_way: StepUnderWay, found: Traffic, world: tuple
     effect, horizon = world
     start = under_way.windows[-1].end if under_way.windows else 0.0
     ends = np.geomspace(min(10.0, horizon), horizon, _POINTS)
-    windows = [*under_way.windows, *_expected(under_way, found, effect, start + ends)]
-    told = verdicts(windows, under_way.policy)[len(under_way.windows) :]
+    told = ahead(under_way.windows, _expected(under_way, found, effect, start + ends), under_way.policy)
     return next((float(end) for end, one in zip(ends, told, strict=True) if one.outcome == outcome), None)
 
 

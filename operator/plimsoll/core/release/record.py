@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 
 from plimsoll import names
@@ -18,11 +19,13 @@ from plimsoll.facts import Sample, Window
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """`ledger` says by which policy its windows were judged last; `full` is why no window can be added."""
+    """`ledger` says by which policy its windows were judged last, and `text` is its encoding where that is known;
+    `full` is why no window can be added."""
 
     ledger: Ledger | None = None
     cursor: Sample | None = None
     full: str | None = None
+    text: str | None = None
 
     @property
     def windows(self) -> tuple[Window, ...]:
@@ -34,12 +37,16 @@ def recorded(observed: Observed) -> Record:
     """The record of the attempt. One that is lost, cannot be read or is of other revisions is begun anew."""
     files = _stored(observed)
     try:
-        found = ledgers.decode(files[names.LEDGER_KEY]) if names.LEDGER_KEY in files else None
+        found = _decoded(files[names.LEDGER_KEY]) if names.LEDGER_KEY in files else None
     except ledgers.LedgerError:
         return Record()
     if found is not None and not _is_of(found, observed.status):
         return Record()
     return Record(found, cursor.decode(files.get(cursor.CURSOR_KEY)))
+
+
+#: A pass asks more than once, and most passes find what the last one found.
+_decoded = lru_cache(maxsize=32)(ledgers.decode)
 
 
 def _is_of(found: Ledger, status: Status) -> bool:
@@ -70,7 +77,7 @@ def files_of(before: Record, after: Record) -> Mapping[str, str] | None:
     """What has to be written; None when nothing new was recorded."""
     if after.cursor is None or after.ledger is None or after.cursor is before.cursor:
         return None
-    return {names.LEDGER_KEY: ledgers.encode(after.ledger), cursor.CURSOR_KEY: cursor.encode(after.cursor)}
+    return {names.LEDGER_KEY: after.text or ledgers.encode(after.ledger), cursor.CURSOR_KEY: cursor.encode(after.cursor)}
 
 
 def _stored(observed: Observed) -> Mapping[str, str]:

@@ -11,18 +11,16 @@ fail, and pass long before the errors do; what they take of alpha is taken.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plimsoll.core.simulation.world import Counts
-from plimsoll.core.statistics.comparison import Arms
 from plimsoll.core.statistics.criteria import Criterion, reaches
-from plimsoll.core.statistics.dispersion import coefficient_of_variation
-from plimsoll.core.statistics.learned_noise import within
-from plimsoll.core.statistics.measures import Table, not_worse, worse
+from plimsoll.core.statistics.measures import Bounds, Comparison
 from plimsoll.core.statistics.policy import Policy, compared
+from plimsoll.core.statistics.tables import Rows, starts_in
 from plimsoll.facts import ArmCounts, Window
 from plimsoll.names import LATENCY_EDGES
 
@@ -39,42 +37,25 @@ class Judged:
 
 def judged(counts: Counts, steps: NDArray[np.int64], window_seconds: float, policy: Policy) -> Judged:
     """The verdicts on `counts`; `steps` (rows,) rises and names the step of each row."""
-    starts = np.flatnonzero(np.concatenate([[True], steps[1:] != steps[:-1]]))
+    starts = starts_in(steps)
     began = starts[np.searchsorted(starts, np.arange(len(steps)), side="right") - 1]
     since = np.arange(len(steps)) - began
     length = max(1, int(policy.noise_seconds / window_seconds + 1e-9))
-    spells = np.arange(len(steps)) - since % length
-    data = _table(counts, starts, spells, policy)
-    alpha, beta = _levels(policy)
-    fails = _breaker(counts, policy)
-    passes = np.ones_like(fails)
+    fails, passes = _breaker(counts, policy), np.ones(counts.seen.shape, dtype=np.bool_)
     if policy.error_margin is not None:
-        both = (data.arms.n_candidate > 0) & (data.arms.n_stable > 0)
-        matters = both & (_compared(data, both).rise() >= policy.error_floor)
-        fails = fails | (reaches(worse(data, policy.error_margin, 0.0), alpha) & matters)
-        passes = reaches(not_worse(data, policy.error_margin, policy.negligible), beta)
+        alpha, beta = _levels(policy)
+        bounds = Bounds(np.array([policy.error_margin]), np.zeros(1), np.array([policy.negligible]))
+        pods = np.stack([counts.k_pods, counts.n_pods], axis=1)
+        arms = np.concatenate([np.stack([counts.k_candidate, counts.n_candidate], axis=1), pods.sum(axis=2)], axis=1)
+        found = Comparison().after(Rows(arms, pods, steps, since % length == 0), bounds, policy.cv_floor)[1]
+        matters = (arms[:, 1] > 0) & (arms[:, 3] > 0) & (found.rise >= policy.error_floor)
+        fails = fails | (reaches(found.against_health, alpha) & matters)
+        passes = reaches(found.against_harm, beta)
     seen = np.cumsum(counts.n_candidate, axis=0)
     in_step = seen - (seen - counts.n_candidate)[began]
     enough = in_step >= max(1, policy.min_requests)
     compares = np.cumsum(counts.n_pods.sum(axis=1), axis=0) > 0
     return Judged(np.maximum.accumulate(fails, axis=0), passes & enough & compares & counts.seen)
-
-
-def _table(counts: Counts, starts: NDArray[np.int64], spells: NDArray[np.int64], policy: Policy) -> Table:
-    arms = Arms(counts.k_candidate, counts.n_candidate, counts.k_pods.sum(axis=1), counts.n_pods.sum(axis=1))
-    each = np.arange(len(spells))
-    cvs = [
-        coefficient_of_variation(within(counts.k_pods, firsts), within(counts.n_pods, firsts), firsts, policy.cv_floor)
-        for firsts in (each, spells)
-    ]
-    return Table(arms, np.maximum(*cvs), starts, spells, (counts.k_pods, counts.n_pods))
-
-
-def _compared(data: Table, both: NDArray[np.bool_]) -> Table:
-    """Only what each run had in the rows in which both of its arms had requests."""
-    arms = data.arms
-    columns = (arms.k_candidate, arms.n_candidate, arms.k_stable, arms.n_stable)
-    return replace(data, arms=Arms(*(np.where(both, x, 0.0) for x in columns)))
 
 
 def _levels(policy: Policy) -> tuple[float, float]:

@@ -33,7 +33,11 @@ Most give the log e-value of each window and alternative; sum over windows, then
 
 Alpha 0.01 is reached at 100. Error rates as simulated, and the cost of noise: decision 0006 (docs/decisions).
 
-Nothing in here knows Kubernetes; only `measures`, `criteria` and `policy` know windows, and they build on the rest.
+What runs over time is kept so that the next window costs one window (`LearnedNoise`, `Dispersion`, `Capped`, and
+`Measured` of all that the pods count); however the windows are dealt out, the evidence is the same.
+
+Nothing in here knows Kubernetes; only `tables`, `measures`, `measured`, `criteria` and `policy` know windows, and they
+build on the rest.
 """
 
 from __future__ import annotations

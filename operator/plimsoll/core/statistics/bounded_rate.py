@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from plimsoll.core.statistics.beta_binomial import concentration, log_likelihood_ratio
-from plimsoll.core.statistics.wealth import Array
+from plimsoll.core.statistics.wealth import Array, Level
 
 #: Alternatives as parts of the limit, and what is bet on each: most on "practically never".
 BELOW = np.array([0.05, 0.2, 0.4, 0.65])
@@ -15,7 +18,7 @@ ABOVE = np.array([1.5, 3.0, 10.0, 100.0])
 ABOVE_WEIGHTS = np.array([0.25, 0.25, 0.25, 0.25])
 
 
-def log_rate_below(k: Array, n: Array, limit: float, cv: Array) -> Array:
+def log_rate_below(k: Array, n: Array, limit: Level, cv: Array) -> Array:
     """Log e-values against "the rate of each window is at least `limit`", for k events in n trials; shape k.shape +
     (4,).
 
@@ -24,23 +27,42 @@ def log_rate_below(k: Array, n: Array, limit: float, cv: Array) -> Array:
     information.
     With no event it is 20 after 378 trials at a limit of 1 % and cv 0.2 (300 without mixture and noise).
     """
-    return _against(n - k, n, 1 - limit, 1 - limit * BELOW, cv**2 * limit**2)
+    limits = np.broadcast_to(limit, k.shape)
+    return log_ratios(*below(k, n, limits, cv))
 
 
 def log_rate_above(k: Array, n: Array, limit: float, cv: Array) -> Array:
     """Log e-values against "the rate of each window is at most `limit`"; shapes and the rest as in `log_rate_below`."""
+    told = (n > 0) & (0 < limit < 1)
     odds = limit / (1 - limit) * ABOVE if 0 < limit < 1 else ABOVE
-    return _against(k, n, limit, odds / (1 + odds), cv**2 * limit**2)
+    null = np.full(k.shape, limit)
+    return log_ratios(Trials(k, n, null, cv**2 * limit**2, told), np.broadcast_to(odds / (1 + odds), (*k.shape, 4)))
 
 
-def _against(k: Array, n: Array, null: float, alternatives: Array, variance: Array) -> Array:
-    logs = np.zeros((*np.shape(k), len(alternatives)))
-    told = n > 0
-    if not 0 < null < 1 or not told.any():
-        return logs
-    share = np.full(int(told.sum()), null)
-    s = concentration(variance[told], share)
-    logs[told] = log_likelihood_ratio(
-        k[told][:, None], n[told][:, None], share[:, None], alternatives[None, :], s[:, None]
-    )
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """`k` of `n` against "the share is at most `null`", of whose mean over windows `variance` is that; where `told` is
+    false nothing is. All of one shape."""
+
+    k: Array
+    n: Array
+    null: Array
+    variance: Array
+    told: NDArray[np.bool_]
+
+
+def below(k: Array, n: Array, limit: Array, cv: Array) -> tuple[Trials, Array]:
+    """Those that are no events, and the alternatives (…, 4), of `log_rate_below`."""
+    told = (n > 0) & (limit > 0) & (limit < 1)
+    return Trials(n - k, n, 1 - limit, (cv * limit) ** 2, told), 1 - limit[..., None] * BELOW
+
+
+def log_ratios(trials: Trials, alternatives: Array) -> Array:
+    """Log e-values by the beta-binomial, of the shape of the alternatives; 0 where nothing is told."""
+    logs = np.zeros(alternatives.shape)
+    told = trials.told
+    if told.any():
+        k, n, null = trials.k[told], trials.n[told], trials.null[told]
+        s = concentration(trials.variance[told], null)
+        logs[told] = log_likelihood_ratio(k[:, None], n[:, None], null[:, None], alternatives[told], s[:, None])
     return logs

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plimsoll.core.statistics.beta_binomial import concentration, log_likelihood_ratio
-from plimsoll.core.statistics.wealth import Array
+from plimsoll.core.statistics.bounded_rate import Trials, log_ratios
+from plimsoll.core.statistics.wealth import Array, Level
 
 #: Alternatives to "not worse": multiples of the ratio at the boundary.
 WORSE = np.array([1.5, 3.0, 10.0, 100.0])
@@ -41,11 +41,28 @@ class Arms:
     k_stable: Array
     n_stable: Array
 
-    def __post_init__(self) -> None:
-        for arm in ("candidate", "stable"):
-            k, n = getattr(self, f"k_{arm}"), getattr(self, f"n_{arm}")
-            if np.any(k < 0) or np.any(k > n):
+    @classmethod
+    def stacked(cls, columns: Array) -> Arms:
+        """From the four, (windows, 4, edges)."""
+        return cls(columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3])
+
+    def checked(self) -> Arms:
+        """These. Raises ValueError where there are more events than trials."""
+        for arm, k, n in (
+            ("candidate", self.k_candidate, self.n_candidate),
+            ("stable", self.k_stable, self.n_stable),
+        ):
+            if ((k < 0) | (k > n)).any():
                 raise ValueError(f"k_{arm} must lie between 0 and n_{arm}: count the events among the trials")
+        return self
+
+    def of(self, edges: slice) -> Arms:
+        """Only these edges."""
+        return Arms(*(getattr(self, name)[:, edges] for name in self.__slots__))
+
+    def then(self, more: Arms) -> Arms:
+        """Both, one after the other."""
+        return Arms(*(np.concatenate([getattr(self, name), getattr(more, name)]) for name in self.__slots__))
 
 
 def wilson(k: Array, n: Array, z: float = STANDARD_ERRORS) -> tuple[Array, Array]:
@@ -55,7 +72,7 @@ def wilson(k: Array, n: Array, z: float = STANDARD_ERRORS) -> tuple[Array, Array
     return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
 
 
-def log_worse(arms: Arms, cv: Array, margin: float, tolerance: float = 0.0) -> Array:
+def log_worse(arms: Arms, cv: Array, margin: Level, tolerance: Level = 0.0) -> Array:
     """Log e-values against "p_c ≤ margin·p_s + tolerance" per window, edge and alternative: (windows, edges, 4).
 
     `cv` (windows, edges) is the coefficient of variation of one arm's rate between windows. Exact for rare events
@@ -63,12 +80,12 @@ def log_worse(arms: Arms, cv: Array, margin: float, tolerance: float = 0.0) -> A
     the worst point of the null (nothing slow in the stable arm), found by enumeration, is 1.0003 (tolerance 1 %) and
     1.00001 (5 %).
     """
-    return _log_e(arms, cv, (margin, tolerance), worse=True)
+    return log_ratios(*_trials(arms.checked(), cv, (margin, tolerance), worse=True))
 
 
-def log_not_worse(arms: Arms, cv: Array, margin: float, tolerance: float = 0.0) -> Array:
+def log_not_worse(arms: Arms, cv: Array, margin: Level, tolerance: Level = 0.0) -> Array:
     """Log e-values against "p_c ≥ margin·p_s + tolerance": the reverse of `log_worse`; (windows, edges, 3)."""
-    return _log_e(arms, cv, (margin, tolerance), worse=False)
+    return log_ratios(*not_worse(arms.checked(), cv, margin, tolerance))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +101,7 @@ class Shares:
     useful: NDArray[np.bool_]
 
 
-def shares(arms: Arms, margin: float, tolerance: float, *, worse: bool) -> Shares:
+def shares(arms: Arms, margin: Level, tolerance: Level, *, worse: bool) -> Shares:
     """The share that decides whether p_c is above (`worse`) or below margin·p_s + tolerance."""
     told = (arms.n_candidate > 0) & (arms.n_stable > 0)
     n_c, n_s = np.where(told, arms.n_candidate, 1.0), np.where(told, arms.n_stable, 1.0)
@@ -103,16 +120,17 @@ def shares(arms: Arms, margin: float, tolerance: float, *, worse: bool) -> Share
     return Shares(k, total, base, ratio, useful)
 
 
-def _log_e(arms: Arms, cv: Array, bound: tuple[float, float], *, worse: bool) -> Array:
-    factors = WORSE if worse else EQUAL
+def not_worse(arms: Arms, cv: Array, margin: Level, tolerance: Level) -> tuple[Trials, Array]:
+    """What `log_not_worse` tests, and its alternatives (windows, edges, 3)."""
+    return _trials(arms, cv, (margin, tolerance), worse=False)
+
+
+def _trials(arms: Arms, cv: Array, bound: tuple[Level, Level], *, worse: bool) -> tuple[Trials, Array]:
     found = shares(arms, *bound, worse=worse)
-    k, total, base, ratio = (x[found.useful] for x in (found.k, found.total, found.base, found.ratio))
-    steps = ratio[:, None] * factors if worse else ratio[:, None] ** (1 - factors)
-    null, others = _share(ratio, base), _share(steps, base[:, None])
-    s = concentration(2 * (cv[found.useful] * null * (1 - null)) ** 2, null)
-    logs = np.zeros((*arms.k_candidate.shape, len(factors)))
-    logs[found.useful] = log_likelihood_ratio(k[:, None], total[:, None], null[:, None], others, s[:, None])
-    return logs
+    ratio, base = found.ratio[..., None], found.base
+    steps = ratio * WORSE if worse else ratio ** (1 - EQUAL)
+    null, others = _share(found.ratio, base), _share(steps, base[..., None])
+    return Trials(found.k, found.total, null, 2 * (cv * null * (1 - null)) ** 2, found.useful), others
 
 
 def _share(ratio: Array, base: Array) -> Array:
@@ -120,7 +138,7 @@ def _share(ratio: Array, base: Array) -> Array:
 
 
 def _boundary_ratios(
-    pooled: tuple[Array, Array], theta: Array, bound: tuple[float, float], *, worse: bool
+    pooled: tuple[Array, Array], theta: Array, bound: tuple[Level, Level], *, worse: bool
 ) -> tuple[Array, Array]:
     """Ratios candidate:stable of events, and of non-events, at the boundary; inf or 0 where "worse" cannot be."""
     margin, tolerance = bound
@@ -129,7 +147,7 @@ def _boundary_ratios(
     at = [np.maximum((p - theta * tolerance) / slope, 0.0) for p in ((low, high) if worse else (high, low))]
     events, others = margin * at[0] + tolerance, 1 - (margin * at[1] + tolerance)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(at[0] > 0, events / at[0], margin if tolerance == 0 else np.inf)
+        ratio = np.where(at[0] > 0, events / at[0], np.where(np.equal(tolerance, 0), margin, np.inf))
         rest = others / (1 - at[1])
     if worse:
         return np.where(events < 1, ratio, np.inf), np.where(others > 0, rest, 0.0)

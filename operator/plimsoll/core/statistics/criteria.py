@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from plimsoll.core.statistics.measures import Table, step_start
+from plimsoll.core.statistics.tables import Table, step_start
 from plimsoll.core.statistics.wealth import Array, average
 
 #: Logs are compared to so many decimals, so that a replay on another processor decides alike.
@@ -37,9 +37,9 @@ class Judge(Protocol):
 class Criterion:
     """One measure of the candidate, row by row; a row is a window that counts.
 
-    `against_health` (rows, edges) are log e-values; their average over the edges is held against 1/`alpha`, in rows
-    where `matters` (rows,). `against_harm` (rows, edges): the least of them is held against 1/`beta`; where it is
-    None, `within` (rows,) decides, and where that is None too, this criterion never keeps from passing.
+    `against_health` (rows, edges) are log e-values; what is made of them, `failing` (rows,), is held against 1/`alpha`.
+    `against_harm` (rows, edges): the least of them is held against 1/`beta`; where it is None, `within` (rows,)
+    decides, and where that is None too, this criterion never keeps from passing.
     `units` follow the candidate's counts of each edge in a sentence. Above `margin` × stable + `tolerance` is harm,
     below `margin` × stable + `negligible` is health; where `margin` is None, `tolerance` alone is the bound of both.
     """
@@ -53,17 +53,13 @@ class Criterion:
     alpha: float
     beta: float
     against_health: Array
-    matters: NDArray[np.bool_]
+    failing: Array
     against_harm: Array | None = None
     within: NDArray[np.bool_] | None = None
 
-    def failing(self) -> Array:
-        """Log e-values (rows,) against health."""
-        return np.where(self.matters, average(self.against_health), -inf)
-
     def failed_at(self) -> int | None:
         """The first row whose evidence of harm suffices, or None."""
-        rows = np.flatnonzero(reaches(self.failing(), self.alpha))
+        rows = np.flatnonzero(reaches(self.failing, self.alpha))
         return int(rows[0]) if len(rows) else None
 
     def passes(self, row: int) -> bool:
@@ -80,7 +76,7 @@ class Criterion:
         excess = f"above {self._bound(self.tolerance)}"
         if self.margin is not None and not self.tolerance:
             excess = f"ratio {number(self._ratio(row, edge, first))} > {self.margin:g}"
-        return f"{self._counts(row, edge, first)}; {excess}; {against(self.failing()[row], self.alpha)}"
+        return f"{self._counts(row, edge, first)}; {excess}; {against(self.failing[row], self.alpha)}"
 
     def describe_pass(self, row: int) -> str:
         """What was shown to be well, at the edge that was hardest to show."""
@@ -97,7 +93,7 @@ class Criterion:
             if not self._sums(row, 0, 0)[1]:
                 return f"{self.name}: nothing was measured"
             claim = f"above {self._bound(self.tolerance)}, but"
-            return f"{self._counts(row, 0)}; {claim} {against(self.failing()[row], self.alpha)}"
+            return f"{self._counts(row, 0)}; {claim} {against(self.failing[row], self.alpha)}"
         edge = int(np.argmin(self.against_harm[row]))
         claim = f"not yet shown to be below {self._bound(self.negligible)}"
         return f"{self._counts(row, edge)}; {claim}; {against(self.against_harm[row, edge], self.beta)}"
@@ -125,6 +121,12 @@ class Criterion:
         k_c, n_c = (int(column[rows, edge].sum()) for column in (arms.k_candidate, arms.n_candidate))
         k_s, n_s = (int(column[rows, edge].sum()) for column in (arms.k_stable, arms.n_stable))
         return k_c, n_c, k_s, n_s
+
+
+def failing(against_health: Array, matters: NDArray[np.bool_]) -> Array:
+    """The average over the edges, (rows,), of log e-values against health; nothing where it does not matter."""
+    logs = average(against_health) if against_health.shape[1] > 1 else against_health[:, 0]
+    return np.where(matters, logs, -inf)
 
 
 def reaches(log_e: Array | np.float64, level: float) -> NDArray[np.bool_]:

@@ -13,8 +13,9 @@ import numpy as np
 from plimsoll.core.statistics.bounded_rate import BELOW_WEIGHTS, log_rate_below
 from plimsoll.core.statistics.comparison import Arms
 from plimsoll.core.statistics.criteria import Criterion
-from plimsoll.core.statistics.measures import PASS_CAP, Noise, Table, above, spells_of, starts_of
-from plimsoll.core.statistics.wealth import capped, mixture
+from plimsoll.core.statistics.measures import PASS_CAP, above
+from plimsoll.core.statistics.tables import Noise, Table, starts_of
+from plimsoll.core.statistics.wealth import average, capped, mixture
 from plimsoll.facts import Pairs, Window
 
 
@@ -27,9 +28,8 @@ def disagreement(windows: Sequence[Window], limit: float, levels: tuple[float, f
     k = np.array([[one.differed] for one in pairs], dtype=np.float64)
     n = np.array([[one.differed + one.matched] for one in pairs], dtype=np.float64)
     cv, none = np.full_like(k, noise.cv_floor), np.zeros_like(k)
-    pods = np.zeros((len(windows), 0, k.shape[1]))
-    starts, spells = starts_of(windows), spells_of(windows, noise.seconds)
-    data = Table(Arms(k, n, none, none), cv, starts, spells, (pods, pods))
+    data = Table(Arms(k, n, none, none), cv, starts_of(windows))
+    against_health = above(data, limit)
     return Criterion(
         name="shadow disagreement",
         data=data,
@@ -39,7 +39,7 @@ def disagreement(windows: Sequence[Window], limit: float, levels: tuple[float, f
         negligible=limit,
         alpha=levels[0],
         beta=levels[1],
-        against_health=above(data, limit),
-        matters=np.ones(len(windows), dtype=np.bool_),
+        against_health=against_health,
+        failing=average(against_health),
         against_harm=mixture(capped(log_rate_below(k, n, limit, cv), PASS_CAP), BELOW_WEIGHTS),
     )

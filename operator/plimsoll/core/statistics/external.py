@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plimsoll.core.statistics import means
-from plimsoll.core.statistics.criteria import Criterion, against, reaches
-from plimsoll.core.statistics.measures import Noise, above, not_worse, table, worse
-from plimsoll.core.statistics.wealth import Array, mixture, restarted
+from plimsoll.core.statistics.criteria import Criterion, against, failing, reaches
+from plimsoll.core.statistics.measures import Bounds, above, whole
+from plimsoll.core.statistics.tables import Noise, table
+from plimsoll.core.statistics.wealth import Array, average, mixture, restarted
 from plimsoll.facts import ArmCounts, Demand, External, Window
 
 _NOTHING = External(gap="nothing was asked")
@@ -92,20 +93,26 @@ def _ratio(windows: Sequence[Window], demand: Demand, said: Sequence[External], 
         replace(window, stable=_arm(one.stable), candidate=_arm(one.candidate), stable_pods=())
         for window, one in zip(windows, said, strict=True)
     ]
-    data = table(counts, lambda arm: ((arm.failures,), arm.requests), 1, levels.noise)
     if demand.margin is None:
-        limit = demand.bound or 0.0
+        data, limit = table(counts, _events, 1, levels.noise), demand.bound or 0.0
         k, n = (np.cumsum(column[:, 0]) for column in (data.arms.k_candidate, data.arms.n_candidate))
+        above_limit = above(data, limit)
         return Criterion(
             name=demand.name, data=data, units=("",), margin=None, tolerance=limit, negligible=limit,
-            alpha=levels.alpha, beta=levels.alpha, against_health=above(data, limit),
-            matters=np.ones(len(k), dtype=np.bool_), within=(n > 0) & (k <= limit * n),
+            alpha=levels.alpha, beta=levels.alpha, against_health=above_limit, failing=average(above_limit),
+            within=(n > 0) & (k <= limit * n),
         )  # fmt: skip
+    bounds = Bounds(np.array([demand.margin]), np.zeros(1), np.array([levels.negligible]))
+    data, found = whole(counts, _events, bounds, levels.noise)
     return Criterion(
         name=demand.name, data=data, units=("",), margin=demand.margin, tolerance=0.0, negligible=levels.negligible,
-        alpha=levels.alpha, beta=levels.beta, against_health=worse(data, demand.margin, 0.0),
-        matters=data.rise()[:, 0] >= levels.floor, against_harm=not_worse(data, demand.margin, levels.negligible),
+        alpha=levels.alpha, beta=levels.beta, against_health=found.against_health,
+        failing=failing(found.against_health, found.rise[:, 0] >= levels.floor), against_harm=found.against_harm,
     )  # fmt: skip
+
+
+def _events(arm: ArmCounts) -> tuple[Sequence[float], Sequence[float]]:
+    return (arm.failures,), (arm.requests,)
 
 
 def _arm(counts: tuple[float, ...]) -> ArmCounts:

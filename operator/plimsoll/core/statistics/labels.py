@@ -14,7 +14,8 @@ import numpy as np
 
 from plimsoll.core.statistics.criteria import against, number, reaches, share
 from plimsoll.core.statistics.means import BET_WEIGHTS, BETS, Moments, log_worse, log_worse_unbounded
-from plimsoll.core.statistics.measures import PASS_CAP, starts_of
+from plimsoll.core.statistics.measures import PASS_CAP
+from plimsoll.core.statistics.tables import starts_of
 from plimsoll.core.statistics.wealth import Array, capped, mixture, restarted
 from plimsoll.facts import Labels, Window
 

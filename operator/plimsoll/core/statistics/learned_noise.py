@@ -29,7 +29,17 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from plimsoll.core.statistics.comparison import WORSE, WORSE_WEIGHTS, Arms, shares
-from plimsoll.core.statistics.wealth import Array, increments, log_sum, mixture
+from plimsoll.core.statistics.wealth import (
+    Array,
+    Level,
+    begins_in,
+    increments,
+    log_sum,
+    mixture,
+    running,
+    started,
+    within,
+)
 
 #: Noise at which the margin is kept, and at which only equality is.
 QUIET = (0.0, 0.1, 0.2)
@@ -44,20 +54,26 @@ GRID = np.arange(-4.0, 6.6, STEP)
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Laws, side by side: `shift` is the log odds ratio relative to the boundary, `cv` the noise. The first `nulls`
-    are the null, the last len(BETS) say that the candidate is like the stable version, and what lies between bets."""
+    """Laws, side by side: `shift` is the log odds ratio relative to the boundary, `cv` the noise. The first NULLS are
+    the null, the last len(BETS) say that the candidate is like the stable version, and what lies between bets."""
 
     shift: Array
     cv: Array
-    nulls: int
 
     @classmethod
+    @lru_cache(maxsize=64)
     def of(cls, margin: float) -> Models:
         equal = -float(np.log(margin))
         nulls = [(share * equal, cv) for cv in QUIET for share in (0.0, 0.5, 1.0)] + [(equal, cv) for cv in LOUD]
         bets = [(float(shift), float(cv)) for cv in BETS for shift in np.log(WORSE)]
         laws = np.array(nulls + bets + [(equal, float(cv)) for cv in BETS])
-        return cls(laws[:, 0], laws[:, 1], len(nulls))
+        return cls(laws[:, 0], laws[:, 1])
+
+
+NULLS = 3 * len(QUIET) + len(LOUD)
+#: Noise is the same in the models of every margin: each kind once, and which one a model has.
+_NOISES, _NOISE_OF = np.unique(Models.of(1.5).cv, return_inverse=True)
+_WEIGHTS = np.outer(BET_WEIGHTS, WORSE_WEIGHTS).ravel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,64 +84,114 @@ class Evidence:
     k: Array
     n: Array
 
-    def within(self, firsts: NDArray[np.int64]) -> Evidence:
-        """Sums over the rows since the first one of each row's spell."""
+    def then(self, more: Evidence) -> Evidence:
+        """Both, one after the other."""
+        return Evidence(self.arms.then(more.arms), np.concatenate([self.k, more.k]), np.concatenate([self.n, more.n]))
+
+    def within(self, begins: NDArray[np.bool_]) -> Evidence:
+        """Sums over the rows since the last that begins a spell."""
         arms = self.arms
-        sums = [within(x, firsts) for x in (arms.k_candidate, arms.n_candidate, arms.k_stable, arms.n_stable)]
-        return Evidence(Arms(*sums), within(self.k, firsts), within(self.n, firsts))
-
-
-def within(counts: Array, firsts: NDArray[np.int64]) -> Array:
-    """Sums over the rows since `firsts`, the row where each row's spell begins."""
-    total = np.cumsum(counts, axis=0)
-    since: Array = total - (total - counts)[firsts]
-    return since
+        sums = [within(x, begins) for x in (arms.k_candidate, arms.n_candidate, arms.k_stable, arms.n_stable)]
+        return Evidence(Arms(*sums), within(self.k, begins), within(self.n, begins))
 
 
 def log_worse_in_noise(
-    evidence: Evidence, spells: NDArray[np.int64], starts: NDArray[np.int64], margin: float, tolerance: float = 0.0
+    evidence: Evidence, begins: NDArray[np.bool_], steps: NDArray[np.int64], margin: Level, tolerance: Level = 0.0
 ) -> Array:
     """Running log e-values (windows, edges) against "p_c ≤ margin·p_s + tolerance", whatever the noise.
 
-    `spells` holds the first row of each row's spell, `starts` the rows from which a candidate may have turned worse:
-    the i-th (from 1) gets 2⁻ⁱ of the capital, which until then bets that the candidate is like the stable version, and
-    so learns about noise. Rows without one of the arms tell only about the noise of pods.
+    `begins` says where a spell begins, `steps` names the step of each row. Rows without one of the arms tell only about
+    the noise of pods.
     """
-    models = Models.of(margin)
-    bound = (margin, tolerance)
-    lasting = np.cumsum(increments(_log_likelihoods(evidence.within(spells), bound, models), spells), axis=0)
-    nulls = Models(models.shift[: models.nulls], models.cv[: models.nulls], models.nulls)
-    passing = np.cumsum(_log_likelihoods(evidence, bound, nulls), axis=0)
-    null = np.maximum(lasting[..., : models.nulls], passing).max(axis=-1)
-    bets = lasting[..., models.nulls : -len(BETS)].reshape(*null.shape, len(BETS), len(WORSE))
-    found: Array = _restarted(bets, lasting[..., -len(BETS) :], starts) - null
-    return found
+    evidence.arms.checked()
+    evidence = evidence.then(evidence.within(begins))
+    return LearnedNoise().after(evidence, begins, begins_in(steps), (margin, tolerance))[1]
 
 
-def _restarted(bets: Array, alike: Array, starts: NDArray[np.int64]) -> Array:
-    """The mixture over when it turned worse: alike until then, worse from there on."""
-    weights = np.outer(BET_WEIGHTS, WORSE_WEIGHTS).ravel()
-    idle = mixture(alike, BET_WEIGHTS)
-    parts = []
-    for place, start in enumerate(starts):
-        before = alike[start - 1, :, :, None] - bets[start - 1] if start else np.zeros_like(bets[0])
-        turned = mixture((bets + before).reshape(*idle.shape, -1), weights)
-        late = np.arange(len(idle))[:, None] < start
-        parts.append(np.where(late, idle, turned) - (place + 1) * np.log(2))
-    parts.append(idle - len(starts) * np.log(2))
+@dataclass(frozen=True, slots=True)
+class LearnedNoise:
+    """Where `log_worse_in_noise` stands after some rows.
+
+    Likelihoods (edges, models): `lasting` where noise lasts a spell, `so_far` of the spell under way; `passing` (edges,
+    NULLS) where it is drawn for each window. In each step a candidate may turn worse, from the first of its rows with
+    both arms; `compared` (edges,) counts these. The i-th such moment (from 1), of which there were `turns` (edges,),
+    gets 2⁻ⁱ of the capital, which until then bets that the candidate is like the stable version and so learns about
+    noise: `turned` (turns, edges, bets) is what that had earned by then, less what the bets had.
+    """
+
+    lasting: Array | float = 0.0
+    so_far: Array | float = 0.0
+    passing: Array | float = 0.0
+    compared: Array | float = 0.0
+    turns: Array | float = 0.0
+    turned: Array | None = None
+
+    def after(
+        self,
+        evidence: Evidence,
+        begins: NDArray[np.bool_],
+        anew: NDArray[np.bool_],
+        bound: tuple[Level, Level],
+    ) -> tuple[LearnedNoise, Array]:
+        """Where it stands after these rows as well, and the log e-values in them.
+
+        `evidence` is that of each row, followed by that of the spell up to each; `begins` says where a spell begins,
+        `anew` where a step does, (rows,).
+        """
+        logs, rows = _log_likelihoods(evidence, bound), len(begins)
+        so_far = logs[rows:]
+        lasting = running(increments(so_far, begins, self.so_far), self.lasting)
+        passing = running(logs[:rows, :, :NULLS], self.passing)
+        null = np.maximum(lasting[..., :NULLS], passing).max(axis=-1)
+        arms = evidence.arms
+        told = ((arms.n_candidate[:rows] > 0) & (arms.n_stable[:rows] > 0)).astype(np.float64)
+        compared = within(told, anew, self.compared)
+        turns = running(told * (compared == 1), self.turns)
+        turned = self._turned(lasting, turns)
+        state = LearnedNoise(lasting[-1], so_far[-1], passing[-1], compared[-1], turns[-1], turned)
+        return state, _mixed(lasting, turns, turned) - null
+
+    def _turned(self, lasting: Array, turns: Array) -> Array:
+        """What being alike had earned at each turn, less what the bets had: (turns, edges, bets)."""
+        if self.turned is not None and (turns[-1] == self.turns).all():
+            return self.turned
+        shape = (int(turns[-1].max()), turns.shape[1], len(_WEIGHTS))
+        turned = np.zeros(shape)
+        if self.turned is not None:
+            turned[: len(self.turned)] = self.turned
+        earlier = np.concatenate([started(self.lasting, lasting), lasting[:-1]])
+        had = np.broadcast_to(np.asarray(self.turns), turns.shape[1:])
+        for place in range(shape[0]):
+            edges = np.flatnonzero((turns[-1] > place) & (had <= place))
+            if len(edges):
+                at = earlier[(turns[:, edges] > place).argmax(axis=0), edges]
+                bets = at[:, NULLS : -len(BETS)].reshape(len(edges), len(BETS), len(WORSE))
+                turned[place, edges] = (at[:, -len(BETS) :, None] - bets).reshape(len(edges), -1)
+        return turned
+
+
+def _mixed(lasting: Array, turns: Array, turned: Array) -> Array:
+    """The mixture over when it turned worse: alike until then, worse from there on; (windows, edges)."""
+    bets, idle = lasting[..., NULLS : -len(BETS)], mixture(lasting[..., -len(BETS) :], BET_WEIGHTS)
+    parts = [idle - len(turned) * np.log(2)]
+    for place, before in enumerate(turned):
+        later = np.where(turns > place, mixture(bets + before, _WEIGHTS), idle)
+        parts.append(later - (place + 1) * np.log(2))
     return log_sum(np.stack(parts), 0)
 
 
-def _log_likelihoods(evidence: Evidence, bound: tuple[float, float], models: Models) -> Array:
+def _log_likelihoods(evidence: Evidence, bound: tuple[Level, Level]) -> Array:
     """Of each row by itself, relative to the boundary without noise; (windows, edges, models)."""
     pods = np.maximum((evidence.n > 0).sum(axis=1), 1)
-    noises, place = np.unique(models.cv, return_inverse=True)
-    logs: Array = _of_pods(evidence.k, evidence.n, noises)[..., place]
+    logs: Array = _of_pods(evidence.k, evidence.n, _NOISES)[..., _NOISE_OF]
     found = shares(evidence.arms, *bound, worse=True)
     odds = found.ratio * found.base / (1 - found.base)
-    for count in np.unique(pods[found.useful]):
-        rows = found.useful & (pods == count)
-        logs[rows] += _of_shares(found.k[rows], found.total[rows], odds[rows], int(count), models)
+    margins = np.broadcast_to(bound[0], pods.shape)
+    for margin in np.unique(bound[0]):
+        mine = found.useful & (margins == margin)
+        for count in np.unique(pods[mine]):
+            rows = mine & (pods == count)
+            logs[rows] += _of_shares(found.k[rows], found.total[rows], odds[rows], int(count), Models.of(float(margin)))
     return logs
 
 
@@ -149,35 +215,38 @@ def _of_shares(k: Array, total: Array, odds: Array, pods: int, models: Models) -
     noisy = models.cv > 0
     logs = np.empty((len(k), len(models.cv)))
     logs[:, ~noisy] = curve(models.shift[~noisy])
-    weights = np.stack(
-        [_ratio_law(cv, pods, shift) for cv, shift in zip(models.cv[noisy], models.shift[noisy], strict=True)]
-    )
-    logs[:, noisy] = np.log(np.maximum(np.exp(on_grid - top) @ weights.T, 1e-300)) + top
+    laws = _ratio_laws(tuple(models.cv[noisy]), tuple(models.shift[noisy]), pods)
+    logs[:, noisy] = np.log(np.maximum(np.exp(on_grid - top) @ laws, 1e-300)) + top
     return logs
 
 
-@lru_cache(maxsize=1024)
-def _ratio_law(cv: float, pods: int, shift: float) -> Array:
-    """How probable each log ratio of GRID is: one gamma variable over the mean of `pods` ones, moved by `shift`."""
-    shape, log_ratio = cv**-2, GRID - shift
+@lru_cache(maxsize=256)
+def _ratio_laws(cvs: tuple[float, ...], shifts: tuple[float, ...], pods: int) -> Array:
+    """How probable each log ratio of GRID is under each law, (grid, laws): one gamma variable over the mean of `pods`
+    ones, moved by its shift."""
+    shape, log_ratio = np.array(cvs) ** -2, GRID[:, None] - np.array(shifts)
     logs = shape * log_ratio - (pods + 1) * shape * np.log1p(np.exp(log_ratio) / pods)
-    likelihoods = np.exp(logs - logs.max())
-    law: Array = likelihoods / likelihoods.sum()
-    return law
+    likelihoods = np.exp(logs - logs.max(axis=0))
+    laws: Array = likelihoods / likelihoods.sum(axis=0)
+    return laws
 
 
 def _of_pods(k: Array, n: Array, noises: Array) -> Array:
     """Log likelihood of the split between pods by the Dirichlet-multinomial, less that without noise: (windows, edges,
     noises)."""
     events, trials, pods = k.sum(axis=1), n.sum(axis=1), (n > 0).sum(axis=1)
-    share = np.where(n > 0, n / np.maximum(trials, 1.0)[:, None], 1.0)
     logs = np.zeros((*events.shape, len(noises)))
-    plain = (k * np.log(share)).sum(axis=1)
-    told = (pods > 1) & (events > 0)
-    for place, cv in enumerate(noises):
-        if cv > 0:
-            whole = np.maximum(pods, 1) / cv**2
-            each = whole[:, None] * share
-            split = np.where(n > 0, gammaln(k + each) - gammaln(each), 0.0).sum(axis=1)
-            logs[..., place] = np.where(told, gammaln(whole) - gammaln(whole + events) + split - plain, 0.0)
+    told, noisy = (pods > 1) & (events > 0), noises > 0
+    if not told.any():
+        return logs
+    rows, edges = np.nonzero(told)
+    k, n = k[rows, :, edges][:, None], n[rows, :, edges][:, None]
+    share = np.where(n > 0, n / trials[told][:, None, None], 1.0)
+    whole = pods[told][:, None] / noises[noisy] ** 2
+    each = whole[..., None] * share
+    split = np.where(n > 0, gammaln(k + each) - gammaln(each), 0.0).sum(axis=-1)
+    plain = (k * np.log(share)).sum(axis=-1)
+    found = np.zeros((len(rows), len(noises)))
+    found[:, noisy] = gammaln(whole) - gammaln(whole + events[told][:, None]) + split - plain
+    logs[told] = found
     return logs

@@ -1,162 +1,142 @@
-"""From windows to running log e-values, one measure for each thing that is compared."""
+"""From windows to running log e-values: the comparison of two arms, of several things side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plimsoll.core.statistics.bounded_rate import ABOVE_WEIGHTS, BELOW_WEIGHTS, log_rate_above, log_rate_below
-from plimsoll.core.statistics.comparison import EQUAL_WEIGHTS, Arms, log_not_worse
-from plimsoll.core.statistics.dispersion import coefficient_of_variation
-from plimsoll.core.statistics.learned_noise import Evidence, log_worse_in_noise, within
-from plimsoll.core.statistics.wealth import Array, capped, mixture, restarted
-from plimsoll.facts import ArmCounts, Window
+from plimsoll.core.statistics.bounded_rate import ABOVE_WEIGHTS, BELOW_WEIGHTS, Trials, log_rate_above, log_ratios
+from plimsoll.core.statistics.bounded_rate import below as rate_below
+from plimsoll.core.statistics.comparison import EQUAL_WEIGHTS, Arms
+from plimsoll.core.statistics.comparison import not_worse as log_not_worse
+from plimsoll.core.statistics.dispersion import Dispersion
+from plimsoll.core.statistics.learned_noise import Evidence, LearnedNoise
+from plimsoll.core.statistics.tables import Count, Noise, Rows, Table, noise_of, spells_of, starts_in, tabulated
+from plimsoll.core.statistics.wealth import Array, Capped, begins_in, log_sum, restarted, running, within
+from plimsoll.facts import Window
 
 #: How the capital of Pass is split: the candidate's own rate, the comparison, the stable arm's own rate.
 PASS_WEIGHTS = np.array([0.7, 0.2, 0.1])
 #: Wealth of Pass beyond 10⁴ is thrown away, so that it falls soon after the candidate turns bad.
 PASS_CAP = float(np.log(1e4))
+#: What is bet on the alternatives of the three parts, (3, 4); the comparison has one less.
+_BETS = PASS_WEIGHTS[:, None] * np.stack([BELOW_WEIGHTS, [*EQUAL_WEIGHTS, 0.0], BELOW_WEIGHTS])
+_LOG_BETS = np.log(np.maximum(_BETS, 1e-300))[:, None]
 
 
 @dataclass(frozen=True, slots=True)
-class Noise:
-    """Noise of an arm's rate: its least coefficient of variation, and how many seconds one draw of it may last."""
+class Bounds:
+    """What is accepted at each edge, (edges,): above `margin` × stable + `tolerance` is harm, below `margin` × stable +
+    `negligible` is health."""
 
-    cv_floor: float
-    seconds: float
-
-
-#: Events (one for each edge) and trials of an arm in a window.
-Count = Callable[[ArmCounts], tuple[Sequence[int], int]]
+    margin: Array
+    tolerance: Array
+    negligible: Array
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """The counts of one measure: arms and cv of shape (windows, edges), the rows where a step begins, for each row the
-    first row of its spell (windows that may share their noise), and events and trials of the stable pods (windows,
-    pods, edges), as far as they are known."""
+class Compared:
+    """Log e-values (windows, edges) against health and against harm, the `cv` allowed for, and how far the candidate's
+    rate was above the stable one's, over all rows or over those of the step, where both had trials: the larger
+    `rise`."""
 
-    arms: Arms
+    against_health: Array
+    against_harm: Array
     cv: Array
-    starts: NDArray[np.int64]
-    spells: NDArray[np.int64]
-    pods: tuple[Array, Array] | None = None
+    rise: Array
 
-    def both(self) -> NDArray[np.bool_]:
-        """The rows (windows,) in which both arms had trials: only those compare, and only they may fail."""
-        return np.asarray(((self.arms.n_candidate > 0) & (self.arms.n_stable > 0)).any(axis=1))
-
-    def rise(self) -> Array:
-        """Candidate's rate less the stable one's (windows, edges) where both had trials, over all windows or over those
-        of the step: the larger."""
-        arms, both = self.arms, self.both()[:, None]
-        columns = [x * both for x in (arms.k_candidate, arms.n_candidate, arms.k_stable, arms.n_stable)]
-        total = [np.cumsum(column, axis=0) for column in columns]
-        last = self.starts[np.searchsorted(self.starts, np.arange(len(total[0])), side="right") - 1]
-        step = [sums - (sums - column)[last] for sums, column in zip(total, columns, strict=True)]
-        rises = [k_c / np.maximum(n_c, 1) - k_s / np.maximum(n_s, 1) for k_c, n_c, k_s, n_s in (total, step)]
-        return np.maximum(*rises)
+    def then(self, more: Compared) -> Compared:
+        """Both, one after the other."""
+        return Compared(*(np.concatenate([getattr(self, name), getattr(more, name)]) for name in self.__slots__))
 
 
-def table(windows: Sequence[Window], count: Count, edges: int, noise: Noise) -> Table:
-    """Tabulate `count` of both arms of at least one window, and of the stable pods for the dispersion.
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Where the comparison of two arms stands after some rows, so that the next ones can be added.
 
-    Noise may change with each window or last a whole spell: the larger estimate is taken.
+    `spell` (4, edges) and `pods` (2, pods, edges) are what the spell under way has come to; `total` and `before`
+    (4, edges) what both arms had in all rows and in those before the step, whose name is `step`.
     """
-    arms = [
-        _columns([count(arm) for arm in side], edges)
-        for side in ([w.candidate for w in windows], [w.stable for w in windows])
-    ]
-    spells = spells_of(windows, noise.seconds)
-    pods = max(len(window.stable_pods) for window in windows)
-    filled = [
-        count(pod)
-        for window in windows
-        for pod in (*window.stable_pods, *(ArmCounts(),) * (pods - len(window.stable_pods)))
-    ]
-    k, n = (x.reshape(len(windows), pods, edges) for x in _columns(filled, edges))
-    each = np.arange(len(windows))
-    cvs = [
-        coefficient_of_variation(within(k, firsts), within(n, firsts), firsts, noise.cv_floor)
-        for firsts in (each, spells)
-    ]
-    return Table(Arms(*arms[0], *arms[1]), np.maximum(*cvs), starts_of(windows), spells, (k, n))
+
+    spell: Array | float = 0.0
+    pods: Array | None = None
+    dispersion: Dispersion = field(default_factory=Dispersion)
+    worse: LearnedNoise = field(default_factory=LearnedNoise)
+    passing: Capped = field(default_factory=Capped)
+    total: Array | float = 0.0
+    before: Array | float = 0.0
+    step: int | None = None
+
+    def after(self, rows: Rows, bounds: Bounds, floor: float) -> tuple[Comparison, Compared]:
+        """Where it stands after these rows as well, and what they show; `floor` is the least cv of Pass.
+
+        Windows without one of the arms are no comparison: what the other arm did meanwhile is left out, so that such a
+        window changes nothing but what is known of the noise.
+        """
+        told = (rows.counts[:, 1] > 0) & (rows.counts[:, 3] > 0)
+        both = np.where(told[:, None], rows.counts, 0.0)
+        spell, pods = within(both, rows.begins, self.spell), self._spell_of_pods(rows)
+        dispersion, cv = noise_of(rows, pods, self.dispersion, floor)
+        arms, split = np.concatenate([both, spell]), np.concatenate([rows.pods, pods])
+        evidence = Evidence(Arms.stacked(arms), split[:, 0], split[:, 1])
+        anew = begins_in(rows.steps, self.step)
+        worse, against_health = self.worse.after(evidence, rows.begins, anew, (bounds.margin, bounds.tolerance))
+        passing, against_harm = _not_worse(rows.arms, cv, bounds, self.passing)
+        total = running(both, self.total)
+        before = _latest(total - both, anew, self.before)
+        rise = np.maximum(_rise(total), _rise(total - before))
+        now = Comparison(spell[-1], pods[-1], dispersion, worse, passing, total[-1], before[-1], int(rows.steps[-1]))
+        return now, Compared(against_health, against_harm, cv, rise)
+
+    def _spell_of_pods(self, rows: Rows) -> Array:
+        """Sums within spells. The number of pods is that of the spell: where another begins it may be another."""
+        carried = np.zeros_like(rows.pods[0])
+        if self.pods is not None:
+            most = min(len(carried[0]), len(self.pods[0]))
+            carried[:, :most] = self.pods[:, :most]
+        return within(rows.pods, rows.begins, carried)
 
 
-def starts_of(windows: Sequence[Window]) -> NDArray[np.int64]:
-    """The rows where a step begins."""
-    steps = np.array([window.step for window in windows])
-    return np.flatnonzero(np.concatenate([[True], steps[1:] != steps[:-1]]))
+def _latest(values: Array, at: NDArray[np.bool_], before: Array | float) -> Array:
+    """The values (axis 0) of the last row that `at` marks, `before` as long as there was none."""
+    rows = np.maximum.accumulate(np.where(at, np.arange(len(at)), -1))
+    found: Array = np.where((rows < 0)[:, None, None], before, values[np.maximum(rows, 0)])
+    return found
 
 
-def step_start(starts: NDArray[np.int64], row: int) -> int:
-    """The row where the step of `row` begins."""
-    return int(starts[starts <= row][-1])
+def _rise(total: Array) -> Array:
+    rates: Array = total[:, 0] / np.maximum(total[:, 1], 1) - total[:, 2] / np.maximum(total[:, 3], 1)
+    return rates
 
 
-def spells_of(windows: Sequence[Window], seconds: float) -> NDArray[np.int64]:
-    """The first row of each row's spell: at most `seconds` long, of one step, one weight and the same number of
-    pods."""
-    first = 0
-    rows = []
-    for row, window in enumerate(windows):
-        start = windows[first]
-        alike = (window.step, window.weight, len(window.stable_pods)) == (
-            start.step,
-            start.weight,
-            len(start.stable_pods),
-        )
-        if not alike or window.end - start.start > seconds:
-            first = row
-        rows.append(first)
-    return np.array(rows, dtype=np.int64)
-
-
-def _columns(counts: list[tuple[Sequence[int], int]], edges: int) -> tuple[Array, Array]:
-    events = np.array([k if n else (0,) * edges for k, n in counts], dtype=np.float64).reshape(len(counts), edges)
-    trials = np.array([n for _, n in counts], dtype=np.float64)[:, None]
-    return events, np.broadcast_to(trials, events.shape)
-
-
-def worse(data: Table, margin: float, tolerance: float) -> Array:
-    """Running log e-values (windows, edges) against p_c ≤ margin·p_s + tolerance, restarted at each step.
-
-    Windows without one of the arms are no comparison: what the other arm did meanwhile is left out, so that such a
-    window changes nothing but what is known of the noise. A step begins with its first window that compares.
-    """
-    arms, both = data.arms, data.both()
-    columns = (arms.k_candidate, arms.n_candidate, arms.k_stable, arms.n_stable)
-    told = (arms.n_candidate > 0) & (arms.n_stable > 0)
-    unknown = np.zeros((len(both), 0, told.shape[1]))
-    evidence = Evidence(Arms(*(np.where(told, x, 0.0) for x in columns)), *(data.pods or (unknown, unknown)))
-    steps = np.split(np.arange(len(both)), data.starts[1:])
-    starts = np.array([rows[both[rows]][0] for rows in steps if both[rows].any()], dtype=np.int64)
-    return log_worse_in_noise(evidence, data.spells, starts, margin, tolerance)
-
-
-def not_worse(data: Table, margin: float, tolerance: float) -> Array:
-    """Running log e-values (windows, edges) against H: p_c ≥ margin·p_s + tolerance.
+def _not_worse(arms: Arms, cv: Array, bounds: Bounds, known: Capped) -> tuple[Capped, Array]:
+    """Running log e-values (windows, edges) against H: p_c ≥ margin·p_s + negligible.
 
     H implies three things, and an e-process against any of them is one against H; their average is used:
-    p_c ≥ tolerance (speaks when events are rare or none), the comparison itself (in the middle), and
-    p_s ≤ (1 − tolerance)/margin (speaks when nearly everything is an event in both arms).
+    p_c ≥ negligible (speaks when events are rare or none), the comparison itself (in the middle), and
+    p_s ≤ (1 − negligible)/margin (speaks when nearly everything is an event in both arms).
     """
-    arms = data.arms
-    common = 1 - (1 - tolerance) / margin
-    parts = [
-        mixture(
-            capped(log_rate_below(arms.k_candidate, arms.n_candidate, tolerance, data.cv), PASS_CAP), BELOW_WEIGHTS
-        ),
-        mixture(capped(log_not_worse(arms, data.cv, margin, tolerance), PASS_CAP), EQUAL_WEIGHTS),
-        mixture(
-            capped(log_rate_below(arms.n_stable - arms.k_stable, arms.n_stable, common, data.cv), PASS_CAP),
-            BELOW_WEIGHTS,
-        ),
-    ]
-    return mixture(np.stack(parts, axis=-1), PASS_WEIGHTS)
+    least, common = bounds.negligible + 0 * cv, 1 - (1 - bounds.negligible) / bounds.margin + 0 * cv
+    between, equal = log_not_worse(arms, cv, bounds.margin, bounds.negligible)
+    tests = (
+        rate_below(arms.k_candidate, arms.n_candidate, least, cv),
+        (between, np.concatenate([equal, equal[..., :1]], axis=-1)),
+        rate_below(arms.n_stable - arms.k_stable, arms.n_stable, common, cv),
+    )
+    columns = [np.array([getattr(one, name) for one, _ in tests]) for name in Trials.__slots__]
+    logs = log_ratios(Trials(*columns), np.array([others for _, others in tests]))
+    known, wealth = known.after(logs.swapaxes(0, 1), PASS_CAP)
+    return known, log_sum((wealth + _LOG_BETS).swapaxes(1, 2).reshape(*cv.shape, -1), -1)
+
+
+def whole(windows: Sequence[Window], count: Count, bounds: Bounds, noise: Noise) -> tuple[Table, Compared]:
+    """The comparison over at least one window, from the first to the last."""
+    rows = tabulated(windows, count, len(bounds.margin), spells_of(windows, noise.seconds)[0])
+    found = Comparison().after(rows, bounds, noise.cv_floor)[1]
+    return Table(rows.arms, found.cv, starts_in(rows.steps)), found
 
 
 def above(data: Table, limit: float) -> Array:

@@ -10,9 +10,12 @@ import numpy as np
 from plimsoll.core.statistics.criteria import Criterion, Judge
 from plimsoll.core.statistics.disagreement import disagreement
 from plimsoll.core.statistics.labels import LabelRule, absolute_error, accuracy, ages_up_to, measures_numbers
-from plimsoll.core.statistics.measures import Noise, Table, above, not_worse, table, worse
+from plimsoll.core.statistics.measured import Limits, Measured, slower
+from plimsoll.core.statistics.measures import above
 from plimsoll.core.statistics.shift import prediction_shift
 from plimsoll.core.statistics.split import SampleRatio, sample_ratio
+from plimsoll.core.statistics.tables import Noise, Table, table
+from plimsoll.core.statistics.wealth import average
 from plimsoll.facts import ArmCounts, Demand, Window
 from plimsoll.names import LABEL_AGES, LATENCY_EDGES
 
@@ -127,18 +130,25 @@ def _need(holds: bool, name: str, value: object, remedy: str) -> None:
         raise ValueError(f"{name} is {value}: it must be {remedy}")
 
 
-def compared(windows: Sequence[Window], policy: Policy) -> list[Judge]:
-    """Candidate against stable: errors, client errors (which can only fail), latency and predictions, as far as they
-    are switched on and there is something to see."""
+def measured(policy: Policy) -> Measured:
+    """Of no window yet: what the pods' own counters will be held against."""
     shares = _shares(policy)
     whole = sum(shares.values())
-    alphas = {name: policy.alpha * share / whole for name, share in shares.items()}
-    found: list[Judge] = []
-    if policy.error_margin is not None:
-        found.append(_error_rate(windows, policy, policy.error_margin, alphas["error rate"]))
-        found.append(_client_error_rate(windows, policy, policy.error_margin, alphas["client error rate"]))
-    if policy.latency_margin is not None:
-        found.append(_latency(windows, policy, policy.latency_margin, alphas["latency"]))
+    alphas = tuple((name, policy.alpha * share / whole) for name, share in shares.items())
+    return Measured(
+        Limits(
+            policy.error_margin, policy.latency_margin, policy.negligible, policy.negligible_latency,
+            policy.error_floor, policy.latency_floor_seconds, policy.noise, policy.beta, alphas,
+        )
+    )  # fmt: skip
+
+
+def compared(windows: Sequence[Window], policy: Policy, counts: Measured | None = None) -> list[Judge]:
+    """Candidate against stable: errors, client errors (which can only fail), latency and predictions, as far as they
+    are switched on and there is something to see. `counts` is what was measured of these windows, if it is known."""
+    counts = counts or measured(policy).after(windows)
+    alphas = dict(counts.limits.alphas)
+    found: list[Judge] = [*counts.criteria()]
     if policy.accuracy_drop is not None:
         found += _labels(windows, policy, policy.accuracy_drop, alphas["labels"])
     if policy.disagreement_max is not None and any(window.pairs for window in windows):
@@ -189,66 +199,18 @@ def bounded(windows: Sequence[Window], policy: Policy) -> list[Judge]:
         found.append(_absolute("error rate", data, "", policy.error_max, alpha))
     if policy.latency_max_p99_seconds is not None:
         edge = next(i for i, edge in enumerate(LATENCY_EDGES) if edge >= (policy.latency_max_p99_seconds or 0))
-        data = table(windows, lambda arm: (arm.slower[edge : edge + 1], arm.timed), 1, policy.noise)
-        found.append(_absolute("latency", data, _slower(LATENCY_EDGES[edge]), _SLOWEST, alpha))
+
+        def slow(arm: ArmCounts) -> tuple[Sequence[float], Sequence[float]]:
+            return (arm.slower[edge] if arm.timed else 0,), (arm.timed,)
+
+        data = table(windows, slow, 1, policy.noise)
+        found.append(_absolute("latency", data, slower(LATENCY_EDGES[edge]), _SLOWEST, alpha))
     return found
-
-
-def _error_rate(windows: Sequence[Window], policy: Policy, margin: float, alpha: float) -> Criterion:
-    data = table(windows, _failures, 1, policy.noise)
-    return Criterion(
-        name="error rate",
-        data=data,
-        units=("",),
-        margin=margin,
-        tolerance=0.0,
-        negligible=policy.negligible,
-        alpha=alpha,
-        beta=policy.beta,
-        against_health=worse(data, margin, 0.0),
-        matters=data.both() & (data.rise()[:, 0] >= policy.error_floor),
-        against_harm=not_worse(data, margin, policy.negligible),
-    )
-
-
-def _client_error_rate(windows: Sequence[Window], policy: Policy, margin: float, alpha: float) -> Criterion:
-    data = table(windows, lambda arm: ((arm.client_errors,), arm.requests), 1, policy.noise)
-    return Criterion(
-        name="client error rate",
-        data=data,
-        units=("",),
-        margin=margin,
-        tolerance=policy.negligible,
-        negligible=policy.negligible,
-        alpha=alpha,
-        beta=policy.beta,
-        against_health=worse(data, margin, policy.negligible),
-        matters=data.both(),
-    )
-
-
-def _latency(windows: Sequence[Window], policy: Policy, margin: float, alpha: float) -> Criterion:
-    """Edges above the floor; the e-values of Fail are averaged over the edges, and Pass needs every edge."""
-    first = sum(edge <= policy.latency_floor_seconds for edge in LATENCY_EDGES)
-    edges = LATENCY_EDGES[first:]
-    data = table(windows, lambda arm: (arm.slower[first:], arm.timed), len(edges), policy.noise)
-    return Criterion(
-        name="latency",
-        data=data,
-        units=tuple(_slower(edge) for edge in edges),
-        margin=margin,
-        tolerance=policy.negligible_latency,
-        negligible=policy.negligible_latency,
-        alpha=alpha,
-        beta=policy.beta,
-        against_health=worse(data, margin, policy.negligible_latency),
-        matters=data.both(),
-        against_harm=not_worse(data, margin, policy.negligible_latency),
-    )
 
 
 def _absolute(name: str, data: Table, unit: str, limit: float, alpha: float) -> Criterion:
     k, n = (np.cumsum(counts[:, 0]) for counts in (data.arms.k_candidate, data.arms.n_candidate))
+    against_health = above(data, limit)
     return Criterion(
         name=name,
         data=data,
@@ -258,15 +220,11 @@ def _absolute(name: str, data: Table, unit: str, limit: float, alpha: float) -> 
         negligible=limit,
         alpha=alpha,
         beta=alpha,
-        against_health=above(data, limit),
-        matters=np.ones(len(k), dtype=np.bool_),
+        against_health=against_health,
+        failing=average(against_health),
         within=(n > 0) & (k <= limit * n),
     )
 
 
-def _failures(arm: ArmCounts) -> tuple[Sequence[int], int]:
-    return (arm.failures,), arm.requests
-
-
-def _slower(edge: float) -> str:
-    return f" slower than {edge:g} s" if edge >= 1 else f" slower than {1000 * edge:g} ms"
+def _failures(arm: ArmCounts) -> tuple[Sequence[float], Sequence[float]]:
+    return (arm.failures,), (arm.requests,)

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from plimsoll.core.statistics.bins import enough, log_shifted, population_stability_index
 from plimsoll.core.statistics.criteria import against, number, reaches, share
-from plimsoll.core.statistics.learned_noise import within
-from plimsoll.core.statistics.measures import Noise, spells_of, starts_of, step_start
-from plimsoll.core.statistics.wealth import Array, average, increments, restarted_evenly
+from plimsoll.core.statistics.tables import Noise, spells_of, starts_of, step_start
+from plimsoll.core.statistics.wealth import Array, average, increments, restarted_evenly, within
 from plimsoll.facts import ArmCounts, Window
 
 
@@ -130,16 +129,16 @@ def prediction_shift(
     """The criterion of at least one window; `limit` is the index that is accepted."""
     names = sorted({output.name for window in windows for output in window.outputs})
     outputs = tuple(_output(windows, name) for name in names)
-    spells, starts = spells_of(windows, noise.seconds), starts_of(windows)
-    found = [_wealth(one, spells, starts, noise.cv_floor) for one in outputs]
+    begins, starts = spells_of(windows, noise.seconds)[0], starts_of(windows)
+    found = [_wealth(one, begins, starts, noise.cv_floor) for one in outputs]
     log_e = np.stack(found, axis=1) if found else np.zeros((len(windows), 0))
     return PredictionShift(outputs, log_e, starts, alpha, limit, fails)
 
 
-def _wealth(output: _Output, spells: NDArray[np.int64], starts: NDArray[np.int64], cv: float) -> Array:
+def _wealth(output: _Output, begins: NDArray[np.bool_], starts: NDArray[np.int64], cv: float) -> Array:
     """Running log e-values (rows,): as in `measures.worse`, one draw of noise lasts a whole spell."""
-    candidate, stable = (within(arm, spells) for arm in output.thinned)
-    factors = increments(log_shifted(candidate, stable, cv), spells)
+    candidate, stable = (within(arm, begins) for arm in output.thinned)
+    factors = increments(log_shifted(candidate, stable, cv), begins)
     return restarted_evenly(factors, starts)
 
 

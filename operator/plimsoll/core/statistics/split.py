@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plimsoll.core.statistics.criteria import against, reaches, share
-from plimsoll.core.statistics.measures import starts_of, step_start
 from plimsoll.core.statistics.sample_ratio import log_uneven
+from plimsoll.core.statistics.tables import starts_of, step_start
 from plimsoll.core.statistics.wealth import Array, restarted_evenly
 from plimsoll.facts import Window
 

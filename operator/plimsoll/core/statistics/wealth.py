@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+#: One figure for all edges, or one for each.
+Level = float | Array
 
 
 def log_sum(logs: Array, axis: int) -> Array:
@@ -57,15 +61,55 @@ def capped(log_factors: Array, cap: float) -> Array:
 
     wealth ← min(cap, wealth + factor), in closed form by Skorokhod's reflection.
     """
-    total = np.cumsum(log_factors, axis=0)
-    excess: Array = np.maximum(np.maximum.accumulate(total, axis=0) - cap, 0.0)
-    return total - excess
+    return Capped().after(log_factors, cap)[1]
 
 
-def increments(so_far: Array, spells: NDArray[np.int64]) -> Array:
-    """What each row adds to sums that begin anew with each spell (axis 0); `spells` holds the first row of each
-    row's spell."""
-    steps = np.diff(so_far, axis=0, prepend=np.zeros_like(so_far[:1]))
-    begins = spells == np.arange(len(spells))
-    added: Array = np.where(begins.reshape(-1, *(1,) * (so_far.ndim - 1)), so_far, steps)
-    return added
+@dataclass(frozen=True, slots=True)
+class Capped:
+    """Where `capped` stands after some rows: the sum of all factors, and the largest that it has been."""
+
+    total: Array | float = 0.0
+    peak: Array | float = -np.inf
+
+    def after(self, log_factors: Array, cap: float) -> tuple[Capped, Array]:
+        """Where it stands after these rows as well, and the wealth in each of them."""
+        total = running(log_factors, self.total)
+        peak = np.maximum(np.maximum.accumulate(total, axis=0), self.peak)
+        return Capped(total[-1], peak[-1]), total - np.maximum(peak - cap, 0.0)
+
+
+def running(values: Array, before: Array | float = 0.0) -> Array:
+    """Sums over the rows up to each (axis 0), and `before`, which the rows before come to."""
+    total: Array = np.cumsum(np.concatenate([started(before, values), values]), axis=0)[1:]
+    return total
+
+
+def started(before: Array | float, values: Array) -> Array:
+    """`before` as a row before these values, (1, …)."""
+    if isinstance(before, float):
+        return np.full((1, *values.shape[1:]), before)
+    return before[None]
+
+
+def begins_in(labels: NDArray[np.int64], before: int | None = None) -> NDArray[np.bool_]:
+    """Where a label differs from the one before it; `before` is the one before the first, should there be one."""
+    anew = np.empty(len(labels), dtype=np.bool_)
+    anew[0], anew[1:] = before is None or labels[0] != before, labels[1:] != labels[:-1]
+    return anew
+
+
+def within(counts: Array, begins: NDArray[np.bool_], before: Array | float = 0.0) -> Array:
+    """Sums of whole numbers (axis 0) over the rows since the last that begins a spell, as `begins` (rows,) says;
+    `before` is what the spell has come to before the first row, should that not begin one."""
+    total = np.cumsum(counts, axis=0)
+    firsts = np.maximum.accumulate(np.where(begins, np.arange(len(counts)), -1))
+    goes_on = (firsts < 0).reshape(-1, *(1,) * (counts.ndim - 1))
+    return total + np.where(goes_on, before, (counts - total)[np.maximum(firsts, 0)])
+
+
+def increments(so_far: Array, begins: NDArray[np.bool_], before: Array | float = 0.0) -> Array:
+    """What each row adds to figures that begin anew with each spell (axis 0); `begins` says where, (rows,) or of
+    another shape that broadcasts; `before` is the figure before the first row."""
+    earlier = np.concatenate([started(before, so_far), so_far[:-1]])
+    begins = begins.reshape(-1, *(1,) * (so_far.ndim - 1)) if begins.ndim == 1 else begins
+    return so_far - np.where(begins, 0.0, earlier)

@@ -1,0 +1,129 @@
+"""What windows counted, as arrays: rows are windows, and edges are the things that are counted side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plimsoll.core.statistics.comparison import Arms
+from plimsoll.core.statistics.dispersion import Dispersion
+from plimsoll.core.statistics.wealth import Array, begins_in, within
+from plimsoll.facts import ArmCounts, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Noise of an arm's rate: its least coefficient of variation, and how many seconds one draw of it may last."""
+
+    cv_floor: float
+    seconds: float
+
+
+#: Events and trials of an arm in a window, one of each for each edge.
+Count = Callable[[ArmCounts], tuple[Sequence[float], Sequence[float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What windows counted.
+
+    `counts` (windows, 4, edges): events and trials of the candidate and of the stable arm; `pods` (windows, 2, pods,
+    edges) those of the stable pods. `steps` names the step of each row, `begins` says whether a spell begins there
+    (windows that may share their noise).
+    """
+
+    counts: Array
+    pods: Array
+    steps: NDArray[np.int64]
+    begins: NDArray[np.bool_]
+
+    @property
+    def arms(self) -> Arms:
+        """The two arms."""
+        return Arms.stacked(self.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The counts of one measure: arms and cv of shape (windows, edges), and the rows where a step begins."""
+
+    arms: Arms
+    cv: Array
+    starts: NDArray[np.int64]
+
+    def both(self) -> NDArray[np.bool_]:
+        """The rows (windows,) in which both arms had trials: only those compare, and only they may fail."""
+        return np.asarray(((self.arms.n_candidate > 0) & (self.arms.n_stable > 0)).any(axis=1))
+
+
+def tabulated(windows: Sequence[Window], count: Count, edges: int, begins: NDArray[np.bool_]) -> Rows:
+    """`count` of both arms of at least one window, and of the stable pods. Raises ValueError where there are more
+    events than trials."""
+    pods = max(len(window.stable_pods) for window in windows)
+    counts = [
+        count(arm)
+        for window in windows
+        for arm in (
+            window.candidate, window.stable, *window.stable_pods, *(_NOBODY,) * (pods - len(window.stable_pods)),
+        )
+    ]  # fmt: skip
+    found = np.array(counts, dtype=np.float64).reshape(len(windows), pods + 2, 2, edges)
+    steps = np.array([window.step for window in windows])
+    arms = found[:, :2].reshape(len(windows), 4, edges)
+    Arms.stacked(arms).checked()
+    return Rows(arms, found[:, 2:].swapaxes(1, 2), steps, begins)
+
+
+_NOBODY = ArmCounts()
+
+
+def starts_of(windows: Sequence[Window]) -> NDArray[np.int64]:
+    """The rows where a step begins."""
+    return starts_in(np.array([window.step for window in windows]))
+
+
+def starts_in(steps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows where a step begins, of the steps of all rows."""
+    return np.flatnonzero(begins_in(steps))
+
+
+def step_start(starts: NDArray[np.int64], row: int) -> int:
+    """The row where the step of `row` begins."""
+    return int(starts[starts <= row][-1])
+
+
+def spells_of(
+    windows: Sequence[Window], seconds: float, first: Window | None = None
+) -> tuple[NDArray[np.bool_], Window | None]:
+    """Whether a spell begins with each window: it is at most `seconds` long, of one step, one weight and the same
+    number of pods. `first` is the one that the spell before them began with, and the second result that of the last."""
+    begins = []
+    for window in windows:
+        anew = first is None or window.end - first.start > seconds or _kind(window) != _kind(first)
+        first = window if anew else first
+        begins.append(anew)
+    return np.array(begins, dtype=np.bool_), first
+
+
+def _kind(window: Window) -> tuple[int, int, int]:
+    return window.step, window.weight, len(window.stable_pods)
+
+
+def table(windows: Sequence[Window], count: Count, edges: int, noise: Noise) -> Table:
+    """Tabulate `count` of both arms of at least one window, with the noise of the stable pods."""
+    rows = tabulated(windows, count, edges, spells_of(windows, noise.seconds)[0])
+    cv = noise_of(rows, within(rows.pods, rows.begins), Dispersion(), noise.cv_floor)[1]
+    return Table(rows.arms, cv, starts_in(rows.steps))
+
+
+def noise_of(rows: Rows, spell: Array, known: Dispersion, floor: float) -> tuple[Dispersion, Array]:
+    """The cv of each row, (windows, edges), and what is known then: noise may change with each window or last a whole
+    spell, whose sums are `spell` (windows, 2, pods, edges); the larger estimate is taken."""
+    edges = spell.shape[-1]
+    both = np.concatenate([rows.pods, spell], axis=-1)
+    anew = rows.begins[:, None, None] | (np.arange(2 * edges) < edges)
+    known, cv = known.after(both[:, 0], both[:, 1], anew, floor)
+    return known, np.maximum(cv[:, :edges], cv[:, edges:])
