@@ -51,6 +51,7 @@ test-conformance: venv $(CONFORMANCE)/.complete ## The server against clients th
 	PYTHONPATH=serving $(PY) -m tests.conformance.serve $(CONFORMANCE)/bin/pytest --confcutdir tests/conformance $(PYTEST_ARGS)
 
 COMPILED := build/compiled
+COMPILED_TESTS := tests/unit/serving tests/unit/pool tests/integration/serving
 
 $(COMPILED)/.complete: serving/compile.py $(shell find serving/plimsoll_serving -name '*.py') | venv
 	$(PY) serving/compile.py $(COMPILED)
@@ -61,7 +62,7 @@ compiled: $(COMPILED)/.complete ## The server with its hot modules compiled, in 
 
 .PHONY: test-compiled
 test-compiled: $(COMPILED)/.complete ## The server's unit and integration tests against the compiled server
-	PLIMSOLL_SERVING=$(COMPILED) $(PYTEST) -o "pythonpath=operator $(COMPILED) training ." tests/unit/serving tests/unit/pool tests/integration/serving
+	PLIMSOLL_SERVING=$(COMPILED) $(PYTEST) -o "pythonpath=operator $(COMPILED) training ." $(COMPILED_TESTS)
 
 .PHONY: test-integration
 test-integration: venv cluster ## Against a real API server, a real S3 server and real server processes

@@ -6,6 +6,10 @@ TARGET becomes a source root: the package as it is, and beside the modules of `M
 Python prefers where they are of its version and platform; elsewhere it takes the sources, which are the same program.
 Needs mypy, setuptools and a C compiler. PYTHON is one that has the server's dependencies, where this one has not: types
 of what they answer are part of what is compiled.
+
+Three things differ from the sources, and tests hold them: a parameter declared `float` turns whole numbers into floats;
+what a caller sends must be of the declared type before it is an argument, for a call that refuses it leaks it; functions
+and constants of a module cannot be replaced from outside.
 """
 
 import argparse

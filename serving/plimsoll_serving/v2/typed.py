@@ -102,11 +102,12 @@ class TypedReader:
     def _input(self, item: Any) -> tuple[str, NDArray[Any]]:
         if len(item) != len(_INPUT_KEYS):
             raise ValueError("more than the usual fields")
-        name, shape = item["name"], item["shape"].as_list()
-        if any(type(size) is not int for size in shape):
-            raise ValueError("shape")
+        name, told, shape = item["name"], item["datatype"], item["shape"].as_list()
+        # Not left to the parameters' types: a compiled call that refuses an argument never lets go of it.
+        if type(name) is not str or type(told) is not str or any(type(size) is not int for size in shape):
+            raise ValueError("name, datatype or shape")
         values = np.frombuffer(item["data"].as_buffer(of_type="d"), dtype=np.float64)
-        datatype = self._datatype(name, item["datatype"], shape, len(values))
+        datatype = self._datatype(name, told, shape, len(values))
         return name, _of_floats(values, datatype).reshape(shape)
 
     def _datatype(self, name: str, datatype: str, shape: list[int], count: int) -> Datatype:
