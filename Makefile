@@ -50,6 +50,20 @@ test-conformance: venv $(CONFORMANCE)/.complete ## The server against clients th
 	@# The clients' environment has none of our tools, which tests/conftest.py wants.
 	PYTHONPATH=serving $(PY) -m tests.conformance.serve $(CONFORMANCE)/bin/pytest --confcutdir tests/conformance $(PYTEST_ARGS)
 
+COMPILED := build/compiled
+COMPILED_TESTS := tests/unit/serving tests/unit/pool tests/integration/serving
+
+$(COMPILED)/.complete: serving/compile.py $(shell find serving/plimsoll_serving -name '*.py') | venv
+	$(PY) serving/compile.py $(COMPILED)
+	@touch $@
+
+.PHONY: compiled
+compiled: $(COMPILED)/.complete ## The server with its hot modules compiled, in build/compiled (needs gcc, takes a minute)
+
+.PHONY: test-compiled
+test-compiled: $(COMPILED)/.complete ## The server's unit and integration tests against the compiled server
+	PLIMSOLL_SERVING=$(COMPILED) $(PYTEST) -o "pythonpath=operator $(COMPILED) training ." $(COMPILED_TESTS)
+
 .PHONY: test-integration
 test-integration: venv cluster ## Against a real API server, a real S3 server and real server processes
 	$(PYTEST) tests/integration
@@ -145,6 +159,7 @@ lock: $(UV) ## New exact versions: requirements/*.txt from pyproject.toml
 	for extra in operator serving training; do \
 	  $(UV) pip compile -q pyproject.toml --extra $$extra -c requirements/dev.txt $(LOCK) -o requirements/$$extra.txt; done
 	$(UV) pip compile -q --group conformance --override requirements/conformance-overrides.in $(LOCK) -o requirements/conformance.txt
+	$(UV) pip compile -q --group compile -c requirements/dev.txt $(LOCK) -o requirements/compile.txt
 	$(UV) pip compile -q --group gateway $(LOCK) -o requirements/gateway.txt
 
 .PHONY: lock-bench

@@ -41,10 +41,13 @@ def plimsoll(model: ModelFile, build: Path, folder: Path) -> Launch:
 
 
 def plimsoll_process(model: ModelFile, folder: Path, revision: str, extra: dict[str, str]) -> Launch:
-    """One process of this server; ``extra`` are further settings."""
+    """One process of this server; ``extra`` are further settings.
+
+    ``PLIMSOLL_SERVING`` names the source root, below the checkout: of the compiled server, for one.
+    """
     public, direct, metrics, grpc, grpc_direct = (free_port() for _ in range(5))
     root = Path(__file__).parents[2]
-    env = environment_of(sys.executable, root / "serving") | {
+    env = environment_of(sys.executable, root / os.environ.get("PLIMSOLL_SERVING", "serving")) | {
         "PYTHONDONTWRITEBYTECODE": "",
         "PLIMSOLL_HOST": HOST,
         "PLIMSOLL_MODEL_NAME": NAME,

@@ -21,11 +21,16 @@ HEAD_END = b"\r\n\r\n"
 
 @dataclass(slots=True)
 class Paced:
-    """What came of a run at a fixed rate; times in seconds, ``took`` of the answers with status 200 only."""
+    """What came of a run at a fixed rate; times in seconds, of the answers with status 200 only.
+
+    ``took`` is from when a request was due, ``served`` from when it was sent: what is between them is waiting for a
+    free connection, or for this client.
+    """
 
     offered: float
     sent: int = 0
     took: list[float] = field(default_factory=list)
+    served: list[float] = field(default_factory=list)
     statuses: dict[int, int] = field(default_factory=dict)
     broken: int = 0
     unsent: int = 0
@@ -33,6 +38,9 @@ class Paced:
 
     def percentile_ms(self, percent: float) -> float:
         return float(np.percentile(self.took, percent) * 1e3) if self.took else float("nan")
+
+    def served_percentile_ms(self, percent: float) -> float:
+        return float(np.percentile(self.served, percent) * 1e3) if self.served else float("nan")
 
     @property
     def accepted(self) -> int:
@@ -50,6 +58,7 @@ def request_bytes(payload: Payload) -> bytes:
 class _Connection:
     socket: socket.socket
     due: float = 0.0
+    sent: float = 0.0
     received: bytes = b""
 
 
@@ -112,7 +121,7 @@ class OpenLoop:
 
     def _send(self, due: float) -> None:
         connection = self._idle.popleft()
-        connection.due = due
+        connection.due, connection.sent = due, time.perf_counter()
         self._result.sent += 1
         self._busy += 1
         try:
@@ -140,7 +149,9 @@ class OpenLoop:
         status = int(head[9:12])
         self._result.statuses[status] = self._result.statuses.get(status, 0) + 1
         if status == 200:
-            self._result.took.append(time.perf_counter() - connection.due)
+            now = time.perf_counter()
+            self._result.took.append(now - connection.due)
+            self._result.served.append(now - connection.sent)
         self._busy -= 1
         connection.received, connection.due = b"", 0.0
         if b"connection: close" in head.lower():

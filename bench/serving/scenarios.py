@@ -59,6 +59,7 @@ def _paced_row(paced: Paced) -> Row:
         "sent_per_second": round(paced.sent / paced.seconds, 1),
         "p50_ms": round(paced.percentile_ms(50), 3),
         "p99_ms": round(paced.percentile_ms(99), 3),
+        "served_p99_ms": round(paced.served_percentile_ms(99), 3),
         "errors": paced.sent - paced.accepted + paced.unsent,
     }
 

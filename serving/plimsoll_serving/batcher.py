@@ -7,12 +7,11 @@ quick is measured, not configured; only what a thread would do beside the loop c
 
 import asyncio
 import math
+import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor
-from typing import Protocol
-
-import msgspec
+from concurrent.futures import Executor, Future
+from typing import Any, Protocol
 
 from plimsoll_serving.codec import Codec, InferRequest
 from plimsoll_serving.http.limits import Bounds
@@ -26,15 +25,18 @@ TURN_SECONDS = 0.005
 GAIN = 0.1
 
 
-class Result(msgspec.Struct, eq=False):
+class Result:
     """What came of a job: the response, the rows that went through the model (0: none), and what the model said."""
 
-    response: Response
-    rows: int
-    failure: str | None = None
+    __slots__ = ("failure", "response", "rows")
+
+    def __init__(self, response: Response, rows: int, failure: str | None = None) -> None:
+        self.response = response
+        self.rows = rows
+        self.failure = failure
 
 
-class Job(msgspec.Struct, eq=False):
+class Job:
     """One request on its way through the model.
 
     Attributes:
@@ -43,15 +45,33 @@ class Job(msgspec.Struct, eq=False):
         key: jobs with equal keys may share a run; None runs alone.
         rows: at least 1.
         size: bytes of the inputs.
+        arrived: when it was queued, monotonic seconds.
     """
 
-    request: Request
-    codec: Codec
-    infer: InferRequest
-    done: Callable[[Result], None]
-    key: object
-    rows: int
-    size: int
+    __slots__ = ("arrived", "codec", "done", "infer", "key", "request", "rows", "size")
+
+    def __init__(self, request: Request, infer: InferRequest, codec: Codec, done: Callable[[Result], None]) -> None:
+        self.request = request
+        self.codec = codec
+        self.infer = infer
+        self.done = done
+        self.key: Any = None
+        self.rows = 1
+        self.size = 0
+        self.arrived = 0.0
+
+
+class Ran:
+    """A run that is over: its jobs and their results, the seconds it took of the processor, and when it was."""
+
+    __slots__ = ("batch", "began", "ended", "results", "seconds")
+
+    def __init__(self, batch: list[Job], results: list[Result], seconds: float, began: float) -> None:
+        self.batch = batch
+        self.results = results
+        self.seconds = seconds
+        self.began = began
+        self.ended = time.monotonic()
 
 
 class Cost:
@@ -119,33 +139,66 @@ class Batcher:
         self._waiting: deque[Job] = deque()
         self._waiting_rows = 0
         self._due: asyncio.Handle | None = None
-        self._running = 0
+        self._due_since = 0.0
+        self._runs: list[Future[Ran]] = []
+        self._answering = False
+        # Seconds that pass for each second of computing in threads: they share the processor, and the interpreter with
+        # the loop, which has the more to do the more requests come.
+        self._pace = 1.0
+        self._last_run = 0.0
+
+    @property
+    def full(self) -> bool:
+        """Whether one job more would wait too long. Told before it is read: refusing must be cheap."""
+        waiting = len(self._waiting)
+        if not waiting or (waiting < self._bounds.queue and self._wait(waiting) <= self._bounds.queue_seconds):
+            return False
+        return not self._hurry()
 
     def submit(self, job: Job) -> None:
         """Queue a job, or answer at once with 503 when it would wait too long."""
-        waiting = len(self._waiting)
-        if waiting and (waiting >= self._bounds.queue or self._wait(waiting) > self._bounds.queue_seconds):
-            job.done(Result(self._busy(job), 0))
-            return
+        if self.full:
+            job.done(Result(self.busy(job.codec), 0))
+        else:
+            self.queue(job)
+
+    def queue(self, job: Job) -> None:
+        """Queue a job for which `full` was false."""
+        job.arrived = now = time.monotonic()
         self._waiting.append(job)
         self._waiting_rows += job.rows
+        window = self._bounds.window
         if self._due is None:
-            window = self._bounds.window
+            self._due_since = now
             self._due = self._loop.call_later(window, self._flush) if window else self._loop.call_soon(self._flush)
-        elif self._bounds.window and self._waiting_rows >= self._bounds.rows:
+        elif window and self._waiting_rows >= self._bounds.rows:
             self._due.cancel()
             self._due = self._loop.call_soon(self._flush)
+        elif self._runs and not window and now - self._due_since > TURN_SECONDS:
+            self._due_since = now
+            self._hurry()
+
+    def _hurry(self) -> bool:
+        """Keep the threads at work in a turn that takes long, as one of a thousand requests does; whether it helped."""
+        if self._answering or (len(self._runs) >= self._bounds.workers and not any(run.done() for run in self._runs)):
+            return False
+        self._collect()
+        if self._due is not None and not self._bounds.window:
+            self._due.cancel()
+            self._flush()
+        return True
 
     def _wait(self, waiting: int) -> float:
-        """Seconds of work that wait."""
+        """Seconds until what waits is done."""
         rows = self._waiting_rows
         runs = waiting if self._waiting[0].key is None else 1 + rows // self._bounds.rows
         cost = self._model.cost
-        return (cost.fixed * runs + cost.row * rows) / self._bounds.workers
+        return (cost.fixed * runs + cost.row * rows) * self._pace / self._bounds.workers
 
-    def _busy(self, job: Job) -> Response:
-        seconds = max(1, round(self._wait(len(self._waiting))))
-        response = job.codec.refuse(
+    def busy(self, codec: Codec) -> Response:
+        """The refusal of a job that would wait too long."""
+        seconds = max(1, round(self._wait(len(self._waiting)))) if self._waiting else 1
+        response = codec.refuse(
             503, f"the model has {len(self._waiting)} requests waiting, more than it answers in time; try again later"
         )
         response.headers = [*response.headers, (b"retry-after", b"%d" % seconds)]
@@ -154,23 +207,33 @@ class Batcher:
     def _flush(self) -> None:
         """Run what waits, in the order in which it came, until the threads have enough to do."""
         self._due = None
+        self._answering = True
+        try:
+            self._run_waiting()
+        finally:
+            self._answering = False
+
+    def _run_waiting(self) -> None:
         left = TURN_SECONDS
-        while self._waiting and self._running < self._bounds.workers:
+        while self._waiting and len(self._runs) < self._bounds.workers:
             batch = self._next_batch()
             if not batch:
                 continue
             cost = self._blocking(sum(job.rows for job in batch))
             if cost < min(INLINE_SECONDS, left) and sum(job.size for job in batch) <= INLINE_BYTES:
                 left -= cost
-                self._finish(*self._timed(batch))
+                self._finish(self._timed(batch))
             else:
-                self._running += 1
-                self._loop.run_in_executor(self._workers, self._timed, batch).add_done_callback(self._returned)
+                run = self._workers.submit(self._timed, batch)
+                self._runs.append(run)
+                run.add_done_callback(self._returned)
 
     def _next_batch(self) -> list[Job]:
         """Jobs that share a run with the first that waits; those that nobody waits for are left out."""
         batch: list[Job] = []
         rows, now = 0, self._loop.time()
+        # Whoever came behind a run waits for that one besides.
+        oldest = time.monotonic() - self._bounds.queue_seconds - self._last_run
         while self._waiting:
             job = self._waiting[0]
             if batch and (job.key is None or job.key != batch[0].key or rows + job.rows > self._bounds.rows):
@@ -181,6 +244,8 @@ class Batcher:
                 job.done(Result(job.codec.refuse(499, "the client has gone"), 0))
             elif job.request.deadline is not None and now >= job.request.deadline:
                 job.done(Result(job.codec.refuse(504, "the deadline of the request passed while it waited"), 0))
+            elif job.arrived < oldest:
+                job.done(Result(self.busy(job.codec), 0))
             else:
                 batch.append(job)
                 rows += job.rows
@@ -190,22 +255,40 @@ class Batcher:
         """Seconds that the loop would stand still for a run that a thread could do beside it."""
         return math.inf if self._model.run_cost is None else self._model.run_cost.of(1, rows)
 
-    def _timed(self, batch: list[Job]) -> tuple[list[Job], list[Result], float]:
-        start = self._model.clock()
+    def _timed(self, batch: list[Job]) -> Ran:
+        began, start = time.monotonic(), self._model.clock()
         results = self._model.execute(batch)
-        return batch, results, self._model.clock() - start
+        return Ran(batch, results, self._model.clock() - start, began)
 
-    def _returned(self, future: "asyncio.Future[tuple[list[Job], list[Result], float]]") -> None:
-        self._running -= 1
-        if not future.cancelled():
-            self._finish(*future.result())
+    def _returned(self, run: "Future[Ran]") -> None:
+        """In the thread of the run."""
+        if not run.cancelled() and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._collect)
+
+    def _collect(self) -> None:
+        """Answer with the runs that are over, and start the next."""
+        over = [run for run in self._runs if run.done()]
+        self._runs = [run for run in self._runs if run not in over]
+        self._answering = True
+        try:
+            for run in over:
+                ran = run.result()
+                self._follow(ran)
+                self._finish(ran)
+        finally:
+            self._answering = False
         if self._waiting and self._due is None:
             self._flush()
 
-    def _finish(self, batch: list[Job], results: list[Result], seconds: float) -> None:
-        self._model.cost.saw(sum(job.rows for job in batch), seconds)
-        answered = sum(result.rows for result in results)
+    def _follow(self, ran: Ran) -> None:
+        """Learn from a run in a thread how quickly what waits is done."""
+        self._last_run = max(ran.ended - ran.began, 1e-6)
+        self._pace += GAIN * (self._last_run / max(ran.seconds, 1e-6) - self._pace)
+
+    def _finish(self, ran: Ran) -> None:
+        self._model.cost.saw(sum([job.rows for job in ran.batch]), ran.seconds)
+        answered = sum([result.rows for result in ran.results])
         if answered:
             self._on_run(answered)
-        for job, result in zip(batch, results, strict=True):
+        for job, result in zip(ran.batch, ran.results, strict=True):
             job.done(result)

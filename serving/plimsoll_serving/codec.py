@@ -2,7 +2,6 @@
 
 from typing import Any, Protocol
 
-import msgspec
 from numpy.typing import NDArray
 
 from plimsoll_serving.http.message import Request, Response
@@ -10,7 +9,7 @@ from plimsoll_serving.v2.rows import JsonRows
 from plimsoll_serving.v2.signature import Signature
 
 
-class InferRequest(msgspec.Struct, eq=False):
+class InferRequest:
     """A decoded request.
 
     Attributes:
@@ -21,11 +20,21 @@ class InferRequest(msgspec.Struct, eq=False):
         encoding: the codec's own note of how the answer is to be written.
     """
 
-    id: str | None
-    inputs: dict[str, NDArray[Any]]
-    outputs: list[str]
-    parameters: dict[str, Any] = {}
-    encoding: Any = None
+    __slots__ = ("encoding", "id", "inputs", "outputs", "parameters")
+
+    def __init__(
+        self,
+        id: str | None,  # noqa: A002
+        inputs: dict[str, NDArray[Any]],
+        outputs: list[str],
+        parameters: dict[str, Any] | None = None,
+        encoding: Any = None,
+    ) -> None:
+        self.id = id
+        self.inputs = inputs
+        self.outputs = outputs
+        self.parameters: dict[str, Any] = {} if parameters is None else parameters
+        self.encoding = encoding
 
 
 class Served(Protocol):

@@ -73,18 +73,21 @@ class Engine:
 
     def job(self, request: Request, infer: InferRequest, codec: Any, done: Callable[[Result], None]) -> Job:
         """A decoded request as the batcher takes it."""
+        job = Job(request, infer, codec, done)
         arrays = infer.inputs
         if self.batches and len(arrays) == 1:
             (array,) = arrays.values()
-            rows = array.shape[0]
-            key = (array.shape[1:], infer.outputs) if rows else None
-            return Job(request, codec, infer, done, key, rows or 1, array.nbytes)
-        size = sum(array.nbytes for array in arrays.values())
+            shape = array.shape
+            job.size = array.nbytes
+            if shape[0]:
+                job.rows, job.key = shape[0], (shape[1:], infer.outputs)
+            return job
+        job.size = sum([array.nbytes for array in arrays.values()])
         lengths = {array.shape[0] for array in arrays.values()} if self.batches else set()
-        if len(lengths) != 1 or lengths == {0}:
-            return Job(request, codec, infer, done, None, max(lengths, default=1) or 1, size)
-        shapes = [array.shape[1:] for array in arrays.values()]
-        return Job(request, codec, infer, done, (shapes, infer.outputs), lengths.pop(), size)
+        job.rows = max(lengths, default=1) or 1
+        if len(lengths) == 1 and lengths != {0}:
+            job.key = ([array.shape[1:] for array in arrays.values()], infer.outputs)
+        return job
 
     def execute(self, batch: list[Job]) -> list[Result]:
         """Answers to a batch of one key. What fails together is tried alone: a bad row harms its own request only."""

@@ -167,6 +167,11 @@ class Inference:
             done(response)
             return
         codec = codec or engine.codec
+        if batcher.full:
+            response = batcher.busy(codec)
+            self._count(Result(response, 0), start, mirrored)
+            done(response)
+            return
         self._metrics.inflight += 1
 
         def answered(result: Result) -> None:
@@ -181,7 +186,7 @@ class Inference:
             return
         decoded = _decoded(request, engine, codec)
         if isinstance(decoded, InferRequest) and not decoded.parameters:
-            batcher.submit(engine.job(request, decoded, codec, answered))
+            batcher.queue(engine.job(request, decoded, codec, answered))
         else:
             self._submit(decoded, request, codec, answered)
 

@@ -23,7 +23,7 @@ from plimsoll_serving.settings import Identity
 
 Arrays = dict[str, NDArray[Any]]
 TICK_SECONDS = 0.25
-GATHERED_ROWS = 1024
+GATHERED_ROWS = 256
 GATHERED_BYTES = 4 << 20
 OUTCOMES = ("counted", "skipped", "failed")
 
@@ -51,7 +51,7 @@ class BinCounter:
         self._quota = max(1, int(rows_per_second * TICK_SECONDS))
         self._room = self._quota
         self._loop: Loop = loop or asyncio.get_running_loop()
-        self._thread = threading.get_ident()
+        self._owner = threading.get_ident()
         self._ticking = False
         self._gathered: list[tuple[Arrays, Arrays]] = []
         self._rows = 0
@@ -62,7 +62,7 @@ class BinCounter:
 
     def observe(self, inputs: Arrays, outputs: Arrays, _: int = 0) -> None:
         """Take note of one batch; the arrays must not change afterwards. Never raises."""
-        if threading.get_ident() == self._thread:
+        if threading.get_ident() == self._owner:
             self._take(inputs, outputs)
         else:
             self._loop.call_soon_threadsafe(self._take, inputs, outputs)

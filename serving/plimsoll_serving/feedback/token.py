@@ -100,8 +100,12 @@ class Signer:
         """
         return self._signed_id(self._packed(values, seconds & 0xFFFFFFFF, next(self._numbers) & 0xFFFFFFFFFFFFFFFF))
 
-    def sign_number(self, value: float, seconds: int) -> bytes:
-        """The id of an answer of one row with a number; whole ones are of 64 bits with a sign."""
+    def sign_number(self, value: Any, seconds: int) -> bytes:
+        """The id of an answer of one row with a number; whole ones are of 64 bits with a sign.
+
+        Args:
+            value: int or float. Not declared so: compiled, what is declared a float is made one.
+        """
         kind = b"f" if type(value) is float else b"i"
         number = next(self._numbers) & 0xFFFFFFFFFFFFFFFF
         return self._signed_id(_ONE[kind].pack(seconds & 0xFFFFFFFF, number, kind, 1, value))

@@ -1,8 +1,6 @@
 """Heads that were parsed before: clients send the same one with each request, and its bytes mean the same again."""
 
-from dataclasses import dataclass
-
-from plimsoll_serving.http.message import Header, Request, fields_of
+from plimsoll_serving.http.message import Request, fields_of
 
 KEPT = 512
 LONGEST = 2048
@@ -11,21 +9,23 @@ END = b"\r\n\r\n"
 _OWN_WAY = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"trailer"})
 
 
-@dataclass(frozen=True, slots=True)
 class Head:
     """What the parser made of a head, and the length of the body it announces."""
 
-    method: str
-    path: str
-    query: str
-    headers: list[Header]
-    fields: dict[bytes, bytes]
-    length: int
+    __slots__ = ("_fields", "_headers", "_method", "_path", "_query", "length")
+
+    def __init__(self, request: Request) -> None:
+        self._method = request.method
+        self._path = request.path
+        self._query = request.query
+        self._headers = request.headers
+        self._fields = fields_of(request.headers)
+        self.length = int(self._fields.get(b"content-length", 0))
 
     def request(self, body: bytes) -> Request:
-        return Request(
-            self.method, self.path, self.query, self.headers, body, True, False, None, False, None, self.fields
-        )
+        request = Request(self._method, self._path, self._query, self._headers, body, True)
+        request.fields = self._fields
+        return request
 
 
 class KnownHeads:
@@ -52,6 +52,4 @@ class KnownHeads:
             return
         if len(self._known) >= KEPT:
             self._known.clear()
-        fields = fields_of(request.headers)
-        length = int(fields.get(b"content-length", 0))
-        self._known[head] = Head(request.method, request.path, request.query, request.headers, fields, length)
+        self._known[head] = Head(request)

@@ -53,9 +53,10 @@ class Bounds:
 class Budget:
     """Bytes that all connections together may buffer. A quarter of them is kept for small bodies."""
 
-    __slots__ = ("_free", "_kept")
+    __slots__ = ("_free", "_kept", "_size")
 
     def __init__(self, size: int) -> None:
+        self._size = size
         self._free = size
         self._kept = size // 4
 
@@ -66,6 +67,11 @@ class Budget:
             return False
         self._free -= size
         return True
+
+    @property
+    def held(self) -> int:
+        """Bytes that are reserved."""
+        return self._size - self._free
 
     def give_back(self, size: int) -> None:
         self._free += size

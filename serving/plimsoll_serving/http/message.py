@@ -5,8 +5,6 @@ from collections.abc import Callable
 from functools import lru_cache
 from http import HTTPStatus
 
-import msgspec
-
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 HOP_BY_HOP = frozenset(
@@ -29,7 +27,7 @@ HOP_BY_HOP = frozenset(
 Header = tuple[bytes, bytes]
 
 
-class Request(msgspec.Struct):
+class Request:
     """One request, complete. Header names are lower case; ``path`` is raw, without the query.
 
     Attributes:
@@ -40,23 +38,34 @@ class Request(msgspec.Struct):
         fields: the first value by name, made from ``headers`` when first asked for.
     """
 
-    method: str
-    path: str
-    query: str
-    headers: list[Header]
-    body: bytes
-    keep_alive: bool
     http10: bool = False
     deadline: float | None = None
     cancelled: bool = False
     delayed: list[Callable[[], None]] | None = None
     fields: dict[bytes, bytes] | None = None
 
+    def __init__(
+        self, method: str, path: str, query: str, headers: list[Header], body: bytes, keep_alive: bool
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body = body
+        self.keep_alive = keep_alive
+
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header named in lower case."""
         if self.fields is None:
             self.fields = fields_of(self.headers)
         return self.fields.get(name)
+
+    def copy(self) -> "Request":
+        """Another request with the same head and body, which may have a deadline of its own."""
+        twin = Request(self.method, self.path, self.query, self.headers, self.body, self.keep_alive)
+        twin.http10, twin.deadline, twin.cancelled = self.http10, self.deadline, self.cancelled
+        twin.fields = self.fields
+        return twin
 
     def drop(self, name: bytes) -> None:
         """Leave a header out from now on."""
@@ -69,14 +78,24 @@ def fields_of(headers: list[Header]) -> dict[bytes, bytes]:
     return dict(reversed(headers))
 
 
-class Response(msgspec.Struct):
+class Response:
     """One response; ``close`` asks for the connection to end after it."""
 
-    status: int
-    body: bytes = b""
-    content_type: bytes = b"application/json"
-    headers: list[Header] = []
-    close: bool = False
+    __slots__ = ("body", "close", "content_type", "headers", "status")
+
+    def __init__(
+        self,
+        status: int,
+        body: bytes = b"",
+        content_type: bytes = b"application/json",
+        headers: list[Header] | None = None,
+        close: bool = False,
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.content_type = content_type
+        self.headers: list[Header] = [] if headers is None else headers
+        self.close = close
 
 
 Respond = Callable[[Response], None]

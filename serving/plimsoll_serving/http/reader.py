@@ -165,8 +165,8 @@ class RequestReader:
             headers=self._headers,
             body=b"".join(self._chunks),
             keep_alive=parser.should_keep_alive(),
-            http10=parser.get_http_version() == "1.0",
         )
+        request.http10 = parser.get_http_version() == "1.0"
         self.ready.append(request)
         if self._new_head is not None:
             self._heads.learn(self._new_head, request)

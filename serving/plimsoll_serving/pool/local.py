@@ -4,8 +4,6 @@ import asyncio
 import random
 from collections.abc import Callable
 
-import msgspec
-
 from plimsoll_serving.delegate import DELEGATED, Delegate, Delegated, Outcome, Settled
 from plimsoll_serving.http.client import Failure, Reason
 from plimsoll_serving.http.message import Request, Response, error_response
@@ -54,7 +52,8 @@ class _Attempt:
 
     def __init__(self, request: Request, seconds: float, settled: Settled) -> None:
         loop = asyncio.get_running_loop()
-        self.request = msgspec.structs.replace(request, deadline=loop.time() + seconds, delayed=None)
+        self.request = request.copy()
+        self.request.deadline = loop.time() + seconds
         self._seconds = seconds
         self._settled: Settled | None = settled
         self._timer = loop.call_later(max(0.0, seconds), self._late)
@@ -100,9 +99,8 @@ class LocalShadow:
             else:
                 done(result.response)
 
-        copy = msgspec.structs.replace(
-            request, headers=[*request.headers, MIRRORED, DELEGATED], fields=None, cancelled=False
-        )
+        copy = request.copy()
+        copy.headers, copy.fields, copy.cancelled = [*request.headers, MIRRORED, DELEGATED], None, False
         _ask(host, _Attempt(copy, seconds, settled))
 
     def close(self) -> None:

@@ -1,6 +1,5 @@
 """Binary requests whose JSON is the same as before: where each tensor lies is known, and only its bytes are new."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -15,14 +14,18 @@ KEPT = 256
 LONGEST = 4096
 
 
-@dataclass(frozen=True, slots=True)
 class _Place:
-    name: str
-    field: str
-    datatype: Datatype
-    shape: list[int]
-    offset: int
-    size: int
+    """Where a tensor lies: ``size`` bytes at ``offset``; ``field`` is what messages call it."""
+
+    __slots__ = ("datatype", "field", "name", "offset", "shape", "size")
+
+    def __init__(self, index: int, item: dict[str, Any], datatype: Datatype, offset: int, size: int) -> None:
+        self.name: str = item["name"]
+        self.field = f"the binary data of inputs[{index}]"
+        self.datatype = datatype
+        self.shape: list[int] = item["shape"]
+        self.offset = offset
+        self.size = size
 
 
 class KnownHeads:
@@ -71,7 +74,6 @@ def _places(items: list[dict[str, Any]], signature: Signature) -> list[_Place] |
         if size is None:
             return None
         datatype = signature.inputs[item["name"]].datatype
-        field = f"the binary data of inputs[{index}]"
-        places.append(_Place(item["name"], field, datatype, item["shape"], offset, size))
+        places.append(_Place(index, item, datatype, offset, size))
         offset += size
     return places

@@ -74,40 +74,40 @@ class TypedReader:
         parser = getattr(_parsers, "parser", None)
         if parser is None:
             parser = _parsers.parser = simdjson.Parser()
-        document: Any = parser.parse(body)
-        try:
-            identifier = None
-            for key in document:
-                if key == "id":
-                    identifier = document["id"]
-                    if identifier is not None and type(identifier) is not str:
-                        raise TypeError("id")
-                elif key != "inputs":
-                    raise ValueError("more than inputs")
-            # as_buffer() flattens nested lists, ragged ones too: there may be no list but those of the usual form.
-            items = document["inputs"]
-            count = len(items)
-            if body.count(b"[") != 1 + 2 * count:
-                raise ValueError("nested data")
-            inputs = {}
-            for index in range(count):
-                name, array = self._input(items[index])
-                inputs[name] = array
-            if len(inputs) != count:
-                raise ValueError("an input is given twice")
-            return identifier, inputs
-        finally:
-            # The parser is not used again while anything of its document is held.
-            items = document = None
+        # The parser is not used again while anything of its document is held: only this call holds any.
+        return self._of_document(parser.parse(body), body.count(b"["))
+
+    def _of_document(self, document: Any, lists: int) -> tuple[str | None, dict[str, NDArray[Any]]]:
+        identifier = None
+        for key in document:
+            if key == "id":
+                identifier = document["id"]
+                if identifier is not None and type(identifier) is not str:
+                    raise TypeError("id")
+            elif key != "inputs":
+                raise ValueError("more than inputs")
+        # as_buffer() flattens nested lists, ragged ones too: there may be no list but those of the usual form.
+        items = document["inputs"]
+        count = len(items)
+        if lists != 1 + 2 * count:
+            raise ValueError("nested data")
+        inputs = {}
+        for index in range(count):
+            name, array = self._input(items[index])
+            inputs[name] = array
+        if len(inputs) != count:
+            raise ValueError("an input is given twice")
+        return identifier, inputs
 
     def _input(self, item: Any) -> tuple[str, NDArray[Any]]:
         if len(item) != len(_INPUT_KEYS):
             raise ValueError("more than the usual fields")
-        name, shape = item["name"], item["shape"].as_list()
-        if any(type(size) is not int for size in shape):
-            raise ValueError("shape")
+        name, told, shape = item["name"], item["datatype"], item["shape"].as_list()
+        # Not left to the parameters' types: a compiled call that refuses an argument never lets go of it.
+        if type(name) is not str or type(told) is not str or any(type(size) is not int for size in shape):
+            raise ValueError("name, datatype or shape")
         values = np.frombuffer(item["data"].as_buffer(of_type="d"), dtype=np.float64)
-        datatype = self._datatype(name, item["datatype"], shape, len(values))
+        datatype = self._datatype(name, told, shape, len(values))
         return name, _of_floats(values, datatype).reshape(shape)
 
     def _datatype(self, name: str, datatype: str, shape: list[int], count: int) -> Datatype:

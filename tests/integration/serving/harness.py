@@ -62,7 +62,7 @@ class Server:
         self.ports = {name: free_port() for name in PORTS}
         self.env = {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT / "serving"),
+            "PYTHONPATH": str(ROOT / os.environ.get("PLIMSOLL_SERVING", "serving")),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PLIMSOLL_HOST": HOST,
             "PLIMSOLL_MODEL_NAME": MODEL,

@@ -18,7 +18,11 @@ import pytest
 
 from tests.integration.serving.harness import HOST, RIGHT, ROOT, eventually
 
-ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "serving"), "PYTHONDONTWRITEBYTECODE": "1"}
+ENVIRONMENT = {
+    "PATH": os.environ["PATH"],
+    "PYTHONPATH": str(ROOT / os.environ.get("PLIMSOLL_SERVING", "serving")),
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
 COMMAND = [sys.executable, "-m", "plimsoll_serving"]
 END = "Ctrl-C stops it."
 

@@ -323,7 +323,7 @@ def fetch(folder: Path, source: Path, sha256: str, **env: str) -> tuple[int, str
         "PLIMSOLL_MODEL_DIR": str(folder),
         "PLIMSOLL_ARTIFACT_URI": source.as_uri(),
         "PLIMSOLL_ARTIFACT_SHA256": sha256,
-        "PYTHONPATH": str(Path(__file__).parents[3] / "serving"),
+        "PYTHONPATH": str(Path(__file__).parents[3] / os.environ.get("PLIMSOLL_SERVING", "serving")),
         "PATH": os.environ["PATH"],
     }
     done = subprocess.run(

@@ -53,9 +53,9 @@ class Model:
 
 
 def job(number: int, done: Callable[[Result], None], key: object = "k", rows: int = 1, size: int = 4) -> Job:
-    return Job(
-        Request("POST", str(number), "", [], b"", True), Written(), InferRequest(None, {}, []), done, key, rows, size
-    )
+    made = Job(Request("POST", str(number), "", [], b"", True), InferRequest(None, {}, []), Written(), done)
+    made.key, made.rows, made.size = key, rows, size
+    return made
 
 
 class Bench:
@@ -179,3 +179,47 @@ def test_the_estimate_follows_the_runs_and_is_not_carried_away_by_one() -> None:
     for _ in range(200):
         cost.saw(1, 0.005)
     assert cost.of(1, 1) == pytest.approx(0.005, rel=0.01)
+
+
+async def test_whoever_has_waited_for_longer_than_the_queue_allows_is_refused_when_the_turn_comes() -> None:
+    bench = Bench(SLOW, workers=1, queue_seconds=100.0)
+    bench.model.held.clear()
+    bench.submit(0)
+    await asyncio.sleep(0.01)
+    old, fresh = bench.submit(1), bench.submit(2)
+    old.arrived -= 1000.0
+    fresh.arrived -= 50.0
+    bench.model.held.set()
+    await bench.until(3)
+    assert (bench.status(1), bench.status(2)) == (503, 200)
+    assert bench.model.runs == [[0], [2]]
+
+
+async def test_threads_go_on_within_a_turn_of_the_loop_that_refuses_without_end() -> None:
+    bench = Bench(SLOW, workers=1, queue=2, queue_seconds=100.0)
+    bench.submit(0)
+    await asyncio.sleep(0)  # the run begins
+    for number in (1, 2):
+        bench.submit(number)
+    ended = time.monotonic() + 10
+    while len(bench.model.runs) < 2 and time.monotonic() < ended:  # no turn ends here
+        bench.submit(len(bench.answers) + 3)
+        time.sleep(0.001)  # noqa: ASYNC251
+    assert bench.model.runs[:2] == [[0], [1, 2]]
+    assert bench.status(0) == 200
+    bench.workers.shutdown()
+
+
+async def test_a_full_queue_is_told_before_a_request_is_read() -> None:
+    bench = Bench(SLOW, workers=1, queue=2, queue_seconds=100.0)
+    bench.model.held.clear()
+    bench.submit(0)
+    await asyncio.sleep(0.01)
+    told = []
+    for number in (1, 2, 3):
+        told.append(bench.batcher.full)
+        bench.submit(number)
+    assert told == [False, False, True]
+    assert bench.status(3) == 503
+    bench.model.held.set()
+    await bench.until(4)

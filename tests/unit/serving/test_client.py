@@ -71,11 +71,15 @@ async def talk() -> Talk:
     return Talk()
 
 
+def parts(response: Response) -> tuple[object, ...]:
+    return response.status, response.body, response.content_type, response.headers, response.close
+
+
 async def test_the_same_head_is_read_alike_the_first_and_the_second_time(talk: Talk) -> None:
     for _ in range(3):
         asker = talk.ask()
         talk.feed(ANSWER)
-        assert asker.answers == [Response(200, b"body", b"text/plain", [(b"x-name", b"a")])]
+        assert list(map(parts, asker.answers)) == [(200, b"body", b"text/plain", [(b"x-name", b"a")], False)]
         assert talk.connection.usable
     assert talk.transport.written == b"headbody" * 3
 
@@ -102,9 +106,8 @@ async def test_a_head_is_known_whatever_its_prediction_id_which_each_answer_keep
     for token in (b"1.a.b", b"1.a.c", b"another"):
         asker = talk.ask()
         talk.feed(ANSWER.replace(b"\r\n\r\n", b"\r\nplimsoll-prediction-id: %b\r\n\r\n" % token, 1))
-        assert asker.answers == [
-            Response(200, b"body", b"text/plain", [(b"x-name", b"a"), (b"plimsoll-prediction-id", token)])
-        ]
+        headers = [(b"x-name", b"a"), (b"plimsoll-prediction-id", token)]
+        assert list(map(parts, asker.answers)) == [(200, b"body", b"text/plain", headers, False)]
     assert len(talk.heads) == 1, "one head for all"
 
 

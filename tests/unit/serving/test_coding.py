@@ -26,23 +26,6 @@ def request(body: bytes = b"", method: str = "POST", **headers: str) -> Request:
     return Request(method, "/", "", found, body, True)
 
 
-class Ledger(Budget):
-    """A budget that tells what is held."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(size)
-        self.held = 0
-
-    def take(self, size: int, *, held: int = 0) -> bool:
-        taken = super().take(size, held=held)
-        self.held += size if taken else 0
-        return taken
-
-    def give_back(self, size: int) -> None:
-        super().give_back(size)
-        self.held -= size
-
-
 async def ask(asked: Request, answer: Response | None = None, budget: Budget | None = None) -> tuple[Response, Request]:
     """The answer through the coding, and the request as its handler saw it."""
     seen: list[Request] = []
@@ -96,7 +79,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("body", "status", "sentence"), WRONG, ids=[f"{s} {len(b)}" for b, s, _ in WRONG])
 async def test_bombs_and_broken_bodies_are_refused_and_cost_nothing(body: bytes, status: int, sentence: str) -> None:
-    budget = Ledger(1 << 20)
+    budget = Budget(1 << 20)
     assert budget.take(len(body))
     response, seen = await ask(request(body, content_encoding="gzip"), budget=budget)
     assert (response.status, json.loads(response.body)["error"][: len(sentence)]) == (status, sentence)
@@ -105,12 +88,12 @@ async def test_bombs_and_broken_bodies_are_refused_and_cost_nothing(body: bytes,
 
 async def test_the_budget_holds_what_a_body_is_once_decompressed() -> None:
     packed = gzip.compress(b"x" * 90_000)
-    budget = Ledger(200_000)
+    budget = Budget(200_000)
     assert budget.take(len(packed))
     response, seen = await ask(request(packed, content_encoding="gzip"), budget=budget)
     assert (response.status, budget.held, len(seen.body)) == (200, 90_000, 90_000)
 
-    short = Ledger(50_000)
+    short = Budget(50_000)
     assert short.take(len(packed))
     response, _ = await ask(request(packed, content_encoding="gzip"), budget=short)
     assert (response.status, short.held) == (503, len(packed))

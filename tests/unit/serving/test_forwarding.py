@@ -58,7 +58,8 @@ class Stage:
         self.answers: list[Response] = []
 
     def delegate(self, deadline: float | None = None, local: Callable[[Respond], None] | None = None) -> Response:
-        request = Request("POST", "/", "", [], b"", True, deadline=deadline)
+        request = Request("POST", "/", "", [], b"", True)
+        request.deadline = deadline
         self.forwarding.delegate(ARM, request, local or (lambda respond: respond(OWN)), self.answers.append)
         assert len(self.answers) == 1, "answered once"
         return self.answers.pop()

@@ -68,7 +68,7 @@ def test_a_known_head_is_read_as_the_careful_way_reads_it() -> None:
         if chance.random() < 0.3:
             tail = damaged(tail, chance)
         length = (b"inference-header-content-length", b"%d" % len(head))
-        request = Request("POST", "/", b"", [length], head + tail, True, False)
+        request = Request("POST", "/", "", [length], head + tail, True)
         try:
             quick = codec.decode(request, model)
         except RequestError as error:

@@ -16,7 +16,9 @@ JSON: Header = (b"content-type", b"application/json")
 
 def request_of(call: Call, path: str, body: bytes, kind: Header = PROTOBUF, method: str = "POST") -> Request:
     """The request over HTTP that asks the same, with the call's metadata and deadline."""
-    return Request(method, path, "", [kind, *call.head.metadata], body, True, False, call.deadline)
+    request = Request(method, path, "", [kind, *call.head.metadata], body, True)
+    request.deadline = call.deadline
+    return request
 
 
 def failure(response: Response) -> StatusError:

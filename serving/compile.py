@@ -1,0 +1,59 @@
+"""Compiles the modules that every request goes through, with mypyc: optional, the server runs without as well.
+
+    python serving/compile.py TARGET [--packages PYTHON]
+
+TARGET becomes a source root: the package as it is, and beside the modules of `MODULES` their compiled forms, which
+Python prefers where they are of its version and platform; elsewhere it takes the sources, which are the same program.
+Needs mypy, setuptools and a C compiler. PYTHON is one that has the server's dependencies, where this one has not: types
+of what they answer are part of what is compiled.
+
+Three things differ from the sources, and tests hold them: a parameter declared `float` turns whole numbers to floats;
+what a caller sends must be of the declared type before it is an argument, for a call that refuses it leaks it; functions
+and constants of a module cannot be replaced from outside.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent / "plimsoll_serving"
+# Modules of which a compiled class would be subclassed by one that is not cannot be among them.
+MODULES = (
+    "batcher", "codec", "endpoints", "engine", "evidence", "inference", "metrics",
+    "counting/counter", "feedback/annotation", "feedback/token",
+    "http/coding", "http/connection", "http/heads", "http/limits", "http/message", "http/reader",
+    "v2/binary", "v2/encode", "v2/heads", "v2/rest", "v2/rows", "v2/typed", "v2/values",
+)  # fmt: skip
+MYPY = "--ignore-missing-imports --follow-imports=silent --explicit-package-bases --config-file= --cache-dir=/dev/null"
+
+
+def compiled(target: Path, packages: str) -> None:
+    """Fill ``target``, which is emptied before."""
+    from mypyc.build import mypycify
+    from setuptools import setup
+
+    target = target.absolute()
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(PACKAGE, target / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+    os.chdir(target)
+    sources = [f"{PACKAGE.name}/{module}.py" for module in MODULES]
+    with tempfile.TemporaryDirectory() as build:
+        # Nearly all of the time is in the interpreter's own functions: a higher level only takes longer to compile.
+        options = {"target_dir": build, "group_name": PACKAGE.name, "opt_level": "1", "debug_level": "0"}
+        setup(
+            name=PACKAGE.name,
+            packages=[],
+            ext_modules=mypycify([*MYPY.split(), f"--python-executable={packages}", *sources], **options),
+            script_args=["--quiet", "build_ext", "--build-lib", str(target), "--build-temp", build],
+        )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--packages", metavar="PYTHON", default=sys.executable)
+    told = parser.parse_args()
+    compiled(told.target, str(Path(told.packages).absolute()))
