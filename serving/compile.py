@@ -8,8 +8,8 @@ Needs mypy, setuptools and a C compiler. PYTHON is one that has the server's dep
 of what they answer are part of what is compiled.
 
 Three things differ from the sources, and tests hold them: a parameter declared `float` turns whole numbers to floats;
-what a caller sends must be of the declared type before it is an argument, for a call that refuses it leaks it; functions
-and constants of a module cannot be replaced from outside.
+what a caller sends must be of the declared type before it is an argument, for a call that refuses it leaks it; and
+functions and constants of a module cannot be replaced from outside.
 """
 
 import argparse
