@@ -115,7 +115,7 @@ def message(turn: Turn, status: Status) -> str:
         case "Preparing":
             return f"candidate {candidate}: recording the revision"
         case "Warming":
-            beside = ", with a baseline as young," if status.baseline else ""
+            beside = " and so is a baseline" if status.baseline else ""
             return f"candidate {candidate} is starting{beside}; {stable} serves"
         case "Shadowing":
             return _shadowing(turn, status)
