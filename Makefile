@@ -59,8 +59,9 @@ test-e2e: venv cluster ## Against real pods
 	$(PYTEST) tests/e2e
 
 .PHONY: test-gateway
-test-gateway: venv $(GATEWAY)/.complete ## What a real Envoy does with our HTTPRoutes; needs no cluster
-	ENVOY=$$(echo $(GATEWAY)/lib/python3*/site-packages/envoy/_bin/envoy) $(PYTEST) tests/gateway
+test-gateway: venv cluster $(GATEWAY)/.complete ## Releases behind a real Envoy Gateway, which is built first (devcluster only)
+	$(PYTHON) devcluster images gateway
+	ENVOY=$$(echo $(GATEWAY)/lib/python3*/site-packages/envoy/_bin/envoy) $(PYTEST) tests/gateway tests/e2e/long_gateway.py
 
 .PHONY: fuzz
 fuzz: venv ## Damaged requests to a real server for FUZZ_SECONDS (600); what harms it goes to build/fuzz

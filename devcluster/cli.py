@@ -38,7 +38,9 @@ def parser() -> argparse.ArgumentParser:
     add("status", _status, "one line for each part")
     add("recycle-volumes", _alone(_recycle), "empty released volumes and make them available again")
     build = add("images", _alone(_images), "build images from this checkout and import them")
-    build.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(images.NAMES)}; all when none is given")
+    build.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(images.NAMES)} (all when none is given) or gateway"
+    )
     build.add_argument("--tag", default="dev", help="the tag to give them (default: dev)")
     for name, verb, text in (
         ("logs", _logs, "print the log of a part"),

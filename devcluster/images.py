@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devcluster import archive, buildah, mounts
+from devcluster.build import GATEWAY as GATEWAY_PROGRAM
 from devcluster.build import PAUSE as PAUSE_PROGRAM
 from devcluster.build import STORE as STORE_PROGRAM
 from devcluster.build import Program, binary, digest_of
@@ -22,7 +23,7 @@ UNUSED = [f"path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "lo
 
 @dataclass(frozen=True)
 class Image:
-    """Either a program alone (``program``) or a Python package with its locked dependencies (``package``)."""
+    """A program, or locked dependencies (``requirements``) and the package that uses them, or both."""
 
     name: str
     repository: str
@@ -44,6 +45,13 @@ def _of_package(name: str, package: str) -> Image:
 
 PAUSE = Image("pause", "localhost/pause", SOURCES / "pause" / "Containerfile", program=PAUSE_PROGRAM)
 STORE = Image("store", "localhost/plimsoll-store", SOURCES / "store" / "Containerfile", program=STORE_PROGRAM)
+GATEWAY = Image(
+    name="gateway",
+    repository="localhost/plimsoll-gateway",
+    containerfile=SOURCES / "gateway" / "Containerfile",
+    program=GATEWAY_PROGRAM,
+    requirements=CHECKOUT / "requirements" / "gateway.txt",
+)
 ALL = [
     _of_package("operator", "plimsoll"),
     _of_package("serving", "plimsoll_serving"),
@@ -55,10 +63,11 @@ PAUSE_TAG = "1"
 
 
 def by_name(name: str) -> Image:
-    for image in ALL:
+    """An image; those that only some tests need are made only when they are named."""
+    for image in (*ALL, GATEWAY):
         if image.name == name:
             return image
-    raise DevclusterError(f"no image is called {name!r}; the images are {', '.join(NAMES)}.")
+    raise DevclusterError(f"no image is called {name!r}; the images are {', '.join([*NAMES, GATEWAY.name])}.")
 
 
 def ensure(paths: Paths, wanted: Iterable[Image], tag: str) -> None:
@@ -87,8 +96,9 @@ def digest_of_inputs(image: Image) -> str:
     files = [image.containerfile]
     if image.program:
         files += [path for path in image.program.folder.iterdir() if path.is_file()]
-    if image.package and image.requirements:
-        files += [SOURCES / "base" / "Containerfile", image.requirements, *sources(image.package)]
+    if image.requirements:
+        package = sources(image.package) if image.package else []
+        files += [SOURCES / "base" / "Containerfile", image.requirements, *package]
     return digest_of(files, CHECKOUT, BASE_PACKAGES)[:63]
 
 
@@ -126,7 +136,7 @@ def _build(paths: Paths, image: Image, reference: str) -> None:
         arguments = {}
         if image.program:
             shutil.copy2(binary(paths, image.program), context)
-        else:
+        if image.requirements:
             _fill_context(image, context)
             arguments["DEPENDENCIES"] = _dependencies(paths, image, context)
         with step(f"building {reference}"):

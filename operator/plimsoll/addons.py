@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
+from plimsoll import names
 from plimsoll.edge.cache import Cache
 from plimsoll.edge.lister import Lister
 from plimsoll.edge.resources import ADD_ONS, HTTP_ROUTE, Resource
@@ -26,6 +27,19 @@ _REMEDIES: Final = {
         " or set spec.traffic.provider: Builtin"
     )
 }
+
+
+#: The smallest HTTPRoute that keeps sessions; it is never stored.
+_WITH_SESSION: Final = {
+    "apiVersion": HTTP_ROUTE.api_version,
+    "kind": HTTP_ROUTE.kind,
+    "metadata": {"generateName": "plimsoll-sessions-"},
+    "spec": {"rules": [{names.SESSION_FIELD: {"type": "Cookie"}}]},
+}
+_NO_SESSIONS: Final = (
+    "the cluster's HTTPRoutes have no sessionPersistence: install the experimental channel of the Gateway API, with a"
+    " gateway that honours it, or remove spec.traffic.gatewayRef.session"
+)
 
 
 class AddOns:
@@ -47,13 +61,17 @@ class AddOns:
         self._cache = cache
         self._make_watch = make_watch
         self._namespaces = install.facts.namespaces
+        self._own = install.facts.namespace
+        self._no_sessions: str | None = "it was not looked for yet"
         self._problems = {one.kind: "it was not looked for yet" for one in ADD_ONS}
         self._watches: dict[str, Watch] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def missing(self, api_version: str, kind: str) -> str | None:
-        """Why there can be no object of this kind, with the remedy; None when there can."""
-        return self._problems.get(kind)
+    def missing(self, api_version: str, kind: str, field: str = "") -> str | None:
+        """Why there can be no object of this kind, or none with this field, with the remedy; None when there can."""
+        return (
+            self._no_sessions if (kind, field) == (HTTP_ROUTE.kind, names.SESSION_FIELD) else self._problems.get(kind)
+        )
 
     async def look(self) -> None:
         """Look for each kind and list what is new. Raises Unavailable."""
@@ -62,6 +80,8 @@ class AddOns:
             if problem is None and self._problems.get(resource.kind) is not None:
                 problem = await self._list(resource)
             self._note(resource, problem)
+        if HTTP_ROUTE.kind not in self._problems:
+            self._no_sessions = await self._without_sessions()
 
     async def run(self) -> None:
         """For ever: look, and watch what is there. A watch that ends is begun anew at the next look."""
@@ -96,6 +116,17 @@ class AddOns:
         if resource.plural in served:
             return None
         return f"the cluster does not serve {resource.plural} of {resource.api_version}: {_REMEDIES[resource.kind]}"
+
+    async def _without_sessions(self) -> str | None:
+        """The API server itself says whether it would keep the field: it checks an object, and stores none."""
+        path = HTTP_ROUTE.path(self._namespaces[0] if self._namespaces else self._own)
+        terms = {"dryRun": "All", "fieldValidation": "Strict"}
+        try:
+            await self._api.call(Request("POST", path, HTTP_ROUTE.plural, dict(_WITH_SESSION), terms))
+        except ApiError as error:
+            unknown = error.status == 400 and "unknown field" in str(error)
+            return _NO_SESSIONS if unknown else f"whether HTTPRoutes keep sessions is not known: {error}"
+        return None
 
     async def _list(self, resource: Resource) -> str | None:
         try:

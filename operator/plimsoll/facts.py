@@ -101,6 +101,23 @@ class Sample:
     judged: int | None = None
 
 
+#: Rows by feature and bin.
+Features = Mapping[tuple[str, str], float]
+
+
+@dataclass(frozen=True, slots=True)
+class PodInputs:
+    """What one pod was given, never differenced: `features` count its inputs, `profile` those that its version was
+    judged by; `requests` it answered since `started` (Unix seconds)."""
+
+    pod: str
+    revision: str
+    started: float
+    requests: int
+    features: Features
+    profile: Features
+
+
 @dataclass(frozen=True, slots=True)
 class ModelState:
     """How far a pod of a pool is with a revision: waiting, loading, ready or failed, and why.
@@ -183,8 +200,8 @@ class Pairs:
 class Window:
     """Evidence between two samples, at one weight of one step. `gap` names why it cannot count, or is None.
 
-    `turned_away` are requests chosen for the stable arm and for the candidate that an open breaker kept from it: they
-    are in no arm's counts.
+    `turned_away` are requests of the stable version and of the candidate that are in no arm's counts: an open breaker
+    kept them from it, or, where a baseline is the stable arm, the rest of the stable version answered them.
     """
 
     index: int

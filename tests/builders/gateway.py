@@ -67,7 +67,7 @@ class GatewayLife(Life):
             self.cluster.edit(ROUTE, lambda body: body.update(status={"parents": parents}), spec=False)
             self.ring()
         if self.no is None:
-            self._in_force = route["spec"]["rules"][-1]["backendRefs"]
+            self._in_force = route["spec"]["rules"][0]["backendRefs"]
             if not self.splits or self.splits[-1] != self.split:
                 self.splits.append(self.split)
 

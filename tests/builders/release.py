@@ -18,7 +18,7 @@ from typing import Any
 from plimsoll import names
 from plimsoll.converge.inferenceservice import reconcile
 from plimsoll.converge.ports import Conflict, Unavailable
-from plimsoll.facts import Manifest, PodCounters, Ref, Sample
+from plimsoll.facts import Manifest, PodCounters, PodInputs, Ref, Sample
 
 from tests.builders.world import Crash, FakeWorld
 
@@ -34,6 +34,7 @@ QUICK: dict[str, Any] = {
     "progressDeadline": "120s",
 }
 INPUT = {"name": "input", "datatype": "FP32", "shape": [-1, 64]}
+COLD_SECONDS = 15.0
 OUTPUT = {"name": "label", "datatype": "INT64", "shape": [-1]}
 
 
@@ -91,6 +92,8 @@ class Character:
     wrong: float | None = None
     #: Share of copies of requests that it answers otherwise than the stable version.
     differs: float = 0.0
+    #: Share of requests that fails in its first 15 seconds.
+    cold: float = 0.0
 
 
 @dataclass
@@ -108,6 +111,8 @@ class Server:
     latency: list[int] = field(default_factory=lambda: [0] * (len(names.LATENCY_EDGES) + 1))
     owed: dict[str, float] = field(default_factory=dict)
     seen: dict[tuple[str, ...], float] = field(default_factory=dict)
+    #: Its inputs, by feature and bin.
+    given: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def count(self, key: tuple[str, ...], amount: float) -> None:
         """Whole rows only; what is left over is owed."""
@@ -115,7 +120,7 @@ class Server:
 
 
 class Life(FakeWorld):
-    """The world of one service. `characters` are by version number; `rate` is public requests a second."""
+    """The world of one service. `characters` are by version or by revision; `rate` is public requests a second."""
 
     def __init__(self, *manifests: Manifest, rate: float = 200.0) -> None:
         super().__init__()
@@ -126,6 +131,10 @@ class Life(FakeWorld):
         self.blind = False
         self.stale = False
         self.asleep = False
+        #: Shares of the requests by the bin of the feature x, and of those of some revisions; its profile, in rows.
+        self.inputs: dict[str, float] = {"le:0.0": 0.5, "le:+Inf": 0.5}
+        self.inputs_of: dict[str, dict[str, float]] = {}
+        self.profile = {("x", "le:0.0"): 500.0, ("x", "le:+Inf"): 500.0}
         #: How many times its share the candidate is given: a router that is wrong.
         self.skew = 1.0
         self.documents: list[dict[str, Any]] = []
@@ -241,7 +250,7 @@ class Life(FakeWorld):
 
     def _grow(self, name: str) -> None:
         server, ref = self.servers[name], Ref("v1", "Pod", NAMESPACE, name)
-        status = _status(self.characters.get(server.version, Character()), self.time - server.born)
+        status = _status(self._character_of(server), self.time - server.born)
         if self.cluster.objects[ref]["status"] != status:
             self.cluster.edit(ref, lambda body: body.update(status=status), spec=False)
 
@@ -309,7 +318,7 @@ class Life(FakeWorld):
     def _answer(self, chooser: Server, revision: str, requests: float) -> None:
         """Whole requests only; what is left over is owed to the next moment."""
         serving = self.ready(revision)
-        rate = self.characters.get(serving[0].version, Character()).failing if serving else 1.0
+        rate = self._failing(serving[0]) if serving else 1.0
         failures = _whole(chooser.owed, f"{revision}/failures", requests * rate)
         answered = _whole(chooser.owed, f"{revision}/ok", requests * (1 - rate))
         bad = "server_error" if serving else "unreachable"
@@ -320,6 +329,15 @@ class Life(FakeWorld):
             server.served["ok"] += answered
             server.served["server_error"] += failures
             self._predict(server, answered)
+            for label, share in self.inputs_of.get(server.revision, self.inputs).items():
+                server.given["x", label] = server.given.get(("x", label), 0.0) + answered * share
+
+    def _character_of(self, server: Server) -> Character:
+        return self.characters.get(server.revision) or self.characters.get(server.version, Character())
+
+    def _failing(self, server: Server) -> float:
+        character = self._character_of(server)
+        return max(character.failing, character.cold if self.time - server.born < COLD_SECONDS else 0.0)
 
     def _predict(self, server: Server, answered: int) -> None:
         character = self.characters.get(server.version, Character())
@@ -380,8 +398,22 @@ class Life(FakeWorld):
         return self._weights("Mirror")
 
     def _weights(self, mode: str) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for arm in (self._route() or {}).get("arms", ()):
+            if arm["weight"] and arm["mode"] == mode:
+                found[arm["version"]] = found.get(arm["version"], 0) + arm["weight"]
+        return found
+
+    @property
+    def shares(self) -> dict[str, int]:
+        """Shares by part, as the route in force has them."""
         arms = (self._route() or {}).get("arms", ())
-        return {arm["version"]: arm["weight"] for arm in arms if arm["weight"] and arm["mode"] == mode}
+        return {self._part(arm["revision"]): arm["weight"] for arm in arms if arm["weight"]}
+
+    def _part(self, revision: str) -> str:
+        """`stable`, `candidate` or `baseline`; the revision itself where it is none of them."""
+        parts = ("stable", "candidate", "baseline")
+        return next((part for part in parts if self.status.get(part, {}).get("revision") == revision), revision)
 
     def serves(self, number: int) -> bool:
         """Whether this version is stable and no release runs."""
@@ -389,8 +421,16 @@ class Life(FakeWorld):
 
     def replicas(self) -> dict[str, int]:
         """Wanted pods by version number."""
-        found = self._there("Deployment")
-        return {one["metadata"]["labels"][names.LABEL_VERSION]: one["spec"].get("replicas", 1) for one in found}
+        found: dict[str, int] = {}
+        for one in self._there("Deployment"):
+            number = one["metadata"]["labels"][names.LABEL_VERSION]
+            found[number] = found.get(number, 0) + one["spec"].get("replicas", 1)
+        return found
+
+    def pods(self) -> dict[str, int]:
+        """Wanted pods by part, where there are any."""
+        found = ((one["metadata"]["name"], one["spec"].get("replicas", 1)) for one in self._there("Deployment"))
+        return {self._part(name): count for name, count in found if count}
 
 
 class _Scraper:
@@ -398,7 +438,7 @@ class _Scraper:
 
     def __init__(self, life: Life) -> None:
         self._life = life
-        self.asked = 0
+        self.asked = self.asked_of_inputs = 0
 
     async def sample(self, namespace: str, pods: list[Manifest]) -> Sample:
         self.asked += 1
@@ -412,6 +452,15 @@ class _Scraper:
             {name: "gone" for name in asked if name not in self._life.servers},
         )
 
+    async def inputs(self, pods: list[Manifest]) -> list[PodInputs]:
+        self.asked_of_inputs += 1
+        found = [self._life.servers.get(pod["metadata"]["name"]) for pod in pods]
+        return [
+            PodInputs(one.name, one.revision, one.born, sum(one.served.values()), dict(one.given), self._life.profile)
+            for one in found
+            if one is not None and one.given
+        ]
+
 
 def _counters(server: Server) -> PodCounters:
     named = {arm["revision"] for arm in (server.document or {}).get("arms", ())} | {server.revision}
@@ -419,8 +468,8 @@ def _counters(server: Server) -> PodCounters:
     counts = {(revision, outcome): 0 for revision in sorted(named) for outcome in outcomes} | server.counts
     epoch = server.document["epoch"] if server.document else None
     return PodCounters(
-        server.name, server.revision, server.born, epoch, counts, tuple(server.latency), server.version, server.seen,
-        dict(server.served),
+        server.name, server.revision, server.born, epoch, counts, tuple(server.latency), server.version,
+        dict(server.seen), dict(server.served),
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from plimsoll.converge.ports import Conflict, NameConflict, Sources, Unavailable, World
 from plimsoll.core.conditions import timestamp
-from plimsoll.core.release.observed import Watched
+from plimsoll.core.release.observed import Inputs, Watched
 from plimsoll.facts import (
     Action,
     AnnotatePod,
@@ -29,6 +29,7 @@ from plimsoll.facts import (
     Delete,
     Manifest,
     Notice,
+    PodInputs,
     PutObject,
     Ref,
     Sample,
@@ -172,8 +173,8 @@ class FakeCluster:
         ]
         return copy.deepcopy(sorted(found, key=lambda body: body["metadata"]["name"]))
 
-    def missing(self, api_version: str, kind: str) -> str | None:
-        return self.absent.get(kind)
+    def missing(self, api_version: str, kind: str, field: str = "") -> str | None:
+        return self.absent.get(f"{kind}.{field}" if field else kind)
 
     async def get(self, ref: Ref) -> Manifest | None:
         return copy.deepcopy(self.objects.get(ref))
@@ -319,6 +320,9 @@ class FakeMetrics:
     samples: list[Sample] = field(default_factory=list)
     asked: list[list[str]] = field(default_factory=list)
 
+    async def inputs(self, pods: Sequence[Manifest]) -> Sequence[PodInputs]:
+        return ()
+
     async def sample(self, namespace: str, pods: Sequence[Manifest]) -> Sample:
         self.asked.append([pod["metadata"]["name"] for pod in pods])
         if not self.samples:
@@ -339,11 +343,12 @@ class FakeWorld:
         self.sources: Sources | None = None
         self.settings = settings or Settings()
         self.watched: dict[Ref, Watched] = {}
+        self.remembered_inputs: dict[Ref, Inputs] = {}
 
     @property
     def ports(self) -> World:
         ports = (self.cluster, self.metrics, self.store, self.signer, self.settings)
-        return World(*ports, lambda: self.time, self.watched, self.sources)
+        return World(*ports, lambda: self.time, self.watched, self.sources, self.remembered_inputs)
 
     @property
     def effects(self) -> list[Effect]:

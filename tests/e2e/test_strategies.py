@@ -32,7 +32,8 @@ def quick(manifest: dict[str, Any]) -> dict[str, Any]:
     """The manifest, in seconds. Latency is left out: what is tried here does not depend on the machine."""
     made: dict[str, Any] = json.loads(json.dumps(manifest))
     release = made["spec"]["release"]
-    release |= {"analysis": {"window": "1s", "latency": {"enabled": False}}, "probation": "2s"}
+    analysis = release.get("analysis", {}) | {"window": "1s", "latency": {"enabled": False}}
+    release |= {"analysis": analysis, "probation": "2s"}
     # The calendar is tried without a cluster: these tests run on any day.
     release.pop("freezeWindows", None)
     stages = [release.get(key) for key in ("shadow", "shadowFirst", "test")] + release.get("steps", [])
@@ -90,6 +91,12 @@ class Services:
         written = json.dumps(command, separators=(",", ":"))
         self.kubectl("annotate", "inf", f"digits-{example}", "--overwrite", f"plimsoll.dev/command={written}")
 
+    def ledger(self, example: str, attempt: int) -> dict[str, Any]:
+        """What a release was judged by."""
+        found = self.kubernetes.get("configmap", f"digits-{example}-attempt-{attempt}", NAMESPACE)
+        ledger: dict[str, Any] = json.loads(found["data"]["ledger.json"])
+        return ledger
+
     def counted(self, example: str) -> dict[str, Any]:
         return load.report(self.kubernetes, NAMESPACE, f"traffic-{example}")
 
@@ -131,6 +138,10 @@ def test_a_good_version_is_promoted_by_every_strategy_and_no_request_fails(servi
         counted = services.counted(example)
         assert counted["failures"] == {}, example
         assert wrong_answers(services.models, counted["answers"]) == 0
+    ledger = services.ledger("baseline", 2)
+    assert ledger["stable"].endswith("-b2"), "it was compared with pods as young as its own"
+    beside = [row[6]["a"][0] for row in ledger["windows"] if row[4] == 10 and row[5] is None]
+    assert sum(beside) > 0, "the old pods answered the most of them"
 
 
 def test_a_bad_version_is_taken_back_by_every_strategy(services: Services) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
-from plimsoll.core import gateway
+from plimsoll.core import gateway, http_route
 from plimsoll.core.release.observed import Observed
 from plimsoll.facts import Settings
 
@@ -51,7 +51,7 @@ def route(weight: int, phase: str = "Analyzing") -> dict[str, Any]:
     owner = {"metadata": {"name": "digits", "namespace": "demo"}}
     reference = gateway.reference(seen := Observed(owner, spec, status, Settings(), 0.0))
     assert reference is not None
-    return gateway.http_route(seen, status, reference)
+    return http_route.manifest(seen, status, reference)
 
 
 @pytest.fixture

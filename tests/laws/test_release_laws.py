@@ -25,6 +25,7 @@ RELEASES: list[dict[str, Any]] = [
     {"steps": [*STEPS, {"pause": {}}], "shadowFirst": COPIES},
     {"onInconclusive": "Rollback", "progressDeadline": "20s"},
     {"holdback": 0, "progressDeadline": "20s"},
+    {"analysis": {"window": "2s", "baseline": "Fresh"}, "progressDeadline": "60s"},
 ]
 CHARACTERS: dict[str, dict[str, Any]] = {
     "healthy": {},

@@ -73,11 +73,13 @@ class Witness:
 
     def _route(self, route: dict[str, Any]) -> None:
         assert all(0 <= arm["weight"] <= 100 for arm in route["arms"])
-        weights = [arm["weight"] for arm in route["arms"] if arm["mode"] == "Serve"]
-        assert sum(weights) == 100
-        assert sum(weight > 0 for weight in weights) <= 2, "at most two revisions take traffic"
+        serving = [arm for arm in route["arms"] if arm["mode"] == "Serve"]
+        beside = [arm for arm in serving if arm["weight"] and _is_baseline(arm["revision"])]
+        assert sum(arm["weight"] for arm in serving) == 100
+        assert sum(arm["weight"] > 0 for arm in serving) - len(beside) <= 2, "at most two revisions take traffic"
+        assert len(beside) <= 1 and not _is_baseline(route["primary"]), "a baseline is alone, and nobody's primary"
         assert route["primary"] in {arm["revision"] for arm in route["arms"] if arm["mode"] == "Serve"}
-        assert sum(arm["weight"] > 0 for arm in route["arms"]) <= 2, "a shadow is one of the two"
+        assert sum(arm["weight"] > 0 for arm in route["arms"]) - len(beside) <= 2, "a shadow is one of the two"
         assert route["epoch"] >= self.epoch, "the epoch only rises"
         assert route["epoch"] <= self.status.get("epoch", 0), "the intent is written before the effect"
         self.epoch = route["epoch"]
@@ -109,7 +111,8 @@ class Witness:
         """Windows begin only once every ready pod of both arms reports the share; no window counts before."""
         since, known = after.get("stepSince"), before.get("stepSince")
         if since and since != known and not self.life.stale:
-            arms = [after[arm]["revision"] for arm in ("stable", "candidate") if after.get(arm)]
+            parts = ("stable", "candidate", *(["baseline"] if 0 < after["weight"] < 100 else []))
+            arms = [after[part]["revision"] for part in parts if after.get(part)]
             pods = [pod for arm in arms for pod in self.life.ready(arm)]
             assert all(pod.document and pod.document["epoch"] >= after["epoch"] for pod in pods)
         if _last(after) > _last(before) and before.get("attempt") == after.get("attempt"):
@@ -126,7 +129,9 @@ class Witness:
             replicas = self.life.cluster.objects[SERVICE]["spec"]["runtime"]["replicas"]
             alone = not after.get("stable") or not self.life.ready(after["stable"]["revision"])
             needed = 1 if alone else pace.share(replicas, now)
-            assert len(self.life.ready(after["candidate"]["revision"])) >= needed, "no share without the pods for it"
+            parts = ["candidate"] if alone or not after.get("baseline") else ["candidate", "baseline"]
+            for part in parts:
+                assert len(self.life.ready(after[part]["revision"])) >= needed, "no share without the pods for it"
 
     def _step(self, before: Status, after: Status) -> None:
         """The next step, and the end of a probation, follow from a window just counted, never from time alone."""
@@ -219,6 +224,11 @@ class Witness:
 def _last(status: Status) -> int:
     """The newest window that counts."""
     return max((one["index"] for one in status.get("windows", ()) if "gap" not in one), default=0)
+
+
+def _is_baseline(revision: str) -> bool:
+    """By its name: digits-0a1b2c3d-b7."""
+    return revision.count("-") == 2
 
 
 def _number(status: Status) -> int:

@@ -168,11 +168,32 @@ class InferenceServiceSpec(Part):
             " remove it, or use provider: Builtin",
             ".release.shadowFirst",
         ),
+        *(
+            Rule(
+                f"!has(self.traffic.gatewayRef) || !has(self.traffic.gatewayRef.{field})"
+                " || self.release.strategy != 'Recreate'",
+                f"{field} does not apply to release.strategy: Recreate, which has one version at a time; remove it",
+                f".traffic.gatewayRef.{field}",
+            )
+            for field in ("armHeader", "session")
+        ),
         Rule(
             "self.release.strategy != 'ABTest' || has(self.traffic.stickyHeader)",
             "stickyHeader is needed with release.strategy: ABTest: name the header that tells users apart,"
             " such as x-user-id",
             ".traffic.stickyHeader",
+        ),
+        Rule(
+            "self.release.analysis.baseline == 'Stable' || !has(self.runtime.pool)",
+            "baseline: Fresh does not apply with runtime.pool, whose versions share pods of one age: remove it",
+            ".release.analysis.baseline",
+        ),
+        Rule(
+            "self.release.analysis.baseline == 'Stable' || (!has(self.traffic.stickyHeader)"
+            " && !(has(self.traffic.gatewayRef) && has(self.traffic.gatewayRef.armHeader)))",
+            "baseline: Fresh does not apply with stickyHeader or armHeader: a third arm would move users, and callers"
+            " know of two; remove one of them",
+            ".release.analysis.baseline",
         ),
         Rule(
             "!has(self.runtime.pool) || !(self.release.strategy == 'Shadow' || has(self.release.shadowFirst))",
@@ -189,6 +210,11 @@ class InferenceServiceSpec(Part):
             "!has(self.runtime.pool) || !has(self.monitoring) || !has(self.monitoring.keepWarm)",
             "keepWarm does not apply with runtime.pool, whose pods are shared: leave it out",
             ".monitoring.keepWarm",
+        ),
+        Rule(
+            "!has(self.runtime.pool) || !has(self.monitoring) || !has(self.monitoring.accuracy)",
+            "accuracy is not watched with runtime.pool yet: leave it out, or serve from pods of its own",
+            ".monitoring.accuracy",
         ),
     )
     model: ModelRef = Field(description="Which model and which version.")
@@ -322,6 +348,9 @@ class InferenceServiceStatus(StatusPart):
     )
     stable: RevisionRef | None = Field(default=None, description="What answers users.")
     candidate: RevisionRef | None = Field(default=None, description="What is being released.")
+    baseline: RevisionRef | None = Field(
+        default=None, description="Pods of the stable version, as old as the candidate's, that it is compared with."
+    )
     last_proven: RevisionRef | None = Field(default=None, description="The last revision that ended its probation.")
     warm: Warm | None = Field(default=None, description="What keeps its pods, to go back to.")
     degraded: Degraded | None = Field(default=None, description="Why what serves is worse than it may be.")
@@ -387,4 +416,4 @@ class InferenceServiceStatus(StatusPart):
     replicas: Annotated[str, Field(max_length=16)] | None = Field(
         default=None, description="Ready and wanted pods of the stable version."
     )
-    conditions: Conditions = Field(default=(), description="Ready, Promoted, Progressing, Healthy.")
+    conditions: Conditions = Field(default=(), description="Ready, Promoted, Progressing, Healthy, InputsAsProfiled.")

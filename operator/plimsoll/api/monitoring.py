@@ -18,6 +18,14 @@ class ErrorBudget(Part):
     )
 
 
+class LabelledAccuracy(Part):
+    """The accuracy that is still accepted, by labels that came as feedback."""
+
+    min: Annotated[float, Field(gt=0, lt=1)] = Field(
+        description="Share of the labels that must agree with the predicted class, for example 0.9."
+    )
+
+
 class Monitoring(Part):
     """Watch what serves, also when no release runs."""
 
@@ -29,6 +37,9 @@ class Monitoring(Part):
         ),
     )
     error_rate: ErrorBudget = Field(description="Failures: server errors, unreachable and timed out.")
+    accuracy: LabelledAccuracy | None = Field(
+        default=None, description="Right classes, as labels say that came for the predictions of what serves."
+    )
     interval: Annotated[Duration, Field(json_schema_extra=between("10s", "5m"))] = Field(
         default="1m", description="How often the pods are asked while no release runs."
     )

@@ -250,6 +250,11 @@ class Analysis(Part):
             ".prometheus",
         ),
     )
+    baseline: Literal["Stable", "Fresh"] = Field(
+        default="Stable",
+        description="What the candidate is compared with. Stable: the pods that serve already; Fresh: as many pods of"
+        " the stable version, started with the candidate's, which get as large a share.",
+    )
     error_rate: ErrorRate = Field(default_factory=ErrorRate, description="Compare failures.")
     latency: Latency = Field(default_factory=Latency, description="Compare latency.")
     prediction_shift: PredictionShift = Field(default_factory=PredictionShift, description="Compare predictions.")
@@ -281,6 +286,7 @@ class Analysis(Part):
 
 
 _DEADLINE = cel_duration("self.progressDeadline")
+_STABLE = "self.analysis.baseline == 'Stable'"
 _WEIGHTS = "self.steps.filter(step, has(step.weight)).map(step, step.weight)"
 
 
@@ -352,6 +358,18 @@ class Release(Part):
             "!has(self.analysis.shadow) || self.strategy == 'Shadow' || has(self.shadowFirst)",
             "analysis.shadow needs copies of requests: add shadowFirst or use strategy: Shadow, or remove it",
             ".analysis.shadow",
+        ),
+        Rule(
+            f"{_STABLE} || (self.strategy == 'Canary' && !has(self.shadowFirst))",
+            "baseline: Fresh applies only to strategy: Canary without shadowFirst, where both versions answer users by"
+            " shares from the first step on: remove it, or change the strategy",
+            ".analysis.baseline",
+        ),
+        Rule(
+            f"{_STABLE} || !has(self.steps) || {_WEIGHTS}.all(weight, weight <= 50)",
+            "with baseline: Fresh no step may have more than 50 percent, for the baseline gets as much as the"
+            " candidate: lower the weight, or remove analysis.baseline",
+            ".steps",
         ),
         Rule(
             "self.strategy != 'Recreate' || !self.analysis.accuracy.enabled",

@@ -63,8 +63,33 @@ PathPrefix = Annotated[
 ]
 
 
+class Session(Part):
+    """The gateway keeps the requests of a session with one pod, and so with one version, while it may answer them."""
+
+    rules = (
+        Rule(
+            "self.type != 'Header' || !(self.name.lowerAscii() in ['authorization', 'cookie', 'set-cookie'])",
+            "name must be a header of its own, such as x-session: the gateway gives it a value",
+            ".name",
+        ),
+    )
+    type: Literal["Cookie", "Header"] = Field(
+        default="Cookie", description="What carries the session: clients send back what the first answer gave them."
+    )
+    name: HeaderName = Field(description="Name of the cookie, or of the header.")
+
+
 class GatewayRef(Part):
     """The Gateway that the operator's HTTPRoute attaches to, and which of its requests are for this service."""
+
+    rules = (
+        Rule(
+            "!has(self.armHeader) || !has(self.session) || self.session.type != 'Header'"
+            " || self.session.name.lowerAscii() != self.armHeader.lowerAscii()",
+            "session must have another header than armHeader: one is the gateway's to set, the other the caller's",
+            ".session",
+        ),
+    )
 
     name: DnsName = Field(description="Name of the Gateway.")
     namespace: Annotated[DnsName, Field(json_schema_extra=operator_default("the service's own"))] | None = Field(
@@ -81,6 +106,11 @@ class GatewayRef(Part):
         default=None,
         description="Requests with this header go to one version while two take requests:"
         " stable or candidate is its value.",
+    )
+    session: Session | None = Field(
+        default=None,
+        description="Keep users with one version by the gateway's session persistence, which is of the experimental"
+        " channel of the Gateway API.",
     )
 
 
@@ -101,7 +131,8 @@ class Traffic(Part):
         Rule(
             "self.provider == 'Builtin' || !has(self.stickyHeader)",
             "stickyHeader applies only to provider: Builtin: an HTTPRoute cannot keep the requests of one header value"
-            " together; remove it, or use gatewayRef.armHeader to send chosen requests to one version",
+            " together; remove it, or use gatewayRef.session to keep users with one version, or gatewayRef.armHeader to"
+            " send chosen requests to one",
             ".stickyHeader",
         ),
     )

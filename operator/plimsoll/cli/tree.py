@@ -86,10 +86,14 @@ def _tree(service: Object, pods: Sequence[Object], now: float) -> str:
 def _arms(status: Object) -> Iterator[tuple[Object, str, int | None]]:
     """Each revision that has a part to play, its part, and its share of the requests in percent."""
     candidate, stable, weight = status.get("candidate"), status.get("stable"), status.get("weight") or 0
+    baseline = status.get("baseline")
+    beside = min(weight, 100 - weight) if baseline and not status.get("mirror") else 0
     if candidate:
         yield candidate, "candidate", weight
+    if baseline:
+        yield baseline, "baseline", beside
     if stable:
-        yield stable, "stable", 100 - weight if candidate else 100
+        yield stable, "stable", 100 - weight - beside if candidate else 100
     for one in status.get("retiring", ()):
         yield one, "retiring", None
 

@@ -19,7 +19,7 @@ from plimsoll.core.jobs import controlled_by
 from plimsoll.core.pool import view
 from plimsoll.core.pool.template import object_name
 from plimsoll.core.pool.template import selector as pool_selector
-from plimsoll.core.release import sources, watching
+from plimsoll.core.release import inputs, sources, watching
 from plimsoll.core.release.archive import ledger_name
 from plimsoll.core.release.judge_jobs import SELECTOR as JUDGES
 from plimsoll.core.release.observed import Gateway, Observed, Pool, is_ready
@@ -45,6 +45,7 @@ async def reconcile(world: World, ref: Ref) -> float | None:
     owner = await world.cluster.get(ref)
     if owner is None or owner["metadata"].get("deletionTimestamp"):
         world.watched.pop(ref, None)
+        world.inputs.pop(ref, None)
         return None
     plan, _ = await _plan(world, owner, sample)
     return await _carry_out(world, owner, plan)
@@ -78,8 +79,20 @@ async def _plan(world: World, owner: Manifest, sample: Sample | None) -> tuple[P
     if sample is None and (asked or (observed.pool is not None and status.candidate is not None)):
         sample = await _sample(world, observed)
     observed = _watched(world, ref, replace(observed, sample=sample, now=world.now()))
-    observed = await with_outside(world, observed)
+    observed = await with_outside(world, await _with_inputs(world, ref, observed))
     return core.plan(view.as_seen(observed) if observed.pool is not None else observed), observed.sample
+
+
+async def _with_inputs(world: World, ref: Ref, observed: Observed) -> Observed:
+    """With what the versions were given: asked again where this pass counts, and at most once for it."""
+    if not inputs.matter(observed, observed.status):
+        world.inputs.pop(ref, None)
+        return observed
+    if inputs.is_due(observed, world.inputs.get(ref)):
+        pods = [pod for arm in inputs.arms(observed.status) for pod in observed.ready_pods(arm)]
+        found = await world.metrics.inputs(pods)
+        world.inputs[ref] = inputs.look(world.inputs.get(ref), found, observed.status, observed.now)
+    return replace(observed, inputs=world.inputs.get(ref))
 
 
 def _watched(world: World, ref: Ref, observed: Observed) -> Observed:
@@ -168,6 +181,7 @@ def _observe(world: World, owner: Manifest, spec: InferenceServiceSpec, status: 
         gateway=Gateway(
             own(names.GATEWAY_API_VERSION, "HTTPRoute").get(meta["name"]),
             world.cluster.missing(names.GATEWAY_API_VERSION, "HTTPRoute"),
+            world.cluster.missing(names.GATEWAY_API_VERSION, "HTTPRoute", names.SESSION_FIELD),
         ),
         others=_others(world, namespace, meta["name"]) if spec.release.after else {},
     )  # fmt: skip

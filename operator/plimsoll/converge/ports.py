@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from plimsoll.core.release.observed import Watched
+from plimsoll.core.release.observed import Inputs, Watched
 from plimsoll.facts import (
     Action,
     Endpoint,
     External,
     Manifest,
     Notice,
+    PodInputs,
     PrometheusSource,
     Reading,
     Ref,
@@ -33,8 +34,8 @@ class Cluster(Protocol):
     ) -> Sequence[Manifest]:
         """Objects of a kind from the watch cache, filtered by equality of labels, ordered by name."""
 
-    def missing(self, api_version: str, kind: str) -> str | None:
-        """Why there can be no object of an add-on's kind, with the remedy; None when there can."""
+    def missing(self, api_version: str, kind: str, field: str = "") -> str | None:
+        """Why there can be no object of an add-on's kind, or none with this field, with the remedy; None: there can."""
 
     async def get(self, ref: Ref) -> Manifest | None:
         """The object as the API server has it now; None when there is none."""
@@ -54,6 +55,9 @@ class Metrics(Protocol):
 
     async def sample(self, namespace: str, pods: Sequence[Manifest]) -> Sample:
         """One scrape of each pod; a pod that does not answer is in `absent`, never an exception."""
+
+    async def inputs(self, pods: Sequence[Manifest]) -> Sequence[PodInputs]:
+        """What each pod was given, by feature; one that does not answer is left out, never an exception."""
 
     async def pooled(self, pods: Sequence[Manifest], revisions: Sequence[str]) -> Sample:
         """The same of a pool's pods, for these revisions of one service, the stable one first."""
@@ -99,8 +103,8 @@ class Signer(Protocol):
 class World:
     """The ports that a pass gets. `now` is Unix seconds from a clock that tests can turn.
 
-    `watched` is what passes remember of services at rest: in this process only, and never what a decision rests on
-    alone.
+    `watched` is what passes remember of services at rest, `inputs` what versions were given: in this process only, and
+    never what a decision rests on alone.
     """
 
     cluster: Cluster
@@ -111,6 +115,7 @@ class World:
     now: Callable[[], float]
     watched: MutableMapping[Ref, Watched] = field(default_factory=dict)
     sources: Sources | None = None
+    inputs: MutableMapping[Ref, Inputs] = field(default_factory=dict)
 
 
 class Pass(Protocol):

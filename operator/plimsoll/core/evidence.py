@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from plimsoll.core import predictions
 from plimsoll.core.predictions import Counts
@@ -11,6 +11,8 @@ from plimsoll.facts import ArmCounts, PodCounters, Sample, Window
 from plimsoll.names import FAILURE_OUTCOMES, LATENCY_EDGES
 
 _BUCKETS = len(LATENCY_EDGES) + 1
+#: Percent.
+_ALL = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class _Delta:
     latency: tuple[int, ...]
     version: str
     counts: Counts
+    served: Mapping[str, int]
 
 
 def window_between(
@@ -34,10 +37,14 @@ def window_between(
     weight: int,
     stable: str,
     candidate: str,
+    rest: str | None = None,
     gap: str | None = None,
 ) -> Window:
     """The window between two samples; `stable` and `candidate` are revision names, `weight` is the candidate's in
     percent.
+
+    `rest` is a third arm: with a baseline as `stable` the pods of the stable version that serve beside it. What it was
+    given counts for the split; its pods say how noisy the version is, as long as they have a share.
 
     Requests, failures and client errors of an arm are summed over the pods that chose it; times come from the
     revision's own pods. A process that started after `previous.at` counts from zero; what its predecessor counted
@@ -56,24 +63,35 @@ def window_between(
         raise ValueError(
             f"current.at {current.at} is not after previous.at {previous.at}: pass the samples in order of time"
         )
-    deltas, broken = _deltas(previous, current, (stable, candidate))
+    deltas, broken = _deltas(previous, current, (stable, candidate), rest)
     gap = gap or broken or _absent(previous, current, deltas, (stable, candidate))
     if gap is not None:
         return Window(index, previous.at, current.at, step, weight, ArmCounts(), ArmCounts(), (), gap)
-    pods = tuple(_counts(stable, (pod,), (pod,)) for pod in deltas if pod.revision == stable)
+    beside = 0 if rest is None else _counts(rest, deltas, ()).requests
+    noisy = rest if rest is not None and 2 * weight < _ALL else stable
+    alone = _counts if rest is None or noisy == rest else _answered
+    pods = tuple(alone(noisy, (pod,), (pod,)) for pod in deltas if pod.revision == noisy)
     servers = [tuple(pod for pod in deltas if pod.revision == arm) for arm in (stable, candidate)]
     before, after = _counts(stable, deltas, servers[0]), _counts(candidate, deltas, servers[1])
     versions = tuple(next((pod.version for pod in serving), "") for serving in servers)
     return Window(
         index, previous.at, current.at, step, weight, before, after, pods,
-        turned_away=(_turned_away(stable, before, deltas), _turned_away(candidate, after, deltas)),
+        turned_away=(_turned_away(stable, before, deltas) + beside, _turned_away(candidate, after, deltas)),
         outputs=predictions.outputs(*([pod.counts for pod in serving] for serving in servers)),
         cohorts=predictions.cohorts([pod.counts for pod in deltas], (versions[0], versions[1])),
         pairs=predictions.pairs([pod.counts for pod in deltas], stable, candidate),
     )  # fmt: skip
 
 
-def _deltas(previous: Sample, current: Sample, revisions: tuple[str, str]) -> tuple[tuple[_Delta, ...], str | None]:
+def uncompared(window: Window) -> Window:
+    """The window without the stable arm: nothing is compared, but what the candidate did still counts against it."""
+    others = window.turned_away[0] + window.stable.requests
+    return replace(window, stable=ArmCounts(), stable_pods=(), outputs=(), turned_away=(others, window.turned_away[1]))
+
+
+def _deltas(
+    previous: Sample, current: Sample, arms: tuple[str, str], rest: str | None
+) -> tuple[tuple[_Delta, ...], str | None]:
     """What each pod counted, in order of the pods' names, and the reason when one of them cannot be trusted."""
     before = {pod.pod: pod for pod in previous.pods}
     found = []
@@ -90,26 +108,28 @@ def _deltas(previous: Sample, current: Sample, revisions: tuple[str, str]) -> tu
                 continue
             else:
                 return (), f"reset: pod {pod.pod} counts anew, but not since a known moment"
-        delta = _delta(base, pod, revisions)
+        delta = _delta(base, pod, arms, rest)
         if delta is None:
             return (), f"reset: counters of pod {pod.pod} fell without a restart"
         found.append(delta)
     return tuple(found), None
 
 
-def _delta(base: PodCounters, pod: PodCounters, revisions: tuple[str, str]) -> _Delta | None:
+def _delta(base: PodCounters, pod: PodCounters, compared: tuple[str, str], rest: str | None) -> _Delta | None:
     """What was counted between the two, or None when a count of these arms, or of latency, fell or vanished.
 
     What an earlier operator did not ask for is not known at the beginning: it counts from the next window on.
     """
+    revisions = {*compared, rest}
     if any(key[0] in revisions and key not in pod.arm_requests for key in base.arm_requests):
         return None
     arms = {key: n - base.arm_requests.get(key, 0) for key, n in pod.arm_requests.items() if key[0] in revisions}
     latency = tuple(now - then for now, then in zip(pod.latency, base.latency, strict=True))
     if min(arms.values(), default=0) < 0 or list(latency) != sorted(latency) or latency[0] < 0:
         return None
-    counts = predictions.increase(base, pod, revisions)
-    return None if counts is None else _Delta(pod.pod, pod.revision, arms, latency, pod.version, counts)
+    counts = predictions.increase(base, pod, compared)
+    served = {outcome: max(0, n - base.served.get(outcome, 0)) for outcome, n in pod.served.items()}
+    return None if counts is None else _Delta(pod.pod, pod.revision, arms, latency, pod.version, counts, served)
 
 
 def _absent(previous: Sample, current: Sample, deltas: tuple[_Delta, ...], arms: tuple[str, str]) -> str | None:
@@ -143,6 +163,20 @@ def _counts(arm: str, choosers: tuple[_Delta, ...], servers: tuple[_Delta, ...])
         slower=tuple(buckets[-1] - count for count in buckets[:-1]),
         timeouts=sum(count for outcome, count in chosen if outcome == "timeout"),
         unreachable=sum(count for outcome, count in chosen if outcome == "unreachable"),
+    )
+
+
+def _answered(arm: str, choosers: tuple[_Delta, ...], servers: tuple[_Delta, ...]) -> ArmCounts:
+    """Of pods for which others choose: what they answered."""
+    found = _counts(arm, choosers, servers)
+    if found.requests:
+        return found
+    told = [(outcome, n) for pod in servers for outcome, n in pod.served.items()]
+    return replace(
+        found,
+        requests=sum(n for _, n in told),
+        failures=sum(n for outcome, n in told if outcome in FAILURE_OUTCOMES),
+        client_errors=sum(n for outcome, n in told if outcome == "client_error"),
     )
 
 

@@ -1,20 +1,17 @@
-"""The HTTPRoute of a service behind a Gateway: who gets which share of its requests, and what the gateway says of it.
+"""A service behind a Gateway: what the gateway says of its HTTPRoute, and what counts there.
 
-A function of the status, as the route document is. Specification: Gateway API v1, HTTPRoute and its RouteParentStatus.
+Specification: Gateway API v1, RouteParentStatus.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-from plimsoll import names
 from plimsoll.api.inferenceservice import InferenceServiceStatus
 from plimsoll.api.traffic import GatewayRef
-from plimsoll.core import route
+from plimsoll.core import http_route
 from plimsoll.core.conditions import Finding, shortened, unix
-from plimsoll.core.drift import covers
 from plimsoll.core.release.observed import Observed
 from plimsoll.facts import Manifest, Sample
 
@@ -41,59 +38,26 @@ def reference(observed: Observed) -> GatewayRef | None:
     return traffic.gateway_ref if traffic.provider == "GatewayAPI" else None
 
 
-# --- what is asked of the gateway -----------------------------------------------------------------------------------
-
-
-def http_route(observed: Observed, status: InferenceServiceStatus, gateway: GatewayRef) -> dict[str, Any]:
-    """The HTTPRoute for the status: weights onto the direct Services, whose pods never delegate."""
-    labels = names.labels("route", model=observed.spec.model.name, inferenceservice=observed.name)
-    parent = {"group": names.GATEWAY_GROUP, "kind": "Gateway", "name": gateway.name}
-    parent["namespace"] = gateway.namespace or observed.namespace
-    if gateway.section_name:
-        parent["sectionName"] = gateway.section_name
-    return {
-        "apiVersion": names.GATEWAY_API_VERSION,
-        "kind": "HTTPRoute",
-        "metadata": {"name": observed.name, "namespace": observed.namespace, "labels": labels},
-        "spec": {
-            "parentRefs": [parent],
-            "hostnames": list(gateway.hostnames),
-            "rules": list(_rules(observed, status, gateway)),
-        },
-    }
-
-
-def arms(status: InferenceServiceStatus) -> tuple[route.Arm, ...]:
-    """Those of the route that answer users, and a candidate that has just lost its share; copies are no share."""
-    candidate = status.candidate.revision if status.candidate else None
-    serving = (arm for arm in route.arms(status) if arm.mode == "Serve")
-    return tuple(arm for arm in serving if arm.weight or arm.revision == candidate)
-
-
-def _rules(observed: Observed, status: InferenceServiceStatus, gateway: GatewayRef) -> Iterator[dict[str, Any]]:
-    found = arms(status)
-    path = {"type": "PathPrefix", "value": gateway.path_prefix or f"/v2/models/{observed.spec.model.name}"}
-    if gateway.arm_header and sum(arm.weight > 0 for arm in found) > 1:
-        stable = status.stable.revision if status.stable else ""
-        for arm in found:
-            value = "stable" if arm.revision == stable else "candidate"
-            header = {"type": "Exact", "name": gateway.arm_header, "value": value}
-            yield {"matches": [{"path": path, "headers": [header]}], "backendRefs": [_backend(replace(arm, weight=1))]}
-    yield {"matches": [{"path": path}], "backendRefs": [_backend(arm) for arm in found]}
-
-
-def _backend(arm: route.Arm) -> dict[str, Any]:
-    return {"group": "", "kind": "Service", "name": arm.revision, "port": names.PORT_DIRECT, "weight": arm.weight}
-
-
-def wanted(observed: Observed, status: InferenceServiceStatus) -> dict[str, Any] | None:
+def wanted(observed: Observed, status: InferenceServiceStatus) -> Manifest | None:
     """The HTTPRoute to write now; None when the one in the cluster does, or when there can be none."""
     gateway = reference(observed)
     if gateway is None or status.primary is None or observed.gateway.problem is not None:
         return None
-    manifest = http_route(observed, status, gateway)
+    manifest = http_route.manifest(observed, status, gateway)
     have = observed.gateway.http_route
-    return None if have is not None and covers(have, manifest) else manifest
+    return None if have is not None and http_route.is_current(have, manifest) else manifest
+
+
+def missing(observed: Observed) -> Refusal | None:
+    """What the cluster's Gateway API lacks of what the service asks of it."""
+    gateway = reference(observed)
+    if gateway is None:
+        return None
+    if observed.gateway.problem is not None:
+        return Refusal("GatewayAPIMissing", observed.gateway.problem)
+    if gateway.session is not None and observed.gateway.no_sessions is not None:
+        return Refusal("SessionPersistenceMissing", observed.gateway.no_sessions)
+    return None
 
 
 # --- what the gateway says ------------------------------------------------------------------------------------------
@@ -104,7 +68,7 @@ def followed(observed: Observed, status: InferenceServiceStatus) -> bool:
     gateway = reference(observed)
     if gateway is None:
         return True
-    if wanted(observed, status) is not None or observed.gateway.problem is not None:
+    if wanted(observed, status) is not None or missing(observed) is not None:
         return False
     said = list(_said(observed, gateway))
     return bool(said) and all(_accepts(conditions) for _, conditions in said)
@@ -149,8 +113,8 @@ def refusal(observed: Observed, status: InferenceServiceStatus) -> Refusal | Non
     gateway = reference(observed)
     if gateway is None:
         return None
-    if observed.gateway.problem is not None:
-        return Refusal("GatewayAPIMissing", observed.gateway.problem)
+    if (lack := missing(observed)) is not None:
+        return lack
     if observed.gateway.http_route is None:
         return None
     said = list(_said(observed, gateway))

@@ -140,7 +140,7 @@ def _deadlines(observed: Observed, status: Status, collected: Collected) -> Iter
         yield look
     if (cold := watching.cold_at(observed, status)) is not None:
         yield cold
-    if gateway.reference(observed) is not None and observed.gateway.problem is not None:
+    if gateway.missing(observed) is not None:
         yield now + gateway.MISSING_SECONDS
     if (frozen := gate.freeze(observed, status)) is not None and frozen.until is not None:
         yield frozen.until

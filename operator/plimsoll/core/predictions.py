@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 
-from plimsoll.facts import Cohort, Labels, OutputBins, Pairs, PodCounters
+from plimsoll.facts import Cohort, Labels, OutputBins, Pairs, PodCounters, Sample
 from plimsoll.names import LABEL_AGES, PAIR_FAILURES
 
 #: As PodCounters.counts.
@@ -63,7 +63,7 @@ def outputs(stable: Sequence[Counts], candidate: Sequence[Counts]) -> tuple[Outp
     which differs from one sort of model to another: of them only what is no number is compared.
     """
     arms = [_by_output(counts) for counts in (stable, candidate)]
-    found = [_common(name, arms[0][name], arms[1][name]) for name in sorted(arms[0].keys() & arms[1].keys())]
+    found = [common(name, arms[0][name], arms[1][name]) for name in sorted(arms[0].keys() & arms[1].keys())]
     kept = [one for one in found if one is not None and (any(one.stable) or any(one.candidate))]
     classes = any(_kind(label) == _VALUE for one in kept for label in one.bins)
     return tuple(_without_numbers(one) if classes else one for one in kept)
@@ -88,7 +88,7 @@ def _by_output(counts: Iterable[Counts]) -> dict[str, dict[str, int]]:
     return found
 
 
-def _common(name: str, stable: Mapping[str, int], candidate: Mapping[str, int]) -> OutputBins | None:
+def common(name: str, stable: Mapping[str, int], candidate: Mapping[str, int]) -> OutputBins | None:
     """Each version counts by the bins of its own profile: where they differ, those that meet at an edge of both.
 
     Bins that only one version has are put together: numbers up to the next common edge, values with the others. None
@@ -163,6 +163,24 @@ def _labels(sums: Mapping[tuple[str, str, str], float], version: str, age: str) 
     counted = (int(sums.get((version, age, what), 0)) for what in ("correct", "incorrect", "measured"))
     errors = (sums.get((version, age, what), 0.0) for what in ("over", "under", "squared"))
     return Labels(*counted, *errors)
+
+
+def labelled(previous: Sample, current: Sample, version: str) -> tuple[int, int]:
+    """Labels that agreed with a version's predictions and that did not, between two samples, whichever pod they came
+    to. Those of a pod first seen with older counts wait for the next sample, and counts that fell tell nothing."""
+    before, sums = {pod.pod: pod for pod in previous.pods}, {"correct": 0, "incorrect": 0}
+    for pod in current.pods:
+        base = before.get(pod.pod)
+        if base is None or base.started != pod.started:
+            if pod.started <= previous.at:
+                continue
+            base = replace(pod, counts={})
+        if pod.counts is None or base.counts is None:
+            continue
+        keys = [key for key in pod.counts if key[:2] == ("feedback", version) and key[3] in sums]
+        for key in keys:
+            sums[key[3]] += max(0, int(pod.counts[key] - base.counts.get(key, 0)))
+    return sums["correct"], sums["incorrect"]
 
 
 def pairs(counts: Iterable[Counts], stable: str, candidate: str) -> Pairs | None:

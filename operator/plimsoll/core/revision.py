@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from plimsoll import names
@@ -95,6 +95,27 @@ def load(manifest: Manifest) -> Revision:
         namespace=meta["namespace"], version=data["version"], digest=data["digest"], inputs=data["inputs"],
         template=data["template"], signature=data.get("signature"), number=manifest["revision"],
     )  # fmt: skip
+
+
+def baseline_name(stable: str, attempt: int) -> str:
+    """The baseline of an attempt: never the name of another one, whose pods would not be fresh."""
+    return f"{stable}-b{attempt}"
+
+
+def renamed(revision: Revision, name: str) -> Revision:
+    """What `revision` is, as pods of another name: labels, selectors and the server's own name follow.
+
+    It is not to be stored: what is looked for by its inputs is the original.
+    """
+    return replace(revision, name=name, template=_with_name(revision.template, revision.name, name))
+
+
+def _with_name(value: Any, old: str, new: str) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _with_name(one, old, new) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_name(one, old, new) for one in value]
+    return new if value == old else value
 
 
 def deployment(revision: Revision) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plimsoll import names
-from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
+from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus, RevisionRef
 from plimsoll.core.conditions import precise, timestamp, unix
 from plimsoll.core.release.observed import Observed, is_ready, revision_of
 from plimsoll.facts import AnnotatePod, Delete, Manifest, Ref, Sample
@@ -43,10 +43,12 @@ def arms(status: InferenceServiceStatus) -> tuple[Arm, ...]:
     """The arms that the status asks for, the primary first; none before there is a primary."""
     if status.primary is None:
         return ()
-    stable, candidate, weight = status.stable, status.candidate, status.weight or 0
+    stable, candidate, weight, beside = status.stable, status.candidate, status.weight or 0, baseline_share(status)
     found: list[Arm] = []
     if stable is not None:
-        found.append(Arm(stable.revision, stable.version, 100 - weight))
+        found.append(Arm(stable.revision, stable.version, 100 - weight - beside))
+    if status.baseline is not None and beside:
+        found.append(Arm(status.baseline.revision, status.baseline.version, beside))
     if candidate is not None and status.mirror:
         found.append(Arm(candidate.revision, candidate.version, status.mirror, "Mirror"))
     elif candidate is not None and (weight > 0 or status.phase == "RollingBack"):
@@ -54,6 +56,18 @@ def arms(status: InferenceServiceStatus) -> tuple[Arm, ...]:
     known = {arm.revision for arm in found}
     found += [Arm(one.revision, one.version, 0) for one in status.retiring if one.revision not in known]
     return tuple(sorted(found, key=lambda arm: arm.revision != status.primary))
+
+
+def baseline_share(status: InferenceServiceStatus) -> int:
+    """Percent of the requests that the baseline answers: as many as the candidate, as far as there are. It is no
+    primary, so that nobody falls back to it."""
+    weight = status.weight or 0
+    return min(weight, 100 - weight) if status.baseline is not None and not status.mirror else 0
+
+
+def compared(status: InferenceServiceStatus) -> RevisionRef | None:
+    """The arm that the candidate is compared with: the baseline while it has a share, else the stable revision."""
+    return status.baseline if baseline_share(status) else status.stable
 
 
 def name(service: str) -> str:

@@ -33,7 +33,7 @@ from plimsoll.names import FIELD_MANAGER
 _MANAGER = {"fieldManager": FIELD_MANAGER}
 
 
-def _all_there(api_version: str, kind: str) -> str | None:
+def _all_there(api_version: str, kind: str, field: str = "") -> str | None:
     return None
 
 
@@ -46,7 +46,7 @@ class Cluster:
         cache: Cache,
         recorder: Recorder,
         lease_left: Callable[[], float],
-        missing: Callable[[str, str], str | None] = _all_there,
+        missing: Callable[[str, str, str], str | None] = _all_there,
     ) -> None:
         self._api = api
         self._missing = missing
@@ -60,9 +60,9 @@ class Cluster:
         """Objects of a kind from the watch cache, filtered by equality of labels, ordered by name."""
         return self._cache.select(api_version, kind, namespace, labels)
 
-    def missing(self, api_version: str, kind: str) -> str | None:
-        """Why there can be no object of an add-on's kind, with the remedy; None when there can."""
-        return self._missing(api_version, kind)
+    def missing(self, api_version: str, kind: str, field: str = "") -> str | None:
+        """Why there can be no object of an add-on's kind, or none with this field, with the remedy; None: there can."""
+        return self._missing(api_version, kind, field)
 
     async def get(self, ref: Ref) -> Manifest | None:
         """The object as the API server has it now; None when there is none. Raises Refused or Unavailable."""

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from plimsoll import names
 from plimsoll.edge import series as evidence
 from plimsoll.edge.series import Labels, Series
-from plimsoll.facts import Manifest, ModelState, PodCounters, Sample
+from plimsoll.facts import Manifest, ModelState, PodCounters, PodInputs, Sample
 
 #: `name[]` filters of servers differ in whether they take families or samples: both are asked for.
 ASKED: Final = (
@@ -27,6 +27,14 @@ ASKED: Final = (
     names.METRIC_MIRRORED_DURATION,
     f"{names.METRIC_MIRRORED_DURATION}_bucket",
     *evidence.METRICS,
+)
+_ANSWERED: Final = (names.METRIC_REQUESTS, names.METRIC_MIRRORED_REQUESTS)
+ASKED_OF_INPUTS: Final = (
+    names.METRIC_FEATURE_BINS,
+    names.METRIC_FEATURE_BINS.removesuffix("_total"),
+    names.METRIC_FEATURE_PROFILE,
+    *_ANSWERED,
+    names.METRIC_START_TIME,
 )
 _LONGEST: Final = 1 << 20
 
@@ -82,34 +90,45 @@ class Scrape:
             models={pod: states for pod, (_, states) in seen.items()},
         )
 
+    async def inputs(self, pods: Sequence[Manifest]) -> tuple[PodInputs, ...]:
+        """What each pod was given, by feature; a pod that does not answer, or counts no features, is left out."""
+        read = await asyncio.gather(*(self._read_inputs(pod) for pod in pods))
+        return tuple(one for one in read if isinstance(one, PodInputs) and one.features)
+
+    async def _read_inputs(self, pod: Manifest) -> PodInputs | str:
+        name, revision = pod["metadata"]["name"], _revision_of(pod)
+        return await self._tried(pod, (), lambda text: inputs(name, revision, text), ASKED_OF_INPUTS)
+
     async def _read(self, pod: Manifest) -> tuple[str, PodCounters | str]:
         name = pod["metadata"]["name"]
-        revision = (pod["metadata"].get("labels") or {}).get(names.LABEL_REVISION, "")
+        revision = _revision_of(pod)
         return name, await self._tried(pod, (), lambda text: counters(name, revision, text))
 
     async def _read_pooled(self, pod: Manifest, revisions: Sequence[str]) -> tuple[str, Pooled | str]:
         name = pod["metadata"]["name"]
         return name, await self._tried(pod, revisions, lambda text: pooled_counters(name, revisions, text))
 
-    async def _tried(self, pod: Manifest, revisions: Sequence[str], read: Callable[[str], T]) -> T | str:
+    async def _tried(
+        self, pod: Manifest, revisions: Sequence[str], read: Callable[[str], T], asked: Sequence[str] = ASKED
+    ) -> T | str:
         """What `read` makes of the pod's answer, or why there is nothing."""
         try:
             async with self._places:
-                text = await self._fetch(pod, revisions)
+                text = await self._fetch(pod, revisions, asked)
             return read(text)
         except Down as error:
             return f"down: {error}"
         except Missing as error:
             return f"missing: {error}"
 
-    async def _fetch(self, pod: Manifest, revisions: Sequence[str] = ()) -> str:
+    async def _fetch(self, pod: Manifest, revisions: Sequence[str], names_asked: Sequence[str]) -> str:
         address = (pod.get("status") or {}).get("podIP")
         if not address:
             raise Down("it has no address yet")
         host = f"[{address}]" if ":" in address else address
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout)
-        asked = [("name[]", name) for name in ASKED] + [("revision[]", revision) for revision in revisions]
+        asked = [("name[]", name) for name in names_asked] + [("revision[]", revision) for revision in revisions]
         try:
             async with self._session.get(f"http://{host}:{self._port}/metrics", params=asked) as response:
                 if response.status != 200:
@@ -117,6 +136,10 @@ class Scrape:
                 return await _bounded(response)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise Down(str(error) or f"no answer within {self._timeout.total:g} s") from error
+
+
+def _revision_of(pod: Manifest) -> str:
+    return str((pod["metadata"].get("labels") or {}).get(names.LABEL_REVISION, ""))
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> str:
@@ -139,6 +162,19 @@ def counted(pod: str, revision: str, series: Series) -> PodCounters:
     counts = evidence.of_version(series, version) | evidence.of_pod(series)
     arms, latency, served = _arms(series), _latency(series, revision), _served(series, revision)
     return PodCounters(pod, revision, started, epoch, arms, latency, version, counts, served)
+
+
+def inputs(pod: str, revision: str, text: str) -> PodInputs:
+    """One pod's inputs by feature from the Prometheus text format. Raises Missing, naming the series."""
+    series = _parse(text)
+    # A shadow is given copies, which count with the features and not with the requests.
+    requests = sum(
+        int(n) for name in _ANSWERED for labels, n in series.get(name, ()) if labels.get("revision") == revision
+    )
+    counted, profile = (
+        evidence.by_feature(series, name) for name in (names.METRIC_FEATURE_BINS, names.METRIC_FEATURE_PROFILE)
+    )
+    return PodInputs(pod, revision, _started(series), requests, counted, profile)
 
 
 def pooled_counters(pod: str, revisions: Sequence[str], text: str) -> Pooled:

@@ -34,6 +34,14 @@ def of_version(series: Series, version: str) -> Counts:
     return dict(counts)
 
 
+def by_feature(series: Series, name: str) -> dict[tuple[str, str], float]:
+    """Rows by feature and bin, of a pod that serves one version."""
+    found: dict[tuple[str, str], float] = defaultdict(float)
+    for labels, count in series.get(name, ()):
+        found[_of(labels, "feature"), _of(labels, "bin")] += count
+    return dict(found)
+
+
 def of_pod(series: Series) -> Counts:
     """What a pod counts of any version: fallbacks, labels, and pairs of mirrored requests."""
     feedback, errors = series.get(names.METRIC_FEEDBACK, ()), series.get(names.METRIC_FEEDBACK_ERROR, ())

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from plimsoll_serving.counting.bins import Bins
@@ -125,6 +125,7 @@ class BinCounter:
         self.count()
         yield self._family("plimsoll_prediction_bin", "output", "Predictions by the bin of the profile.", 1)
         yield self._family("plimsoll_feature_bin", "feature", "Values of features by the bin of the profile.", 0)
+        yield self._profile()
         me = self._identity
         rows = CounterMetricFamily(
             "plimsoll_bin_rows", "Rows whose bins were counted, or why not.", labels=("model", "version", "outcome")
@@ -139,6 +140,18 @@ class BinCounter:
         for _, bins in (self._plan.features, self._plan.outputs)[side]:
             for entry, label_of_bin, count in bins.series():
                 family.add_metric((me.model, me.version, entry, label_of_bin), count)
+        return family
+
+    def _profile(self) -> Metric:
+        """What the counts are to be compared with."""
+        me = self._identity
+        family = GaugeMetricFamily(
+            "plimsoll_feature_profile_rows",
+            "Rows of the version's profile by the bin of a feature.",
+            labels=("model", "version", "feature", "bin"),
+        )
+        for feature, label, rows in self._plan.profile:
+            family.add_metric((me.model, me.version, feature, label), rows)
         return family
 
 

@@ -15,7 +15,8 @@ MAX_OUTPUTS = 16
 class Plan:
     """Bins by the tensor that they count, and the features of the profile that are left out.
 
-    ``lead`` is the input whose first size is the number of rows.
+    ``lead`` is the input whose first size is the number of rows; ``profile`` says how many rows of the profile were in
+    which bin of the features: ``(feature, bin, rows)``.
     """
 
     lead: str
@@ -23,6 +24,7 @@ class Plan:
     outputs: list[tuple[str, Bins]] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     beyond: int = 0
+    profile: list[tuple[str, str, int]] = field(default_factory=list)
 
 
 def plan(reference: Reference, signature: Signature, limit: int) -> Plan | None:
@@ -40,7 +42,9 @@ def plan(reference: Reference, signature: Signature, limit: int) -> Plan | None:
         place = _column(entry, signature)
         if place is None:
             made.unknown.append(entry.name)
-        elif entry.values is not None:
+            continue
+        made.profile += [(entry.name, label, rows) for label, rows in entry.reference()]
+        if entry.values is not None:
             made.features.append((place[0], ValueBins(entry, place[1], missing=True)))
         else:
             matrices.setdefault(place[0], []).append((entry, place[1]))

@@ -7,6 +7,7 @@ Pure. Names of bins carry the edge or the value, so that two versions with other
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -24,7 +25,8 @@ MAX_BINS = MAX_EDGES + 1 + 4
 class Entry:
     """One feature or output: ``edges`` of numbers or ``values`` of text and classes; the other is None.
 
-    ``low`` and ``high`` are the observed range, infinite where the profile does not tell it.
+    ``low`` and ``high`` are the observed range, infinite where the profile does not tell it; ``counts`` are the rows by
+    bin, everything beyond the last edge or value at the end, empty where the profile does not tell them.
     """
 
     name: str
@@ -33,10 +35,17 @@ class Entry:
     values: tuple[Any, ...] | None = None
     low: float = -math.inf
     high: float = math.inf
+    counts: tuple[int, ...] = ()
 
     @property
     def has_range(self) -> bool:
         return math.isfinite(self.low) or math.isfinite(self.high)
+
+    def reference(self) -> Iterator[tuple[str, int]]:
+        """Rows of the profile by the names of the bins in which requests are counted."""
+        last = "le:+Inf" if self.values is None else "other"
+        inside = [f"le:{edge!r}" for edge in self.edges or ()] + [value_label(value) for value in self.values or ()]
+        return zip([*inside, last], self.counts, strict=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +81,13 @@ def _entry(item: Any, where: str, place: int) -> Entry:
     if type(index) is not int or index < 0:
         raise ArtifactError(f"profile.json: {where}.index is not a whole number from 0")
     if "values" in item:
-        return Entry(item["name"], index, values=_values(item["values"], where))
+        values = _values(item["values"], where)
+        return Entry(item["name"], index, values=values, counts=_counts(item.get("counts"), len(values)))
     edges = _edges(item.get("edges"), where)
     low, high = _range(item.get("range"), where)
     if edges and not low <= edges[0] <= edges[-1] <= high:
         raise ArtifactError(f"profile.json: {where}.range does not hold its edges")
-    return Entry(item["name"], index, edges=edges, low=low, high=high)
+    return Entry(item["name"], index, edges=edges, low=low, high=high, counts=_counts(item.get("counts"), len(edges)))
 
 
 def _values(values: Any, where: str) -> tuple[Any, ...]:
@@ -92,6 +102,13 @@ def _edges(edges: Any, where: str) -> tuple[float, ...]:
     if any(low >= high for low, high in pairwise(edges)) or len(edges) > MAX_EDGES:
         raise ArtifactError(f"profile.json: {where}.edges do not rise, or are more than {MAX_EDGES}")
     return tuple(float(edge) for edge in edges)
+
+
+def _counts(counts: Any, bins: int) -> tuple[int, ...]:
+    """With those of values that are not listed at the end; a profile need not have any."""
+    if not isinstance(counts, list) or len(counts) <= bins or any(type(n) is not int or n < 0 for n in counts):
+        return ()
+    return (*counts[:bins], sum(counts[bins:]))
 
 
 def _range(bounds: Any, where: str) -> tuple[float, float]:

@@ -145,7 +145,7 @@ def _uploaded(secrets: Mapping[str, Mapping[str, str]], model: bytes) -> dict[st
     digest = onnx_models.digest(model)
     folder = f"models/{MODEL}/sha256/{digest}"
     sample = [{"input": [1.0, 2.0, 3.0, 4.0]}]
-    numbers = {"edges": [0.5], "counts": [1, 1], "range": [0.0, 9.0]}
+    numbers = {"edges": [0.5], "counts": [500, 500], "range": [0.0, 9.0]}
     features = [{"name": name, "index": index, **numbers} for index, name in enumerate("abcd")]
     outputs = [{"name": "label", "values": [0, 1, 2], "counts": [1, 1, 1, 0]}, {"name": "probabilities", **numbers}]
     profile = json.dumps({"formatVersion": 1, "features": features, "outputs": outputs, "sample": sample}).encode()

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -16,8 +17,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from plimsoll import names
 from plimsoll.core.conditions import precise
 from plimsoll.core.evidence import window_between
+from plimsoll.core.release import inputs
 from plimsoll.edge.metrics import Scrape
-from plimsoll.facts import Sample
+from plimsoll.facts import PodInputs, Sample
 from plimsoll_serving.delegate import Outcome
 from plimsoll_serving.feedback.counts import AGES
 from plimsoll_serving.metrics import LATENCY_EDGES
@@ -29,7 +31,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.contract.conftest import MODEL, NAMESPACE, SERVICE, Rendered, row
 from tests.integration.contract.kubelet import Pod
-from tests.integration.serving.harness import ROOT, eventually
+from tests.integration.serving.harness import ROOT, eventually, v2
 
 INFER = f"/v2/models/{MODEL}/infer"
 CONTRACTS = (ROOT / "docs" / "contracts.md").read_text()
@@ -200,6 +202,39 @@ async def test_the_reader_of_the_operator_sees_the_predictions_of_each_version_a
         chosen[:10].count("2"),
     )
     assert [counters.version for counters in before.pods] == ["1", "2"]
+
+
+async def test_the_reader_of_the_operator_tells_inputs_that_shift_for_both_from_those_of_one_arm(
+    rendered: Rendered,
+) -> None:
+    status = rendered.status(epoch=_epoch(rendered.pods[0]))
+    known = inputs.look(None, await given(rendered), status, time.time())
+    send(rendered.network.lead(f"{SERVICE}.{NAMESPACE}.svc:80"), [1, 2, 3, 4])
+    known = inputs.look(known, await given(rendered), status, time.time())
+    told = inputs.explained(known)
+    assert told == "; both get like inputs, though others than those that they were judged by (a, b, c and 1 more)"
+
+    # Whoever goes round the split: to the candidate alone, and other rows.
+    send(f"{rendered.pods[1].address}:{rendered.pods[1].port('direct')}", [0, 2, 3, 4])
+    known = inputs.look(known, await given(rendered), status, time.time())
+    told = inputs.explained(known)
+    assert told.startswith("; their inputs differ, too: a (PSI ") and "most in le:0.5: candidate" in told
+
+
+def send(address: str, values: list[float]) -> None:
+    """Many requests with the same row."""
+    with httpx.Client(timeout=10) as client:
+        answers = [client.post(f"http://{address}{INFER}", json=v2(values)) for _ in range(160)]
+    assert {answer.status_code for answer in answers} == {200}
+
+
+async def given(rendered: Rendered) -> Sequence[PodInputs]:
+    """What both pods were given, as the operator reads it."""
+    reader = Scrape(time.time)
+    try:
+        return await reader.inputs([pod.manifest for pod in rendered.pods])
+    finally:
+        await reader.close()
 
 
 def _epoch(pod: Pod) -> int:

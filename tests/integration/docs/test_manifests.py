@@ -14,7 +14,7 @@ from tests.unit.docs.pages import ROOT, blocks
 
 Manifest = dict[str, Any]
 #: Kinds of clients and add-ons, which an API server without them does not know.
-ELSEWHERE = ("argoproj.io/", "kustomize.config.k8s.io/", "monitoring.coreos.com/")
+ELSEWHERE = ("argoproj.io/", "gateway.envoyproxy.io/", "kustomize.config.k8s.io/", "monitoring.coreos.com/")
 
 
 def shown() -> list[Any]:

@@ -17,7 +17,7 @@ from kubernetes.client import ApiClient, ApiException, ApiextensionsV1Api, Custo
 from plimsoll import names
 from plimsoll.addons import AddOns
 from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
-from plimsoll.core import gateway
+from plimsoll.core import gateway, http_route
 from plimsoll.core.release.observed import Gateway, Observed
 from plimsoll.edge.cache import Cache
 from plimsoll.edge.cluster import Cluster
@@ -80,6 +80,12 @@ class Crd:
         self.extensions.create_custom_resource_definition(self.manifest)
         self._wait(lambda: "Established" in self._true())
 
+    def replace(self, manifest: Manifest) -> None:
+        """Another CRD of this name in its place."""
+        there = self.extensions.read_custom_resource_definition(CRD)
+        version = {"resourceVersion": there.metadata.resource_version}
+        self.extensions.replace_custom_resource_definition(CRD, manifest | {"metadata": manifest["metadata"] | version})
+
     def remove(self) -> None:
         """Done when it is gone, and every route with it."""
         with contextlib.suppress(ApiException):
@@ -103,12 +109,18 @@ class Crd:
 
 @pytest.fixture(scope="module")
 def crd(api: ApiClient, no_http_routes: None) -> Iterator[Crd]:
-    """Of the standard channel, as its makers publish it; gone at the end."""
-    folder = module(Paths.from_environment(), GATEWAY, "sigs.k8s.io/gateway-api")
-    text = (folder / "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml").read_text()
-    crd = Crd(ApiextensionsV1Api(api), yaml.safe_load(text))
+    """Of the standard channel; gone at the end."""
+    crd = Crd(ApiextensionsV1Api(api), _published("standard"))
     yield crd
     crd.remove()
+
+
+def _published(channel: str) -> Manifest:
+    """The CRD of HTTPRoutes as its makers publish it."""
+    folder = module(Paths.from_environment(), GATEWAY, "sigs.k8s.io/gateway-api")
+    text = (folder / f"config/crd/{channel}/gateway.networking.k8s.io_httproutes.yaml").read_text()
+    found: Manifest = yaml.safe_load(text)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +177,7 @@ async def test_routes_are_watched_from_when_they_are_served(
     running = asyncio.create_task(add_ons.run())
     await asyncio.to_thread(crd.install)
     await until(lambda: add_ons.missing(*kind) is None)
-    made = await cluster.act(owner, Create(gateway.http_route(observed(owner), status(10), _ref(owner))))
+    made = await cluster.act(owner, Create(http_route.manifest(observed(owner), status(10), _ref(owner))))
     assert made is not None
     namespace = owner["metadata"]["namespace"]
     custom = CustomObjectsApi(api)
@@ -205,7 +217,7 @@ async def test_weights_are_written_once_and_count_once_the_gateway_has_taken_the
     await cluster.act(owner, Apply(_wanted(seen, back), made["metadata"]["uid"], made["metadata"]["resourceVersion"]))
     made = await cluster.get(ref)
     assert made is not None and made["metadata"]["generation"] == 2
-    assert [one["weight"] for one in made["spec"]["rules"][-1]["backendRefs"]] == [100, 0]
+    assert [one["weight"] for one in made["spec"]["rules"][0]["backendRefs"]] == [100, 0]
     assert not made["spec"].get("hostnames")
     seen = observed(owner, made)
     assert gateway.wanted(seen, back) is None
@@ -214,6 +226,27 @@ async def test_weights_are_written_once_and_count_once_the_gateway_has_taken_the
     await say(rest, made, {"Accepted": "True", "ResolvedRefs": "False"})
     refused = gateway.refusal(observed(owner, await cluster.get(ref)), back)
     assert refused is not None and refused.message.endswith("HTTPRoute " + seen.name + ": Said: by the test")
+
+
+async def test_whether_sessions_are_kept_is_what_the_api_server_says_of_its_channel(
+    crd: Crd, served: None, add_ons: AddOns, cluster: Cluster, owner: Manifest
+) -> None:
+    session = (HTTP_ROUTE.api_version, HTTP_ROUTE.kind, names.SESSION_FIELD)
+    await add_ons.look()
+    assert "install the experimental channel" in (add_ons.missing(*session) or "")
+    await asyncio.to_thread(crd.replace, _published("experimental"))
+    for _ in range(int(PATIENCE / 0.2)):
+        await add_ons.look()
+        if add_ons.missing(*session) is None:
+            break
+        await asyncio.sleep(0.2)
+    assert add_ons.missing(*session) is None
+    kept = {"session": {"type": "Cookie", "name": "digits"}}
+    seen = observed(owner, **kept)
+    await cluster.act(owner, Create(_wanted(seen, status(10))))
+    made = await cluster.get(Ref(HTTP_ROUTE.api_version, HTTP_ROUTE.kind, seen.namespace, seen.name))
+    assert made is not None and made["spec"]["rules"][0]["sessionPersistence"]["sessionName"] == "digits"
+    assert gateway.wanted(observed(owner, made, **kept), status(10)) is None  # what it adds is no difference
 
 
 async def test_a_route_of_somebody_else_is_a_name_conflict(

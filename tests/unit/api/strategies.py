@@ -134,6 +134,8 @@ def releases(draw: st.DrawFn) -> Manifest:
     extra = st.fixed_dictionaries(
         {}, optional={"minDuration": durations(1, 7200), "minRequests": st.integers(0, 10**9)}
     )
+    if max(weights) <= 50 and draw(st.booleans()):
+        release["analysis"] = release.get("analysis", {}) | {"baseline": "Fresh"}
     return release | {
         "steps": [{"weight": weight} | draw(extra) for weight in weights[:19]] + draw(pauses),
         "holdback": draw(st.integers(0, 50)),
@@ -179,6 +181,7 @@ def inference_services(draw: st.DrawFn) -> Manifest:
     header = {"stickyHeader": st.from_regex(r"x-[A-Za-z0-9-]{1,20}", fullmatch=True)}
     strategy = release.get("strategy")
     mirrors = strategy == "Shadow" or "shadowFirst" in release
+    fresh = "baseline" in release.get("analysis", {})
     own = st.fixed_dictionaries(
         {},
         optional={
@@ -194,10 +197,11 @@ def inference_services(draw: st.DrawFn) -> Manifest:
     spec = {
         "model": draw(st.fixed_dictionaries({"name": names}, optional={"version": version})),
         "release": release,
-        "runtime": draw(own if mirrors else own | pooled),
+        "runtime": draw(own if mirrors or fresh else own | pooled),
         "traffic": draw(
             st.fixed_dictionaries(
-                header if strategy == "ABTest" else {}, optional={} if strategy in ("Recreate", "ABTest") else header
+                header if strategy == "ABTest" else {},
+                optional={} if strategy in ("Recreate", "ABTest") or fresh else header,
             )
         ),
     }

@@ -101,7 +101,7 @@ def test_a_renamed_file_changes_the_digest(tmp_path: Path) -> None:
 
 
 def test_the_digest_of_an_image_fits_a_label_and_is_its_own() -> None:
-    digests = [images.digest_of_inputs(image) for image in images.ALL]
+    digests = [images.digest_of_inputs(image) for image in (*images.ALL, images.GATEWAY)]
 
     assert all(len(each) == 63 for each in digests)
     assert len(set(digests)) == len(digests)
@@ -125,6 +125,14 @@ def test_certificates_and_index_of_the_host_reach_the_build_only_when_set(tmp_pa
 def test_an_unknown_image_is_refused_with_the_known_ones() -> None:
     with pytest.raises(DevclusterError, match="the images are operator, serving, training, store"):
         images.by_name("server")
+
+
+def test_the_image_of_the_gateway_is_made_when_it_is_named_and_holds_a_program_and_locked_dependencies() -> None:
+    image = images.by_name("gateway")
+    assert image not in images.ALL
+    assert image.program is not None and image.requirements is not None
+    stages = (CHECKOUT / "devcluster" / "gateway" / "Containerfile").read_text().split("\nFROM ")
+    assert "USER 65532:65532" in stages[-1] and "pip" not in "\n".join(stages[-2:])
 
 
 def test_a_tag_that_is_none_is_refused_before_anything_is_built() -> None:

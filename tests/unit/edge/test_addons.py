@@ -25,8 +25,13 @@ class ApiServer:
     def __init__(self) -> None:
         self.served = False
         self.refuses: ApiError | None = None
+        self.refuses_sessions: ApiError | None = None
+        self.asked: list[Request] = []
 
     async def call(self, request: Request) -> Any:
+        self.asked.append(request)
+        if request.verb == "POST" and self.refuses_sessions is not None:
+            raise self.refuses_sessions
         if not self.served:
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
         if request.path == f"/apis/{names.GATEWAY_API_VERSION}":
@@ -83,6 +88,10 @@ class World:
         return self.add_ons.missing(*HTTP_ROUTE)
 
     @property
+    def no_sessions(self) -> str | None:
+        return self.add_ons.missing(*HTTP_ROUTE, names.SESSION_FIELD)
+
+    @property
     def known(self) -> list[str]:
         return [one["metadata"]["name"] for one in self.cache.select(*HTTP_ROUTE, "demo")]
 
@@ -123,6 +132,24 @@ async def test_a_kind_that_may_not_be_listed_says_so(world: World) -> None:
     world.api.refuses = None
     await world.add_ons.look()
     assert world.missing is None
+
+
+async def test_whether_sessions_are_kept_is_asked_of_the_api_server_and_nothing_is_stored(world: World) -> None:
+    await world.add_ons.look()
+    assert [one.verb for one in world.api.asked] == ["GET"] and world.no_sessions is not None
+    world.api.served = True
+    world.api.refuses_sessions = ApiError(400, "BadRequest", 'strict decoding error: unknown field "spec.rules[0].…"')
+    await world.add_ons.look()
+    assert world.no_sessions is not None and "install the experimental channel" in world.no_sessions
+    world.api.refuses_sessions = ApiError(403, "Forbidden", "httproutes is forbidden")
+    await world.add_ons.look()
+    assert world.no_sessions == "whether HTTPRoutes keep sessions is not known: httproutes is forbidden"
+    world.api.refuses_sessions = None
+    await world.add_ons.look()
+    assert world.no_sessions is None
+    asked = [one for one in world.api.asked if one.verb == "POST"]
+    assert all((one.params or {}).get("dryRun") == "All" for one in asked) and len(asked) == 3
+    assert asked[0].path == "/apis/gateway.networking.k8s.io/v1/namespaces/plimsoll-system/httproutes"
 
 
 async def test_a_kind_that_comes_later_is_watched_from_then_on_and_one_that_goes_is_forgotten(world: World) -> None:

@@ -6,16 +6,20 @@ from typing import Any
 
 import pytest
 from plimsoll import names
-from plimsoll.api.inferenceservice import InferenceServiceStatus
-from plimsoll.core.gateway import arms, counted
-from plimsoll.facts import PodCounters, Sample
+from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
+from plimsoll.core.gateway import counted
+from plimsoll.core.http_route import arms
+from plimsoll.core.release.collect import policy
+from plimsoll.core.release.observed import Observed
+from plimsoll.facts import PodCounters, Sample, Settings
 
-from tests.builders.gateway import ROUTE, GatewayLife, behind
+from tests.builders.gateway import REF, ROUTE, GatewayLife, behind
 from tests.builders.release import service, version
 
 NOT_ALLOWED = ("Accepted", "NotAllowedByListeners", "no listener of the Gateway takes routes from demo")
 
 
+SESSION = {"type": "Header", "name": "x-session"}
 STEP: dict[str, Any] = {"weight": 10, "minDuration": "2s", "minRequests": 20}
 
 
@@ -59,11 +63,13 @@ def test_hosts_listener_and_path_are_what_the_user_asks_for() -> None:
     assert rules(life)[0]["matches"] == [{"path": {"type": "PathPrefix", "value": "/"}}]
 
 
-def test_a_host_that_the_user_takes_away_again_is_gone() -> None:
-    life = started(gateway={"hostnames": ["a.example.com"]})
-    life.edit(lambda body: body["spec"]["traffic"]["gatewayRef"].pop("hostnames"))
+def test_what_the_user_takes_away_again_is_gone() -> None:
+    life = started(gateway={"hostnames": ["a.example.com"], "sectionName": "web", "session": SESSION})
+    life.edit(lambda body: body["spec"]["traffic"].update(gatewayRef=REF))
     life.run(5)
     assert life.http_route is not None and life.http_route["spec"]["hostnames"] == []
+    assert "sectionName" not in life.http_route["spec"]["parentRefs"][0]
+    assert "sessionPersistence" not in rules(life)[0]
 
 
 def test_at_rest_nothing_is_written() -> None:
@@ -251,20 +257,84 @@ def test_a_builtin_service_does_not_care_whether_there_are_httproutes() -> None:
 
 def test_a_header_sends_requests_to_one_version_while_two_take_requests() -> None:
     life = started(gateway={"armHeader": "x-arm"})
-    assert len(rules(life)) == 1
     life.add(version(2))
     life.until("Analyzing")
     life.run(1)
     stable, candidate = (life.status[one]["revision"] for one in ("stable", "candidate"))
-    headers = [rule["matches"][0]["headers"][0] for rule in rules(life)[:2]]
+    headers = [rule["matches"][0]["headers"][0] for rule in rules(life)[1:]]
     assert headers == [
         {"type": "Exact", "name": "x-arm", "value": "stable"},
         {"type": "Exact", "name": "x-arm", "value": "candidate"},
     ]
-    assert [rule["backendRefs"][0]["name"] for rule in rules(life)[:2]] == [stable, candidate]
-    assert [one["weight"] for one in rules(life)[2]["backendRefs"]] == [90, 10]
-    assert life.run(400, stop=lambda: life.serves(2))
-    assert len(rules(life)) == 1
+    assert [[one["name"] for one in rule["backendRefs"]] for rule in rules(life)[1:]] == [[stable], [candidate]]
+    assert [one["weight"] for one in rules(life)[0]["backendRefs"]] == [90, 10]
+
+
+def test_rules_keep_their_places_through_a_release_and_the_header_means_nothing_when_one_version_answers() -> None:
+    """A gateway may name upstreams after places: one that came and went would cost requests under way."""
+    life = started(gateway={"armHeader": "x-arm"})
+    seen: list[Any] = []
+
+    def ended() -> bool:
+        seen.append([rule["matches"] for rule in rules(life)])
+        return life.serves(2)
+
+    life.add(version(2))
+    assert life.run(400, stop=ended)
+    assert len(seen[0]) == 3 and all(one == seen[0] for one in seen)
+    life.run(2)
+    everybody, *chosen = [rule["backendRefs"] for rule in rules(life)]
+    assert chosen == [everybody, everybody]
+
+
+# --- sessions ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_is_the_gateways_to_keep_and_only_among_those_who_have_a_share() -> None:
+    life = started(gateway={"session": SESSION, "armHeader": "x-arm"})
+    kept = {"type": "Header", "sessionName": "x-session"}
+    life.character(2).failing = 0.3
+    life.add(version(2))
+    life.until("Analyzing")
+    life.run(1)
+    everybody, *chosen = rules(life)
+    assert everybody["sessionPersistence"] == kept
+    assert [one["weight"] for one in everybody["backendRefs"]] == [90, 10]
+    assert all("sessionPersistence" not in rule for rule in chosen)
+    assert life.run(60, stop=lambda: life.status["phase"] == "RollingBack")
+    # A weight of 0 would leave the users of its sessions with the version that failed.
+    assert [one["name"] for one in rules(life)[0]["backendRefs"]] == [life.status["stable"]["revision"]]
+    assert rules(life)[0]["sessionPersistence"] == kept
+
+
+def test_users_who_stay_with_a_version_do_not_make_the_split_a_mistake() -> None:
+    for gateway, tolerance in (({}, 0.1), ({"session": SESSION}, None), ({"armHeader": "x-arm"}, None)):
+        spec = InferenceServiceSpec.model_validate(behind(gateway)["spec"])
+        assert policy(Observed({}, spec, InferenceServiceStatus(), Settings(), 0.0)).split_tolerance == tolerance
+
+
+def test_httproutes_that_keep_no_sessions_hold_a_release_until_they_do() -> None:
+    life = started(gateway={"session": SESSION})
+    life.cluster.absent["HTTPRoute.sessionPersistence"] = "no sessions: install the experimental channel"
+    life.add(version(2))
+    life.until("Held")
+    assert (life.status["heldReason"], life.status["weight"]) == ("SessionPersistenceMissing", 0)
+    assert "install the experimental channel" in life.status["message"]
+    assert "sessionPersistence" not in rules(life)[0], "an API server would refuse to write it"
+    before = len(life.effects)
+    life.ring()
+    life.run(5)
+    assert [one.target for one in life.effects[before:] if "HTTPRoute" in one.target] == []
+    life.cluster.absent.clear()
+    life.until("Analyzing", 60)
+    assert rules(life)[0]["sessionPersistence"]["sessionName"] == "x-session"
+
+
+def test_without_sessions_nobody_asks_whether_httproutes_keep_them() -> None:
+    life = GatewayLife(version(1), behind())
+    life.cluster.absent["HTTPRoute.sessionPersistence"] = "no sessions"
+    life.until("Idle")
+    assert life.condition("RouteAccepted")["status"] == "True"
 
 
 # --- evidence ---------------------------------------------------------------------------------------------------------

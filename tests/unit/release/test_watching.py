@@ -10,7 +10,7 @@ from plimsoll.core.statistics import mixture
 from plimsoll.core.statistics.bounded_rate import ABOVE_WEIGHTS, log_rate_above
 from plimsoll.core.statistics.change import grown
 
-from tests.builders.release import SERVICE, Life, service, version
+from tests.builders.release import SERVICE, Character, Life, service, version
 
 BOUND = 0.05
 
@@ -130,6 +130,49 @@ def test_failures_above_the_bound_are_told_with_their_numbers() -> None:
     before = len(life.effects)
     life.run(100)
     assert life.effects[before:] == [], "what stays worse is written once"
+
+
+def test_labels_that_disagree_too_often_are_told_and_so_is_the_end_of_it() -> None:
+    life = watched(accuracy={"min": 0.9})
+    life.characters["1"] = Character(wrong=0.05)
+    life.run(600)
+    assert health(life) == ("True", "WithinBounds")
+    assert life.condition("Healthy")["message"].endswith("nor of less than 90% right labels")
+    life.characters["1"].wrong = 0.3
+    assert life.run(900, stop=lambda: "degraded" in life.status)
+    assert life.status["degraded"]["metric"] == "accuracy"
+    reason = life.status["degraded"]["reason"]
+    assert reason.startswith("accuracy ") and "% of the labels) is below 90%; e = " in reason
+    life.characters["1"].wrong = 0.01
+    assert life.run(3600, stop=lambda: "degraded" not in life.status)
+
+
+def test_without_labels_nothing_is_said_of_the_accuracy_and_nothing_is_written() -> None:
+    life = watched(accuracy={"min": 0.9})
+    life.run(60)
+    before = len(life.effects)
+    life.run(600)
+    assert life.effects[before:] == [] and health(life) == ("True", "WithinBounds")
+
+
+def test_a_version_whose_labels_disagree_is_taken_back_to_the_one_that_is_warm() -> None:
+    life = second(accuracy={"min": 0.9}, onDegraded="Rollback", keepWarm="1h")
+    life.characters["2"] = Character(wrong=0.4)
+    assert life.run(900, stop=lambda: life.status["phase"] == "RolledBack")
+    assert life.status["stable"]["version"] == "1"
+    assert life.status["history"][0]["reason"].startswith("accuracy ")
+
+
+def test_suspicion_by_labels_outlives_the_operator_beside_none_of_failures() -> None:
+    life = watched(accuracy={"min": 0.9})
+    life.characters["1"] = Character(wrong=0.2)
+    assert life.run(900, stop=lambda: bool(life.status.get("suspicion")))
+    known = life.status["suspicion"]
+    assert known[:4] == [0.0] * 4 and max(known[4:]) > 0
+    life.watched.clear()
+    life.run(15)
+    assert life.status["suspicion"][:4] == [0.0] * 4
+    assert life.run(900, stop=lambda: "degraded" in life.status)
 
 
 def test_a_service_that_is_well_again_is_told_too() -> None:

@@ -58,6 +58,11 @@ def replicas(observed: Observed, status: Status) -> dict[str, int]:
         wanted = _candidate_replicas(observed, status)
         if wanted is not None:
             found[status.candidate.revision] = wanted
+        # Nobody is compared with it any more once the share that it has not is in force.
+        over = pace.phase_of(status) == "Probation" and not route.baseline_share(status)
+        if status.baseline is not None and wanted is not None and not over:
+            leaves = status.phase == "RollingBack"
+            found[status.baseline.revision] = _have(observed, status.baseline.revision) if leaves else wanted
     return found
 
 
@@ -144,7 +149,7 @@ def _public_service(observed: Observed, status: Status) -> Iterator[Action]:
 
 
 def _revision(observed: Observed, name: str, count: int, status: Status) -> Iterator[Action]:
-    found = observed.revision(name)
+    found = _found(observed, name, status)
     if found is None:
         return
     have = observed.deployments.get(name)
@@ -157,6 +162,14 @@ def _revision(observed: Observed, name: str, count: int, status: Status) -> Iter
     if count != (1 if have is None else _have(observed, name)):
         yield Scale(Ref("apps/v1", "Deployment", observed.namespace, name), count)
     yield from _budget(observed, found, count)
+
+
+def _found(observed: Observed, name: str, status: Status) -> Revision | None:
+    """The baseline is the stored stable revision under another name."""
+    if status.baseline is None or status.stable is None or name != status.baseline.revision:
+        return observed.revision(name)
+    stable = observed.revision(status.stable.revision)
+    return stable and revisions.renamed(stable, name)
 
 
 def _budget(observed: Observed, revision: Revision, count: int) -> Iterator[Action]:

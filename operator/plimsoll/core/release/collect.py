@@ -10,7 +10,7 @@ from plimsoll.api.inferenceservice import WindowStatus
 from plimsoll.core import external, gateway, ledger, route
 from plimsoll.core.conditions import shortened, timestamp, unix
 from plimsoll.core.copies import paired
-from plimsoll.core.evidence import window_between
+from plimsoll.core.evidence import uncompared, window_between
 from plimsoll.core.predictions import pruned
 from plimsoll.core.release import pace, sources
 from plimsoll.core.release.observed import Observed
@@ -127,7 +127,7 @@ def _based(observed: Observed, record: Record, sample: Sample) -> Record:
 
 def _kept(observed: Observed, sample: Sample) -> Sample:
     """What of a sample the next window needs."""
-    stable, candidate = observed.status.stable, observed.status.candidate
+    stable, candidate = route.compared(observed.status), observed.status.candidate
     assert stable is not None and candidate is not None
     arms, versions = (stable.revision, candidate.revision), (stable.version, candidate.version)
     return replace(sample, pods=tuple(pruned(pod, arms, versions) for pod in sample.pods))
@@ -136,7 +136,8 @@ def _kept(observed: Observed, sample: Sample) -> Sample:
 def _ledger(observed: Observed, windows: tuple[Window, ...]) -> ledger.Ledger:
     status = observed.status
     assert status.stable is not None and status.candidate is not None
-    return ledger.Ledger(status.stable.revision, status.candidate.revision, policy(observed), mode(observed), windows)
+    stable = (status.baseline or status.stable).revision
+    return ledger.Ledger(stable, status.candidate.revision, policy(observed), mode(observed), windows)
 
 
 def _due(observed: Observed, record: Record) -> float | None:
@@ -152,16 +153,26 @@ def _next(observed: Observed, record: Record) -> float | None:
 
 
 def _window(observed: Observed, record: Record, previous: Sample, sample: Sample) -> Window:
-    status = observed.status
-    assert status.stable is not None and status.candidate is not None
+    status, compared = observed.status, route.compared(observed.status)
+    assert status.stable is not None and compared is not None and status.candidate is not None
     last = max([one.index for one in record.windows[-1:]] + [one.index for one in status.windows[-1:]], default=0)
-    arms = status.stable.revision, status.candidate.revision
+    arms = compared.revision, status.candidate.revision
     window = window_between(
         previous, sample, index=last + 1, step=step_label(observed, status), weight=status.weight or 0,
-        stable=arms[0], candidate=arms[1], gap=sample.outage,
+        stable=arms[0], candidate=arms[1], rest=status.stable.revision if compared == status.baseline else None,
+        gap=sample.outage,
     )  # fmt: skip
+    if _lacks_baseline(observed):
+        window = uncompared(window)
     window = paired(window, previous, sample, arms) if status.mirror else window
     return replace(window, external=_external(observed, previous, sample, window))
+
+
+def _lacks_baseline(observed: Observed) -> bool:
+    """Whether too few of its pods are there to bear its share: one that fails would make any candidate look well."""
+    share = route.baseline_share(observed.status)
+    baseline = observed.status.baseline if share else None
+    return baseline is not None and observed.ready(baseline.revision) < pace.needed(observed, share)
 
 
 def _external(observed: Observed, previous: Sample, sample: Sample, window: Window) -> Mapping[str, External]:
@@ -208,9 +219,11 @@ def policy(observed: Observed) -> Policy:
     labels = analysis.accuracy
     # No user got the answers to copies, and nobody can say what would have been right.
     labelled = labels.enabled and not observed.status.mirror
-    # With a sticky header users are split, not requests, and nobody counts users; with an armHeader callers choose.
+    # With sticky users and sessions users are split, not requests, and nobody counts users; with an armHeader callers
+    # choose.
     traffic = observed.spec.traffic
-    chosen = traffic.gateway_ref is not None and traffic.gateway_ref.arm_header is not None
+    ref = traffic.gateway_ref
+    chosen = ref is not None and (ref.arm_header is not None or ref.session is not None)
     by_request = traffic.sticky_header is None and not chosen
     return Policy(
         alpha=analysis.alpha,

@@ -54,6 +54,7 @@ def _pod(data: dict[str, Any]) -> PodCounters:
         arm_requests={(revision, outcome): count for revision, outcome, count in data["arm_requests"]},
         latency=tuple(data["latency"]),
         version=data.get("version", ""),
+        served=data.get("served", {}),
         # A cursor of an earlier operator has none: then what was counted meanwhile is not known.
         counts={tuple(key): count for *key, count in data["counts"]} if data.get("counts") is not None else None,
     )

@@ -26,7 +26,8 @@ def forecast(turn: Turn, status: Status) -> Eta | None:
     due = pace.deadline(turn.observed, status)
     if found is None or not found.rate or due is None:
         return None
-    under_way = step_under_way(evidence, policy(turn.observed), status.weight or 0, here)
+    even = status.baseline is not None
+    under_way = step_under_way(evidence, policy(turn.observed), status.weight or 0, here, even=even)
     if under_way is None:
         return None
     left, whole = max(due - turn.now, 0.0), seconds(turn.observed.spec.release.progress_deadline)

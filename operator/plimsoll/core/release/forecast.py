@@ -38,12 +38,16 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class StepUnderWay:
-    """A step under way: windows so far, what they are judged by, the candidate's percent, and the step's number."""
+    """A step under way: windows so far, what they are judged by, the candidate's percent, and the step's number.
+
+    `even` is whether it is compared with a baseline, which gets no more than the candidate.
+    """
 
     windows: tuple[Window, ...]
     policy: Policy
     weight: int
     step: int
+    even: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +63,19 @@ def traffic(windows: Sequence[Window]) -> Traffic | None:
     """Of the windows that count; None while there is none with requests of the stable arm."""
     counted = [one for one in windows if one.gap is None]
     seconds = sum(one.end - one.start for one in counted)
-    total = sum(one.stable.requests + one.candidate.requests for one in counted)
+    total = sum(one.stable.requests + one.candidate.requests + sum(one.turned_away) for one in counted)
     stable = _summed([one.stable for one in counted])
     return Traffic(total / seconds, stable) if stable.requests and seconds > 0 else None
 
 
-def step_under_way(windows: Sequence[Window], policy: Policy, weight: int, step: int) -> StepUnderWay | None:
+def step_under_way(
+    windows: Sequence[Window], policy: Policy, weight: int, step: int, *, even: bool = False
+) -> StepUnderWay | None:
     """As far as errors and latency decide; None when neither does."""
     if policy.error_margin is None and policy.latency_margin is None:
         return None
     asked = Policy(**{name: getattr(policy, name) for name in _OF_REQUESTS})
-    return StepUnderWay(tuple(windows[-_PAST:]), asked, weight, step)
+    return StepUnderWay(tuple(windows[-_PAST:]), asked, weight, step, even)
 
 
 def outlook(under_way: StepUnderWay, found: Traffic, horizon: float) -> Outlook:
@@ -118,10 +124,11 @@ def _expected(
     """Windows with the counts that are expected; whole numbers whose sums are nowhere more than a half off."""
     start, first = (under_way.windows[-1].end, under_way.windows[-1].index) if under_way.windows else (0.0, 0)
     share, before, made = under_way.weight / 100, (ArmCounts(), ArmCounts()), []
+    other = min(share, 1 - share) if under_way.even else 1 - share
     starts = [start, *ends[:-1]]
     for number, (begin, end) in enumerate(zip(starts, ends, strict=True), start=1):
         sent = found.rate * (float(end) - start)
-        so_far = (_scaled(found.stable, sent * (1 - share), 1.0), _scaled(found.stable, sent * share, effect))
+        so_far = (_scaled(found.stable, sent * other, 1.0), _scaled(found.stable, sent * share, effect))
         stable, candidate = (_difference(now, then) for now, then in zip(so_far, before, strict=True))
         index = first + number
         made.append(Window(index, float(begin), float(end), under_way.step, under_way.weight, stable, candidate))

@@ -11,7 +11,7 @@ from plimsoll import names
 from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
 from plimsoll.core.pods import STORE_REMEDY, last_line
 from plimsoll.core.revision import Revision
-from plimsoll.facts import Manifest, Sample, Settings
+from plimsoll.facts import Features, Manifest, PodInputs, Sample, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +36,58 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class Weighed:
+    """What is known of one rate: `harm` and `health` are log wealth by alternative; `events` of `trials` came since
+    suspicion began."""
+
+    harm: tuple[float, ...]
+    health: tuple[float, ...]
+    trials: int = 0
+    events: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Watched:
     """What is known of a service at rest between two looks at its pods; it lives in memory (see `watching`).
 
-    `harm` and `health` are log wealth by alternative; `requests` and `failures` are those since suspicion began;
-    `blind` is how many looks in a row showed nothing, `measured` whether any showed something; times in Unix seconds.
+    `rates` are those that the spec bounds, by metric; `blind` is how many looks in a row showed nothing, `measured`
+    whether any showed something; times in Unix seconds.
     """
 
     revision: str
     looked_at: float
     cursor: Sample
-    harm: tuple[float, ...]
-    health: tuple[float, ...]
-    requests: int = 0
-    failures: int = 0
+    rates: Mapping[str, Weighed]
     blind: int = 0
     measured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
+class Inputs:
+    """What versions were given, in memory too (see `inputs`), by the revisions that are compared.
+
+    `counted` since they are compared, `profile` of their versions; `pods` is where the next look starts from; `at`
+    (Unix seconds) when the last one was.
+    """
+
+    arms: tuple[str, ...]
+    at: float
+    pods: Mapping[str, PodInputs]
+    counted: Mapping[str, Features]
+    profile: Mapping[str, Features]
+
+
+@dataclass(frozen=True, slots=True)
 class Gateway:
-    """The service's own HTTPRoute; `problem` is why the cluster has none to offer, with the remedy."""
+    """The service's own HTTPRoute.
+
+    `problem` is why the cluster has none to offer, `no_sessions` why its HTTPRoutes cannot keep sessions, each with the
+    remedy.
+    """
 
     http_route: Manifest | None = None
     problem: str | None = None
+    no_sessions: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +95,7 @@ class Observed:
     """The owner and its children as they were seen, by name. `now` is in Unix seconds.
 
     `pods` are all pods of the service; `records` the ControllerRevisions; `sample` is None when nobody asked the pods;
-    `watched` is what is known of a service at rest.
+    `watched` is what is known of a service at rest, `inputs` what its versions were given.
     `jobs` are those of judges, `job_pods` pods of such Jobs, of this service and of others.
     `others` are the other InferenceServices of the namespace, when the order of releases asks for them.
     With a `pool`, pods and Deployments are the pool's as seen by each revision, and `troubles` say what is wrong.
@@ -90,6 +118,7 @@ class Observed:
     job_pods: tuple[Manifest, ...] = ()
     sample: Sample | None = None
     watched: Watched | None = None
+    inputs: Inputs | None = None
     pool: Pool | None = None
     gateway: Gateway = Gateway()
     troubles: Mapping[str, Trouble] = field(default_factory=dict)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from plimsoll.api.common import seconds
-from plimsoll.api.inferenceservice import VerdictStatus
+from plimsoll.api.inferenceservice import RevisionRef, VerdictStatus
 from plimsoll.core import route
 from plimsoll.core.conditions import precise, timestamp, unix
 from plimsoll.core.release import gate, pace, stops
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.choice import refuses_stable_inputs
 from plimsoll.core.release.turn import Status, Turn, enter, hold, shift
+from plimsoll.core.revision import baseline_name
 
 _UNSEEN_ROLLBACK_SECONDS = 4 * route.LAG_SECONDS
 #: Holds that only a person or a new spec ends.
@@ -48,7 +49,15 @@ def _preparing(turn: Turn, status: Status) -> Status:
         )
     # A step says that there is something to compare with; without one the candidate takes over once it is ready.
     compared = pace.course_of(turn.observed).steps and not pace.stable_is_down(turn.observed, status)
-    return enter(turn, status, "Warming", step=pace.step_text(turn.observed, 1) if compared else None)
+    step = pace.step_text(turn.observed, 1) if compared else None
+    return enter(turn, status, "Warming", step=step, baseline=_baseline(turn, status) if compared else None)
+
+
+def _baseline(turn: Turn, status: Status) -> RevisionRef | None:
+    """Made with the first pods of the candidate, or not at all: later ones would be no age of theirs."""
+    if turn.observed.spec.release.analysis.baseline == "Stable" or status.stable is None:
+        return None
+    return status.stable.model_copy(update={"revision": baseline_name(status.stable.revision, status.attempt)})
 
 
 def _warming(turn: Turn, status: Status) -> Status:
@@ -57,17 +66,19 @@ def _warming(turn: Turn, status: Status) -> Status:
     course = pace.course_of(observed)
     if status.step is None and pace.stable_is_down(observed, status):
         # Fix forward: users get nothing now, so there is nothing to compare with and nothing to lose.
-        if observed.ready(candidate) >= pace.least(observed):
-            return enter(turn, shift(turn, status, primary=candidate, weight=100), "Promoting", step=None)
-        return stops.short_of(turn, status, pace.least(observed))
+        short = stops.short_of(turn, status, pace.least(observed))
+        if short is not None:
+            return short
+        return enter(turn, shift(turn, status, primary=candidate, weight=100), "Promoting", step=None)
     held = stops.misrouted(turn, status)
     if held is not None:
         return held
     if not course.compared:
         return enter(turn, status, "Promoting", step=None)
     needed = pace.needed(observed, course.shadow.percent if course.shadow else course.steps[0].weight)
-    if observed.ready(candidate) < needed:
-        return stops.short_of(turn, status, needed)
+    short = stops.short_of(turn, status, needed)
+    if short is not None:
+        return short
     assert status.stable is not None
     stable = status.stable.revision
     if course.shadow is not None:
@@ -87,9 +98,9 @@ def _shadowing(turn: Turn, status: Status) -> Status:
     if shadow is None:
         return _after_stage(turn, status, 0)
     if status.mirror != shadow.percent:
-        needed = pace.needed(observed, shadow.percent)
-        if observed.ready(status.candidate.revision) < needed:
-            return stops.short_of(turn, status, needed)
+        short = stops.short_of(turn, status, pace.needed(observed, shadow.percent))
+        if short is not None:
+            return short
         status = shift(turn, status, primary=status.stable.revision, weight=0, mirror=shadow.percent)
         return enter(turn, status, "Shadowing", phase_since=status.phase_since)
     if not _passed(turn, status, shadow.stay):
@@ -148,9 +159,9 @@ def _after_stage(turn: Turn, status: Status, number: int) -> Status:
 def _raise(turn: Turn, status: Status, weight: int) -> Status:
     """To the share of the step, as soon as enough of the candidate is ready to carry it."""
     assert status.candidate is not None and status.stable is not None
-    needed = pace.needed(turn.observed, weight)
-    if turn.observed.ready(status.candidate.revision) < needed:
-        return stops.short_of(turn, status, needed)
+    short = stops.short_of(turn, status, pace.needed(turn.observed, weight))
+    if short is not None:
+        return short
     return enter(
         turn,
         shift(turn, status, primary=status.stable.revision, weight=weight),
@@ -183,8 +194,9 @@ def _promoting(turn: Turn, status: Status) -> Status:
     alone = pace.stable_is_down(observed, status)
     if status.primary != candidate:
         needed = pace.least(observed) if alone else pace.peak(observed, status)
-        if observed.ready(candidate) < needed:
-            return stops.short_of(turn, status, needed)
+        short = stops.short_of(turn, status, needed)
+        if short is not None:
+            return short
         if status.reason is None and pace.awaits(observed, status, "Promoting"):
             told = "ready to take over, and waits for a person: the command resume goes on, abort ends it"
             return hold(turn, status, "AwaitingApproval", told)

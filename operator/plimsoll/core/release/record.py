@@ -53,7 +53,8 @@ def _is_of(found: Ledger, status: Status) -> bool:
     """A status that was lost or restored may come to a number that another attempt had."""
     if status.candidate is None:
         return True
-    stable = status.stable.revision if status.stable else ""
+    reference = status.baseline or status.stable
+    stable = reference.revision if reference else ""
     return (found.stable, found.candidate) == (stable, status.candidate.revision)
 
 
@@ -77,7 +78,10 @@ def files_of(before: Record, after: Record) -> Mapping[str, str] | None:
     """What has to be written; None when nothing new was recorded."""
     if after.cursor is None or after.ledger is None or after.cursor is before.cursor:
         return None
-    return {names.LEDGER_KEY: after.text or ledgers.encode(after.ledger), cursor.CURSOR_KEY: cursor.encode(after.cursor)}
+    return {
+        names.LEDGER_KEY: after.text or ledgers.encode(after.ledger),
+        cursor.CURSOR_KEY: cursor.encode(after.cursor),
+    }
 
 
 def _stored(observed: Observed) -> Mapping[str, str]:

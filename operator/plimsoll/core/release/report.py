@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from plimsoll.core import gateway
-from plimsoll.core.conditions import Finding, conditions, shortened, timestamp
-from plimsoll.core.release import gate, order, pace, watching
+from plimsoll.core.conditions import Finding, conditions, find, shortened, timestamp
+from plimsoll.core.release import gate, inputs, order, pace, watching
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.observed import trouble
 from plimsoll.core.release.turn import Status, Turn
@@ -20,6 +20,7 @@ def reported(turn: Turn, status: Status) -> Status:
     said = (
         _ready(turn, status), _promoted(turn, status), _progressing(turn, status), _ordered(turn),
         watching.healthy(turn, status), gateway.finding(observed, status),
+        inputs.finding(observed.inputs, observed.status, status) if inputs.matter(observed, status) else None,
     )  # fmt: skip
     findings = [one for one in said if one is not None]
     return moves.changed(
@@ -34,7 +35,8 @@ def reported(turn: Turn, status: Status) -> Status:
 def notices(before: Status, after: Status) -> tuple[Notice, ...]:
     """One Event for what became of a command, and one for each transition: of the phase, the reason of a hold, the step
     or its share; of the health, too."""
-    return (*_commanded(before, after), *_moved(before, after), *_health(before, after), *_slow(before, after))
+    said = (_commanded, _moved, _health, _slow, _given)
+    return tuple(notice for of in said for notice in of(before, after))
 
 
 def _commanded(before: Status, after: Status) -> tuple[Notice, ...]:
@@ -55,6 +57,14 @@ def _health(before: Status, after: Status) -> tuple[Notice, ...]:
             Notice("Normal", "Recovered", f"v{after.stable.version if after.stable else ''} is within bounds again"),
         )
     return ()
+
+
+def _given(before: Status, after: Status) -> tuple[Notice, ...]:
+    """Told once, when the requests begin to differ from those that the versions were judged by."""
+    was, found = (find(one.conditions, inputs.TYPE) for one in (before, after))
+    if found is None or found.status != "False" or (was is not None and was.status == "False"):
+        return ()
+    return (Notice("Warning", found.reason, found.message),)
 
 
 def _slow(before: Status, after: Status) -> tuple[Notice, ...]:
@@ -93,7 +103,8 @@ def message(turn: Turn, status: Status) -> str:
         case "Preparing":
             return f"candidate {candidate}: recording the revision"
         case "Warming":
-            return f"candidate {candidate} is starting; {stable} serves"
+            beside = ", with a baseline as young," if status.baseline else ""
+            return f"candidate {candidate} is starting{beside}; {stable} serves"
         case "Shadowing":
             return _shadowing(turn, status)
         case "Analyzing":

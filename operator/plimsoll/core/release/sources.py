@@ -71,7 +71,7 @@ def queries(observed: Observed, metric: CustomMetric) -> dict[str, str]:
     """The PromQL of a custom metric by "arm/part", its placeholders filled in: all are names, without quotes."""
     status, parts = observed.status, PARTS[metric.kind]
     texts = {"events": metric.query, "sum": metric.query, "total": metric.total, "squares": metric.squares}
-    arms = {"candidate": status.candidate, "stable": status.stable}
+    arms = {"candidate": status.candidate, "stable": route.compared(status)}
     if metric.kind == "Counter":
         arms.pop("stable")
     found = {}
@@ -97,8 +97,8 @@ def webhook(observed: Observed, asked: Webhook) -> Endpoint:
 
 def document(observed: Observed, judge: Judge, window: Window) -> dict[str, Any]:
     """What a judge is sent of a window; `id` is the same when it is asked again."""
-    status = observed.status
-    assert status.stable is not None and status.candidate is not None
+    status, stable = observed.status, route.compared(observed.status)
+    assert stable is not None and status.candidate is not None
     uid = observed.owner["metadata"]["uid"]
     return {
         "formatVersion": 1,
@@ -107,7 +107,7 @@ def document(observed: Observed, judge: Judge, window: Window) -> dict[str, Any]
         "service": {"namespace": observed.namespace, "name": observed.name, "model": observed.spec.model.name},
         "release": {"attempt": status.attempt, "step": window.step, "weight": window.weight},
         "window": {"index": window.index, "start": timestamp(window.start), "end": timestamp(window.end)},
-        "stable": _arm(status.stable, window.stable),
+        "stable": _arm(stable, window.stable),
         "candidate": _arm(status.candidate, window.candidate),
         "custom": {
             name: {"stable": list(one.stable), "candidate": list(one.candidate), "gap": one.gap}

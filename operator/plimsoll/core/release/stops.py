@@ -5,10 +5,11 @@ from __future__ import annotations
 from plimsoll.api.inferenceservice import VerdictStatus
 from plimsoll.core import gateway
 from plimsoll.core.conditions import precise, shortened
-from plimsoll.core.release import pace
+from plimsoll.core.release import inputs, pace
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.observed import Trouble, trouble
 from plimsoll.core.release.turn import Status, Turn, hold
+from plimsoll.core.statistics.shift import PredictionShift
 
 #: Holds that wait for a person's approval.
 FOR_A_PERSON = frozenset({"AwaitingApproval", "PauseStep"})
@@ -29,10 +30,12 @@ def failed(turn: Turn, status: Status) -> Status | None:
     if not turn.evidence.fresh or verdict is None or status.stable is None:
         return None
     if verdict.hold and (status.held_reason in SEEN if status.phase == "Held" else status.reason is None):
-        return hold(turn, status, verdict.hold, verdict.reason)
+        return hold(turn, status, verdict.hold, f"{verdict.reason}{inputs.explained(turn.observed.inputs)}")
     if verdict.outcome != "Fail":
         return None
-    return moves.roll_back(turn, status, "RolledBack", verdict.reason)
+    shifted = verdict.metric == PredictionShift.name
+    said = inputs.explained(turn.observed.inputs) if shifted else ""
+    return moves.roll_back(turn, status, "RolledBack", f"{verdict.reason}{said}")
 
 
 def misrouted(turn: Turn, status: Status) -> Status | None:
@@ -55,9 +58,12 @@ def crashed(turn: Turn, status: Status, found: Trouble) -> Status:
     return moves.roll_back(turn, moves.changed(status, verdict=verdict), "RolledBack", found.message)
 
 
-def short_of(turn: Turn, status: Status, needed: int) -> Status:
-    """Too few ready pods: with a reason that holds it, else wait until the deadline."""
+def short_of(turn: Turn, status: Status, needed: int) -> Status | None:
+    """Too few ready pods of the candidate, or of its baseline: with a reason that holds it, else wait until the
+    deadline. None when there are enough."""
     assert status.candidate is not None
+    if turn.observed.ready(status.candidate.revision) >= needed:
+        return _baseline_short_of(turn, status, needed)
     found = trouble(turn.observed, status.candidate.revision)
     if found is not None and found.fault:
         return crashed(turn, status, found)
@@ -65,6 +71,17 @@ def short_of(turn: Turn, status: Status, needed: int) -> Status:
         return hold(turn, status, found.reason, found.message)
     ready = turn.observed.ready(status.candidate.revision)
     return unless_overdue(turn, status, f"{ready} of {needed} pods that it needs are ready")
+
+
+def _baseline_short_of(turn: Turn, status: Status, needed: int) -> Status | None:
+    """Its troubles are never the candidate's fault."""
+    ready = turn.observed.ready(status.baseline.revision) if status.baseline is not None else needed
+    if status.baseline is None or ready >= needed or pace.stable_is_down(turn.observed, status):
+        return None
+    found = trouble(turn.observed, status.baseline.revision)
+    if found is not None:
+        return hold(turn, status, found.reason, f"baseline: {found.message}")
+    return unless_overdue(turn, status, f"{ready} of {needed} pods that it needs for a baseline are ready")
 
 
 def unless_decided(turn: Turn, status: Status) -> Status:

@@ -158,8 +158,14 @@ def _with_quarantine(turn: Turn, status: Status, reason: str) -> Status:
 
 
 def retire_candidate(turn: Turn, status: Status) -> Status:
-    """The candidate keeps its pods until the last connections to it have ended."""
-    return status if status.candidate is None else changed(_retired(turn, status, status.candidate), candidate=None)
+    """The candidate keeps its pods until the last connections to it have ended, and so does its baseline."""
+    if status.candidate is None:
+        return status
+    return changed(_without_baseline(turn, _retired(turn, status, status.candidate)), candidate=None)
+
+
+def _without_baseline(turn: Turn, status: Status) -> Status:
+    return status if status.baseline is None else changed(_retired(turn, status, status.baseline), baseline=None)
 
 
 def succeed(turn: Turn, status: Status) -> Status:
@@ -170,6 +176,7 @@ def succeed(turn: Turn, status: Status) -> Status:
     status = changed(
         status, stable=new, candidate=None, quarantine=forgiven, warm=warm or status.warm, degraded=None, suspicion=()
     )  # fmt: skip
+    status = _without_baseline(turn, status)
     if old is not None:
         status = _retired(turn, status, old)
     was_shared = old is not None and (status.weight or 0) < 100

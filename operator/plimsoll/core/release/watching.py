@@ -6,7 +6,8 @@ suspicion is written down, and outlives the operator.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,9 +16,10 @@ from plimsoll.api.inferenceservice import RevisionRef, VerdictStatus
 from plimsoll.api.monitoring import Degraded, Monitoring
 from plimsoll.core.conditions import Finding, find, precise, timestamp, unix
 from plimsoll.core.evidence import window_between
+from plimsoll.core.predictions import labelled
 from plimsoll.core.release import pace
 from plimsoll.core.release import turn as moves
-from plimsoll.core.release.observed import Observed, Watched
+from plimsoll.core.release.observed import Observed, Watched, Weighed
 from plimsoll.core.release.turn import Status, Turn
 from plimsoll.core.statistics import mixture
 from plimsoll.core.statistics.bounded_rate import ABOVE_WEIGHTS, BELOW_WEIGHTS, log_rate_above, log_rate_below
@@ -34,10 +36,15 @@ _RECOVERED = 100.0
 _BLIND = 3
 
 
-@dataclass(frozen=True, slots=True)
-class _Counts:
-    requests: int
-    failures: int
+ERRORS, LABELS = "error rate", "accuracy"
+#: Events and trials by metric.
+_Counts = dict[str, tuple[int, int]]
+
+
+def _limits(monitoring: Monitoring) -> dict[str, float]:
+    """The share of events that is accepted, by metric: of failures, and of labels that disagree."""
+    found = {ERRORS: monitoring.error_rate.max}
+    return found if monitoring.accuracy is None else found | {LABELS: 1 - monitoring.accuracy.min}
 
 
 # --- looking ----------------------------------------------------------------------------------------------------------
@@ -73,10 +80,8 @@ def look(observed: Observed, watched: Watched | None) -> Watched | None:
     if sample is None or not is_due(replace(observed, now=sample.at), watched):
         return watched
     if watched is None or watched.revision != _stable(observed):
-        harm, none = tuple(observed.status.suspicion), (0.0,) * len(ABOVE_WEIGHTS)
-        known = harm if len(harm) == len(none) else none
-        return Watched(_stable(observed), sample.at, sample, known, (0.0,) * len(BELOW_WEIGHTS))
-    counts = _counted(watched, sample)
+        return Watched(_stable(observed), sample.at, sample, _suspected(observed))
+    counts = _counted(observed, watched, sample)
     if counts is None:
         cursor = sample if sample.pods else watched.cursor
         return replace(watched, looked_at=sample.at, cursor=cursor, blind=watched.blind + 1)
@@ -88,41 +93,63 @@ def _stable(observed: Observed) -> str:
     return observed.status.stable.revision
 
 
-def _counted(watched: Watched, sample: Sample) -> _Counts | None:
+def _suspected(observed: Observed) -> dict[str, Weighed]:
+    """What was written down of each metric, one after the other."""
+    known, size = tuple(observed.status.suspicion), len(ABOVE_WEIGHTS)
+    none, found = (0.0,) * size, {}
+    for place, metric in enumerate((ERRORS, LABELS)):
+        harm = known[place * size : (place + 1) * size]
+        found[metric] = Weighed(harm if len(harm) == size else none, (0.0,) * len(BELOW_WEIGHTS))
+    return found
+
+
+def _counted(observed: Observed, watched: Watched, sample: Sample) -> _Counts | None:
     """What the arm counted since the last look; None when that cannot be known."""
     if sample.at <= watched.cursor.at:
         return None
     arm = watched.revision
     window = window_between(watched.cursor, sample, index=1, step=0, weight=0, stable=arm, candidate=arm)
-    return None if window.gap else _Counts(window.stable.requests, window.stable.failures)
+    if window.gap:
+        return None
+    assert observed.status.stable is not None
+    right, wrong = labelled(watched.cursor, sample, observed.status.stable.version)
+    return {ERRORS: (window.stable.failures, window.stable.requests), LABELS: (wrong, right + wrong)}
 
 
 def _weighed(observed: Observed, watched: Watched, counts: _Counts) -> Watched:
-    """Evidence of harm while all is well, evidence of health while it is not."""
+    """With what came to light of each metric."""
     assert observed.spec.monitoring is not None
-    k, n = np.array([float(counts.failures)]), np.array([float(counts.requests)])
-    limit = observed.spec.monitoring.error_rate.max
+    degraded, rates = observed.status.degraded, dict(watched.rates)
+    for metric, limit in _limits(observed.spec.monitoring).items():
+        worse = degraded is not None and degraded.metric == metric
+        rates[metric] = _grown(watched.rates[metric], counts[metric], limit, worse=worse)
+    return replace(watched, rates=rates)
+
+
+def _grown(known: Weighed, counts: tuple[int, int], limit: float, *, worse: bool) -> Weighed:
+    """Evidence of harm while all is well, evidence of health while it is not."""
+    k, n = (np.array([float(one)]) for one in counts)
     harm, health = (np.zeros(len(weights)) for weights in (ABOVE_WEIGHTS, BELOW_WEIGHTS))
-    if observed.status.degraded is not None:
-        health = grown(np.array(watched.health), log_rate_below(k, n, limit, _CV)[0])
+    if worse:
+        health = grown(np.array(known.health), log_rate_below(k, n, limit, _CV)[0])
     else:
-        harm = grown(np.array(watched.harm), log_rate_above(k, n, limit, _CV)[0])
+        harm = grown(np.array(known.harm), log_rate_above(k, n, limit, _CV)[0])
     goes_on = bool(np.max(harm) > 0)
-    return replace(
-        watched,
+    events, trials = counts
+    return Weighed(
         harm=tuple(float(one) for one in harm),
         health=tuple(float(one) for one in health),
-        requests=watched.requests + counts.requests if goes_on else 0,
-        failures=watched.failures + counts.failures if goes_on else 0,
+        trials=known.trials + trials if goes_on else 0,
+        events=known.events + events if goes_on else 0,
     )
 
 
-def _harm(watched: Watched) -> float:
-    return float(mixture(np.array(watched.harm), ABOVE_WEIGHTS))
+def _harm(rate: Weighed) -> float:
+    return float(mixture(np.array(rate.harm), ABOVE_WEIGHTS))
 
 
-def _health(watched: Watched) -> float:
-    return float(mixture(np.array(watched.health), BELOW_WEIGHTS))
+def _health(rate: Weighed) -> float:
+    return float(mixture(np.array(rate.health), BELOW_WEIGHTS))
 
 
 # --- what it means for the status -------------------------------------------------------------------------------------
@@ -137,22 +164,39 @@ def noted(turn: Turn, status: Status) -> Status:
         status = moves.changed(status, degraded=None)
     if monitoring is None or watched is None:
         return status if monitoring is not None or not status.suspicion else moves.changed(status, suspicion=())
+    limits = _limits(monitoring)
     if status.degraded is not None:
-        return moves.changed(status, degraded=None) if _health(watched) >= np.log(_RECOVERED) else status
-    if _harm(watched) >= np.log(RUN_LENGTH):
-        found = Degraded(
-            revision=watched.revision, metric="error rate", reason=_sentence(monitoring, watched),
-            at=timestamp(turn.now),
-        )  # fmt: skip
-        return moves.changed(status, degraded=found, suspicion=())
-    suspicion = tuple(round(one, 3) for one in watched.harm) if _harm(watched) >= np.log(_SUSPICIOUS) else ()
+        rate = watched.rates.get(status.degraded.metric) if status.degraded.metric in limits else None
+        well = rate is None or _health(rate) >= np.log(_RECOVERED)
+        return moves.changed(status, degraded=None) if well else status
+    for metric in limits:
+        if _harm(watched.rates[metric]) >= np.log(RUN_LENGTH):
+            reason = _sentence(metric, limits[metric], watched.rates[metric])
+            found = Degraded(revision=watched.revision, metric=metric, reason=reason, at=timestamp(turn.now))
+            return moves.changed(status, degraded=found, suspicion=())
+    suspicion = _suspicion(watched, limits)
     return status if suspicion == tuple(status.suspicion) else moves.changed(status, suspicion=suspicion)
 
 
-def _sentence(monitoring: Monitoring, watched: Watched) -> str:
-    k, n, limit = watched.failures, watched.requests, monitoring.error_rate.max
-    seen = f"error rate {k:,}/{n:,} ({k / n:.2%})" if n else "error rate"
-    return f"{seen} is above {100 * limit:g}%; e = {np.exp(_harm(watched)):.1e} ≥ {RUN_LENGTH:.0e}"
+def _suspicion(watched: Watched, limits: Mapping[str, float]) -> tuple[float, ...]:
+    """What is worth writing down; nothing of the last metrics that are not suspicious."""
+    found: tuple[float, ...] = ()
+    kept = [metric in limits and _harm(watched.rates[metric]) >= np.log(_SUSPICIOUS) for metric in (ERRORS, LABELS)]
+    for place, metric in enumerate((ERRORS, LABELS)):
+        harm = watched.rates[metric].harm
+        if any(kept[place:]):
+            found += tuple(round(one, 3) for one in harm) if kept[place] else (0.0,) * len(harm)
+    return found
+
+
+def _sentence(metric: str, limit: float, rate: Weighed) -> str:
+    k, n = rate.events, rate.trials
+    evidence = f"e = {np.exp(_harm(rate)):.1e} ≥ {RUN_LENGTH:.0e}"
+    if metric == ERRORS:
+        seen = f"error rate {k:,}/{n:,} ({k / n:.2%})" if n else "error rate"
+        return f"{seen} is above {100 * limit:g}%; {evidence}"
+    seen = f"accuracy {n - k:,}/{n:,} ({1 - k / n:.2%} of the labels)" if n else "accuracy"
+    return f"{seen} is below {100 * (1 - limit):g}%; {evidence}"
 
 
 def _cooled(turn: Turn, status: Status) -> Status:
@@ -227,8 +271,9 @@ def healthy(turn: Turn, status: Status) -> Finding | None:
     if watched is not None and watched.blind >= _BLIND:
         return Finding("Healthy", "Unknown", "EvidenceUnavailable", "the metrics of the pods cannot be read")
     if watched is not None and watched.measured:
-        limit = monitoring.error_rate.max
-        return Finding("Healthy", "True", "WithinBounds", f"no evidence of more than {100 * limit:g}% failures")
+        said = f"no evidence of more than {100 * monitoring.error_rate.max:g}% failures"
+        said += f", nor of less than {100 * monitoring.accuracy.min:g}% right labels" if monitoring.accuracy else ""
+        return Finding("Healthy", "True", "WithinBounds", said)
     before, same = find(turn.observed.status.conditions, "Healthy"), turn.observed.status.stable == status.stable
     if before is not None and same and before.status != "False":
         # A new operator has not looked twice yet: what the last one saw holds.

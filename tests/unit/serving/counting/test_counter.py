@@ -100,7 +100,35 @@ def test_a_scrape_counts_what_is_still_waiting() -> None:
 def test_every_series_is_there_before_anything_is_counted() -> None:
     counter, _ = made()
     families = {family.name: len(family.samples) for family in counter.collect()}
-    assert families == {"plimsoll_prediction_bin": 3 + 5, "plimsoll_feature_bin": 3 * 4, "plimsoll_bin_rows": 3}
+    assert families == {
+        "plimsoll_prediction_bin": 3 + 5, "plimsoll_feature_bin": 3 * 4, "plimsoll_bin_rows": 3,
+        "plimsoll_feature_profile_rows": 0,
+    }  # fmt: skip
+
+
+def test_the_profile_is_told_by_the_bins_in_which_requests_are_counted() -> None:
+    values = Entry("site", 1, values=("A", "B"), counts=(7, 2, 1))
+    told = Reference((Entry("a", 0, edges=(0.5,), counts=(3, 4)), values, Entry("b", 2, edges=(1.0,))))
+    takes = signature(
+        [tensor("a", "FP32", -1), tensor("site", "BYTES", -1), tensor("b", "FP32", -1)], [tensor("score", "FP32", -1)]
+    )
+    counter, _ = made(what=plan(told, takes, 50))
+    assert read(counter) == {
+        "plimsoll_feature_profile_rows a le:0.5": 3,
+        "plimsoll_feature_profile_rows a le:+Inf": 4,
+        "plimsoll_feature_profile_rows site value:A": 7,
+        "plimsoll_feature_profile_rows site value:B": 2,
+        "plimsoll_feature_profile_rows site other": 1,
+    }
+    counted = {(one.labels["feature"], one.labels["bin"]) for one in _samples(counter, "plimsoll_feature_bin")}
+    profiled = {
+        (one.labels["feature"], one.labels["bin"]) for one in _samples(counter, "plimsoll_feature_profile_rows")
+    }
+    assert profiled < counted
+
+
+def _samples(counter: BinCounter, name: str) -> list[Any]:
+    return [sample for family in counter.collect() if family.name == name for sample in family.samples]
 
 
 def test_series_stay_within_the_stated_bound() -> None:
@@ -224,11 +252,11 @@ def test_a_profile_is_read_as_the_contract_has_it() -> None:
     }
     found = parse(json.dumps(document).encode())
     assert found.features == (
-        Entry("a", 0, edges=(1.0, 2.5), low=0.0, high=9.0),
-        Entry("site", 1, values=("A",)),
-        Entry("b", 2, edges=()),
+        Entry("a", 0, edges=(1.0, 2.5), low=0.0, high=9.0, counts=(1, 2, 3)),
+        Entry("site", 1, values=("A",), counts=(1, 0)),
+        Entry("b", 2, edges=(), counts=(0,)),
     )
-    assert found.outputs == (Entry("label", 0, values=(0, 1)),)
+    assert found.outputs == (Entry("label", 0, values=(0, 1), counts=(5, 5, 0)),)
 
 
 @pytest.mark.parametrize(
