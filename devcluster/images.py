@@ -133,14 +133,19 @@ def parse_images(lines: Sequence[str]) -> dict[str, str]:
 def _build(paths: Paths, image: Image, reference: str) -> None:
     with tempfile.TemporaryDirectory(prefix="devcluster-") as folder:
         context = Path(folder)
-        arguments = {}
+        arguments: dict[str, str] = {}
         if image.program:
             shutil.copy2(binary(paths, image.program), context)
         if image.requirements:
             _fill_context(image, context)
-            arguments["DEPENDENCIES"] = _dependencies(paths, image, context)
+            arguments = _stages(image) | {"DEPENDENCIES": _dependencies(paths, image, context)}
         with step(f"building {reference}"):
             buildah.build(paths, reference, buildah.Recipe(image.containerfile, context, arguments))
+
+
+def _stages(image: Image) -> dict[str, str]:
+    """The stages that the Containerfile names by an ARG, as it would have them: buildah knows no such default."""
+    return dict(re.findall(r"^ARG (CODE)=(\w+)$", image.containerfile.read_text(), re.MULTILINE))
 
 
 def _dependencies(paths: Paths, image: Image, context: Path) -> str:
