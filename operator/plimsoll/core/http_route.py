@@ -62,7 +62,7 @@ def _rules(observed: Observed, status: InferenceServiceStatus, gateway: GatewayR
     """The rule for all requests, then those for chosen ones, which the Gateway API prefers wherever they stand.
 
     There are as many rules at all times, and each means the same: Envoy Gateway names an upstream after its rule's
-    place, and answers requests under way with 503 when that upstream goes before the routes to it do.
+    place, and Envoy answers 503 where an upstream goes before the routes to it do.
     """
     found = arms(status)
     path = {"type": "PathPrefix", "value": gateway.path_prefix or f"/v2/models/{observed.spec.model.name}"}
