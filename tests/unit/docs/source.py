@@ -101,8 +101,8 @@ def literals() -> frozenset[str]:
 
 @cache
 def variables() -> frozenset[str]:
-    """Names of PLIMSOLL_ variables in the code and the chart."""
-    text = "\n".join(path.read_text() for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    """Names of PLIMSOLL_ variables in the code, the benchmarks and the chart."""
+    text = "\n".join(path.read_text() for package in (*PACKAGES, "bench") for path in (ROOT / package).rglob("*.py"))
     text += "\n".join(path.read_text() for path in (ROOT / "charts").rglob("*.yaml"))
     return frozenset(re.findall(r"PLIMSOLL_[A-Z0-9_]+", text))
 
