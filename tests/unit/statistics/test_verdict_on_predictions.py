@@ -135,6 +135,19 @@ def test_labels_of_another_age_are_not_compared() -> None:
     assert "accuracy: 0 of 50 labels of the candidate that can be compared" in verdict.reason
 
 
+def test_late_labels_that_are_much_worse_fail_though_the_many_early_ones_are_alike() -> None:
+    """A fifth of the labels come late, and only those tell: all together the candidate is ten points worse."""
+    rng, windows = RNG(6), []
+    for index in range(120):
+        early, late = (
+            labelled(rng, index, wrong, (90, 10), age) for wrong, age in (((0.05, 0.05), "1m"), ((0.05, 0.55), "1h"))
+        )
+        windows.append(replace(early, cohorts=early.cohorts + (late.cohorts if index % 5 == 4 else ())))
+    verdict = judge(windows, LABELS)
+    assert (verdict.outcome, verdict.metric) == ("Fail", "accuracy")
+    assert "labels of the age 1h; worse than stable less 5%; e = " in verdict.reason
+
+
 def test_labels_that_come_later_than_wanted_do_not_count() -> None:
     rng = RNG(4)
     late = [labelled(rng, i, (0.05, 0.5), age="1d") for i in range(60)]

@@ -12,6 +12,7 @@ The modules, each usable by itself, with its source in its docstrings:
     bounded_rate    one rate against a bound
     comparison      two arms by counts: worse than, or not worse than, a margin and a tolerance; known noise
     learned_noise   the same while the noise is unknown: what Fail rests on
+    apart           a candidate that often does what the stable version hardly ever does
     dispersion      how noisy like pods are
     bins            shifts of histograms; the population stability index without its bias
     mcnemar         two models on the same requests

@@ -7,16 +7,17 @@ few and far between are not lost; a block ends by how many there are, never by w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plimsoll.core.statistics.criteria import against, number, reaches, share
 from plimsoll.core.statistics.means import BET_WEIGHTS, BETS, Moments, log_worse, log_worse_unbounded
 from plimsoll.core.statistics.measures import PASS_CAP
 from plimsoll.core.statistics.tables import starts_of
-from plimsoll.core.statistics.wealth import Array, capped, mixture, restarted
+from plimsoll.core.statistics.wealth import Array, capped, log_sum, mixture, restarted
 from plimsoll.facts import Labels, Window
 
 #: A block ends when either arm has so many labels.
@@ -60,6 +61,9 @@ class Labelled:
     against_harm: Array
     sums: Array
     shown: Callable[[Array], str]
+    #: What all ages together and each alone had of `against_health`, (rows, 1 + ages), and the sums of each age.
+    parts: Array | None = None
+    of_age: Mapping[str, Array] = field(default_factory=dict)
 
     def failed_at(self) -> int | None:
         """The first row whose evidence of harm suffices, or None."""
@@ -73,7 +77,12 @@ class Labelled:
 
     def describe_failure(self, row: int) -> str:
         """What was compared, and how sure it is that the candidate is worse."""
-        return f"{self._figures(row)}; worse than {self.bound}; {against(self.against_health[row], self.rule.alpha)}"
+        figures = self._figures(row)
+        decided = 0 if self.parts is None else int(np.argmax(self.parts[row]))
+        if decided:
+            age = list(self.of_age)[decided - 1]
+            figures = f"{self.shown(self.of_age[age][row])}, labels of the age {age}"
+        return f"{figures}; worse than {self.bound}; {against(self.against_health[row], self.rule.alpha)}"
 
     def describe_pass(self, row: int) -> str:
         """What was shown."""
@@ -94,17 +103,37 @@ class Labelled:
 def accuracy(windows: Sequence[Window], drop: float, ages: Sequence[str], rule: LabelRule) -> Labelled:
     """Share of wrong classes: fails above stable + `drop`, passes below it. Of at least one window."""
     cohorts = [_blocks(windows, age, _wrong) for age in ages]
-    logs = [_by_row(len(windows), blocks, drop, sign) for sign in (1, -1) for blocks in cohorts]
-    worse, better = (sum(part, np.zeros((len(windows), len(BETS)))) for part in (logs[: len(ages)], logs[len(ages) :]))
+    worse, better = (
+        np.stack([_by_row(len(windows), blocks, drop, sign) for blocks in cohorts], axis=1) for sign in (1, -1)
+    )
+    together = mixture(capped(better.sum(axis=1), PASS_CAP), BET_WEIGHTS)
+    against_health, parts = _worse_at_some_age(worse, starts_of(windows))
+    of_age = {age: _compared(len(windows), [blocks]) for age, blocks in zip(ages, cohorts, strict=True)}
     return Labelled(
         "accuracy",
         f"stable less {100 * drop:g}%",
         rule,
-        restarted(worse[:, None, :], BET_WEIGHTS, starts_of(windows))[:, 0],
-        mixture(capped(better, PASS_CAP), BET_WEIGHTS),
+        against_health,
+        together,
         _compared(len(windows), cohorts),
         _shown_right,
+        parts,
+        of_age,
     )
+
+
+def _worse_at_some_age(worse: Array, starts: NDArray[np.int64]) -> tuple[Array, Array]:
+    """Running log e-values (rows,) of factors (rows, ages, bets), and its parts: half is bet on all ages alike, half on
+    one of them.
+
+    Labels that come late may be those that matter (a loan that fails does so late): the many that come early and show
+    health say nothing of them. The parts are (rows, 1 + ages).
+    """
+    ages = worse.shape[1]
+    together = worse.sum(axis=1, keepdims=True)
+    shares = np.concatenate([[0.5], np.full(ages, 0.5 / ages)])
+    parts = restarted(np.concatenate([together, worse], axis=1), BET_WEIGHTS, starts) + np.log(shares)
+    return log_sum(parts, 1), parts
 
 
 def absolute_error(windows: Sequence[Window], rise: float, ages: Sequence[str], rule: LabelRule) -> Labelled:

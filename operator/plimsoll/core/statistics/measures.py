@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from plimsoll.core.statistics.apart import Apart
 from plimsoll.core.statistics.bounded_rate import ABOVE_WEIGHTS, BELOW_WEIGHTS, Trials, log_rate_above, log_ratios
 from plimsoll.core.statistics.bounded_rate import below as rate_below
 from plimsoll.core.statistics.comparison import EQUAL_WEIGHTS, Arms
@@ -65,6 +66,7 @@ class Comparison:
     pods: Array | None = None
     dispersion: Dispersion = field(default_factory=Dispersion)
     worse: LearnedNoise = field(default_factory=LearnedNoise)
+    apart: Apart = field(default_factory=Apart)
     passing: Capped = field(default_factory=Capped)
     total: Array | float = 0.0
     before: Array | float = 0.0
@@ -84,12 +86,28 @@ class Comparison:
         evidence = Evidence(Arms.stacked(arms), split[:, 0], split[:, 1])
         anew = begins_in(rows.steps, self.step)
         worse, against_health = self.worse.after(evidence, rows.begins, anew, (bounds.margin, bounds.tolerance))
+        apart, against_health = self._apart(spell, (rows.begins, anew), cv, bounds, against_health)
         passing, against_harm = _not_worse(rows.arms, cv, bounds, self.passing)
         total = running(both, self.total)
         before = _latest(total - both, anew, self.before)
         rise = np.maximum(_rise(total), _rise(total - before))
-        now = Comparison(spell[-1], pods[-1], dispersion, worse, passing, total[-1], before[-1], int(rows.steps[-1]))
+        now = Comparison(
+            spell[-1], pods[-1], dispersion, worse, apart, passing, total[-1], before[-1], int(rows.steps[-1])
+        )
         return now, Compared(against_health, against_harm, cv, rise)
+
+    def _apart(
+        self, spell: Array, marks: tuple[NDArray[np.bool_], NDArray[np.bool_]], cv: Array, bounds: Bounds, logs: Array
+    ) -> tuple[Apart, Array]:
+        """Half of what is bet against health goes to rare events, where there is a tolerance that these may hide in."""
+        rare = (bounds.tolerance > 0) & (bounds.tolerance < 0.5)
+        if not rare.any():
+            return self.apart, logs
+        bound = bounds.margin[rare], bounds.tolerance[rare]
+        apart, found = self.apart.after(spell[..., rare], marks, cv[:, rare], bound)
+        logs = logs.copy()
+        logs[:, rare] = log_sum(np.stack([logs[:, rare], found]), 0) - np.log(2)
+        return apart, logs
 
     def _spell_of_pods(self, rows: Rows) -> Array:
         """Sums within spells. The number of pods is that of the spell: where another begins it may be another."""
