@@ -272,6 +272,8 @@ class Batcher:
         self._answering = True
         try:
             for run in over:
+                if run.cancelled():  # the threads were ended before they came to it
+                    continue
                 ran = run.result()
                 self._follow(ran)
                 self._finish(ran)

@@ -17,7 +17,7 @@ SAID = {
         labels of equal age and accepts 5 points less. The peers as documented look at errors; tuned, they are given the
         share of wrong ones among the labels that came in the last minute, and accept 5 points more than usual.
         The last two candidates are worse by 50 points in the labels that come after ten minutes and in no others, which
-        is 10 points of all: what the early labels have shown by then outweighs them, also in a longer first step.""",
+        is 10 points of all: a release that is over by then cannot see it, one with a first step long enough does.""",
     "latency": """Answers take 60 ms in the median and 190 ms at p99, and the pace of each pod wanders. This engine
         compares the shares above every bucket edge and accepts twice the stable one and 5 points. Flagger's tutorials
         ask for a p99 of at most 500 ms, which Kayenta is given too; tuned, the limit is 1.5 times the service's
