@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 
-from plimsoll.core.predictions import increase
+from plimsoll.core.predictions import increase, known_pods
 from plimsoll.facts import ArmCounts, Sample, Window
 
 #: Outcomes of a pair that count for both arms. Where both failed, nothing is said of the difference.
@@ -39,13 +39,7 @@ def _arm(arm: ArmCounts, requests: int, failures: int) -> ArmCounts:
 
 
 def _increases(previous: Sample, current: Sample, arms: tuple[str, str]) -> Iterator[tuple[str, int]]:
-    """By outcome, what each pod counted; a pod first seen with older counts waits for the next window."""
-    before = {pod.pod: pod for pod in previous.pods}
-    for pod in current.pods:
-        base = before.get(pod.pod)
-        if base is None or base.started != pod.started:
-            if pod.started <= previous.at:
-                continue
-            base = replace(pod, counts={})
+    """By outcome, what each pod counted."""
+    for base, pod in known_pods(previous, current):
         grown = increase(base, pod, arms) or {}  # one that fell has made the window a gap already
         yield from ((key[3], int(count)) for key, count in grown.items() if key[0] == "pair")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 
@@ -165,16 +165,23 @@ def _labels(sums: Mapping[tuple[str, str, str], float], version: str, age: str) 
     return Labels(*counted, *errors)
 
 
+def known_pods(previous: Sample, current: Sample) -> Iterator[tuple[PodCounters, PodCounters]]:
+    """Each pod of the second sample with where it counts from: from nothing where its process has started since the
+    first. A pod first seen with older counts waits for the next sample."""
+    before = {pod.pod: pod for pod in previous.pods}
+    for pod in current.pods:
+        base = before.get(pod.pod)
+        if base is not None and base.started == pod.started:
+            yield base, pod
+        elif pod.started > previous.at:
+            yield replace(pod, counts={}), pod
+
+
 def labelled(previous: Sample, current: Sample, version: str) -> tuple[int, int]:
     """Labels that agreed with a version's predictions and that did not, between two samples, whichever pod they came
     to. Those of a pod first seen with older counts wait for the next sample, and counts that fell tell nothing."""
-    before, sums = {pod.pod: pod for pod in previous.pods}, {"correct": 0, "incorrect": 0}
-    for pod in current.pods:
-        base = before.get(pod.pod)
-        if base is None or base.started != pod.started:
-            if pod.started <= previous.at:
-                continue
-            base = replace(pod, counts={})
+    sums = {"correct": 0, "incorrect": 0}
+    for base, pod in known_pods(previous, current):
         if pod.counts is None or base.counts is None:
             continue
         keys = [key for key in pod.counts if key[:2] == ("feedback", version) and key[3] in sums]

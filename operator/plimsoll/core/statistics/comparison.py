@@ -56,10 +56,6 @@ class Arms:
                 raise ValueError(f"k_{arm} must lie between 0 and n_{arm}: count the events among the trials")
         return self
 
-    def of(self, edges: slice) -> Arms:
-        """Only these edges."""
-        return Arms(*(getattr(self, name)[:, edges] for name in self.__slots__))
-
     def then(self, more: Arms) -> Arms:
         """Both, one after the other."""
         return Arms(*(np.concatenate([getattr(self, name), getattr(more, name)]) for name in self.__slots__))

@@ -105,11 +105,11 @@ class Measured:
         count = partial(_counted, first=limits.first_edge)
         rows = tabulated(windows, count, 2 + _BUCKETS - limits.first_edge, begins)
         comparison, found = self.comparison.after(rows, _bounds(limits), limits.noise.cv_floor)
-        told, against = _failing(limits, rows, found), rows.counts
+        counts, failed = rows.counts, _failing(limits, rows, found)
         if self.counts is not None and self.found is not None and self.failing is not None:
-            against, told = np.concatenate([self.counts, against]), np.concatenate([self.failing, told])
+            counts, failed = np.concatenate([self.counts, counts]), np.concatenate([self.failing, failed])
             found = self.found.then(found)
-        return Measured(limits, comparison, spell, np.concatenate([self.steps, rows.steps]), against, found, told)
+        return Measured(limits, comparison, spell, np.concatenate([self.steps, rows.steps]), counts, found, failed)
 
     def criteria(self) -> list[Criterion]:
         """Those that are switched on, of at least one window; client errors can only fail."""
