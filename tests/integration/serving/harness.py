@@ -24,6 +24,8 @@ from tests.builders import onnx_models
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
+# The server that the processes run: the compiled one, for example.
+SOURCES = ROOT / os.environ.get("PLIMSOLL_SERVING", "serving")
 HOST = "127.0.0.1"
 MODEL = "digits"
 INFER = f"/v2/models/{MODEL}/infer"
@@ -62,7 +64,7 @@ class Server:
         self.ports = {name: free_port() for name in PORTS}
         self.env = {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT / os.environ.get("PLIMSOLL_SERVING", "serving")),
+            "PYTHONPATH": str(SOURCES),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PLIMSOLL_HOST": HOST,
             "PLIMSOLL_MODEL_NAME": MODEL,
