@@ -167,6 +167,14 @@ def test_twenty_services_share_the_pods_of_one_pool(pool: Pool) -> None:
 
 
 @pytest.mark.usefixtures("namespace")
+def test_the_image_runs_compiled(pool: Pool) -> None:
+    """An image whose compiled modules its Python cannot take would run from its sources, only slower."""
+    for pod in pool.pods():
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8082/proxy/metrics?name[]=plimsoll_build_info"
+        assert 'code="compiled"' in pool.kubernetes.kubectl("get", "--raw", path)
+
+
+@pytest.mark.usefixtures("namespace")
 def test_one_is_promoted_although_the_operator_is_killed_and_nobody_notices(pool: Pool) -> None:
     with pool.nobody_notices():
         attempt = pool.release(MOVING, "2")
