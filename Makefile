@@ -62,8 +62,7 @@ test-compiled: $(COMPILED)/.complete ## The server's unit tests, against the com
 .PHONY: test-integration
 test-integration: venv cluster $(SERVER) ## Against a real API server, a real S3 server and real server processes
 	@echo "Servers run from $(SERVING)"
-	PLIMSOLL_SERVING=$(SERVING) $(PYTEST) tests/integration --ignore tests/integration/serving
-	PLIMSOLL_SERVING=$(SERVING) $(PYTEST) -n auto --dist loadfile tests/integration/serving
+	PLIMSOLL_SERVING=$(SERVING) $(PYTEST) tests/integration
 
 .PHONY: test-e2e
 test-e2e: venv cluster ## Against real pods

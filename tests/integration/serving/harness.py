@@ -34,7 +34,7 @@ RIGHT = onnx_models.linear_classifier(COEFFICIENTS, INTERCEPTS)
 PORTS = ("public", "direct", "metrics", "grpc", "grpc_direct")
 
 
-def eventually(fact: Callable[[], Any], what: str, seconds: float = 15.0) -> Any:
+def eventually(fact: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
     """Wait until ``fact`` is true, and return it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
