@@ -155,3 +155,7 @@ def test_a_bad_version_is_taken_back_by_every_strategy(services: Services) -> No
         counted = services.counted(example)
         assert counted["failures"] == before[example]
         assert "3" not in counted["requests"], "users were spared"
+    fresh = services.ledger("baseline", 3)["stable"]
+    assert fresh.endswith("-b3"), "a candidate is taken back, too, by pods as young as its own"
+    services.kubectl("wait", "pod", "-l", f"plimsoll.dev/revision={fresh}", "--for=delete", "--timeout=120s")
+    assert services.kubectl("get", "deployments", "-l", f"plimsoll.dev/revision={fresh}", "-o", "name") == ""
