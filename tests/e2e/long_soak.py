@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 
 import pytest
 
-from demo import load, story
+from demo import load
 from demo.shell import Kubernetes
-from tests.e2e.releases import MANIFEST, SERVICE, Service
+from tests.e2e.releases import MANIFEST, SERVICE, Service, serving
 from tests.e2e.soak import GROWTH_BYTES, Soak
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "180"))
@@ -20,13 +19,10 @@ IMAGE = "localhost/plimsoll-serving:dev"
 @pytest.fixture
 def service(kubernetes: Kubernetes, namespace: str) -> Service:
     """Two pods of version 1, a sound version 2, a version 3 that fails, and users of all forms of requests."""
-    service = Service(kubernetes, namespace)
     manifest = copy.deepcopy(MANIFEST)
     manifest["spec"]["runtime"]["replicas"] = 2
-    service.kubectl("apply", "-f", str(story.EXAMPLES / "01-train.yaml"))
-    service.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
-    service.until(lambda status: status.get("phase") == "Idle" and status.get("replicas") == "2/2", 600)
-    service.publish_candidates()
+    service = serving(kubernetes, namespace, manifest)
+    service.until(lambda status: status.get("replicas") == "2/2")
     load.start(kubernetes, namespace, SERVICE, IMAGE, "--mixed")
     return service
 
