@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import collections
+import contextlib
 import dataclasses
 import itertools
 import json

@@ -82,7 +82,7 @@ class Services:
             return phase in (status.get("phase"), status.get("heldReason")) and version in (None, stable)
 
         where = (self.kubernetes, NAMESPACE, "inferenceservice", f"digits-{example}")
-        found: Status = watch.until(*where, there, seconds=120)["status"]
+        found: Status = watch.until(*where, there, seconds=300)["status"]
         return found
 
     def resume(self, example: str) -> None:
