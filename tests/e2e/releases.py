@@ -111,9 +111,9 @@ class Service:
         """It comes with the first version that anybody names."""
         nowhere = elsewhere.manifest("nothing", 1, f"s3://plimsoll-{self.namespace}/nothing.onnx", b"nothing")
         self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(nowhere))
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not self.kubernetes.get("secret", "plimsoll-store", self.namespace):
-            assert time.monotonic() < deadline, "the operator made no bucket within 60 s"
+            assert time.monotonic() < deadline, "the operator made no bucket within 180 s"
             time.sleep(0.2)
 
     def publish(self, number: int, content: bytes) -> None:

@@ -42,10 +42,10 @@ def namespace(place: Place) -> str:
 
 def _upload(kubernetes: Kubernetes, namespace: str) -> None:
     """As soon as the operator has made the bucket for the first TrainingJob."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not kubernetes.get("secret", "plimsoll-store", namespace):
         if time.monotonic() > deadline:
-            raise Stop("the operator made no bucket within 60 s")
+            raise Stop("the operator made no bucket within 180 s")
         time.sleep(0.2)
     with store.bucket(kubernetes, namespace) as bucket:
         for name, content in files().items():

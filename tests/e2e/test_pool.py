@@ -237,7 +237,7 @@ def test_a_service_that_is_deleted_leaves_the_pods_to_the_others(pool: Pool) -> 
     def forgotten(found: dict[str, Any]) -> bool:
         return f"{gone}.json" not in found["data"]
 
-    watch.until(pool.kubernetes, NAMESPACE, "configmap", "shared-pool", forgotten, seconds=60)
+    watch.until(pool.kubernetes, NAMESPACE, "configmap", "shared-pool", forgotten, seconds=180)
     assert pool.pods() == pods
 
 
@@ -257,7 +257,7 @@ def test_a_pool_in_use_is_not_deleted_and_goes_with_its_pods_once_no_service_nam
         "servingpool",
         "shared",
         lambda found: not found["status"].get("inUseBy"),
-        seconds=60,
+        seconds=180,
     )
     pool.kubectl("delete", "servingpool", "shared", "--wait=true")
-    pool.kubectl("wait", *(f"pod/{name}" for name in pods), "--for=delete", "--timeout=90s")
+    pool.kubectl("wait", *(f"pod/{name}" for name in pods), "--for=delete", "--timeout=180s")

@@ -116,7 +116,7 @@ def services(kubernetes: Kubernetes, namespace: str) -> Services:
     # The first artifact that is to be read makes the operator prepare the bucket; nobody waits for this one.
     nowhere = elsewhere.manifest("nothing", 1, f"s3://plimsoll-{namespace}/nothing.onnx", b"nothing")
     found.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(nowhere))
-    watch.until(kubernetes, namespace, "secret", "plimsoll-store", bool, seconds=60)
+    watch.until(kubernetes, namespace, "secret", "plimsoll-store", bool, seconds=180)
     contents = (bytes(elsewhere.sound().SerializeToString(deterministic=True)), sound_too(), fragile())
     for number, content in enumerate(contents, 1):
         found.publish(number, content)
