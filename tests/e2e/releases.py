@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,10 +110,7 @@ class Service:
         """It comes with the first version that anybody names."""
         nowhere = elsewhere.manifest("nothing", 1, f"s3://plimsoll-{self.namespace}/nothing.onnx", b"nothing")
         self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(nowhere))
-        deadline = time.monotonic() + 180
-        while not self.kubernetes.get("secret", "plimsoll-store", self.namespace):
-            assert time.monotonic() < deadline, "the operator made no bucket within 180 s"
-            time.sleep(0.2)
+        watch.until(self.kubernetes, self.namespace, "secret", "plimsoll-store", bool, seconds=180)
 
     def publish(self, number: int, content: bytes) -> None:
         """What a pipeline of the user's does: upload a file, apply its ModelVersion."""
