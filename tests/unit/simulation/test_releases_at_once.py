@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from plimsoll.core.simulation import PROMOTED, ROLLED_BACK, UNDECIDED, Step, Traffic, Trial, run, simulate
-from plimsoll.core.simulation.releases import Walk
+from plimsoll.core.simulation.judged import Judged
+from plimsoll.core.simulation.releases import Group, Walk
 from plimsoll.core.simulation.standing import Standing, put, taken
 from plimsoll.core.simulation.world import Counts, Hour, hour
-from plimsoll.core.statistics.policy import Policy
+from plimsoll.core.statistics.criteria import Criterion
+from plimsoll.core.statistics.policy import Policy, compared
 from plimsoll.core.verdict import verdicts
 from plimsoll.facts import ArmCounts, Window
 from plimsoll.names import LATENCY_EDGES
@@ -46,6 +48,7 @@ class Recorded(Walk):
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
         self.windows_of: list[list[Window]] = [[] for _ in self.outcome]
+        self.log_e_of: list[list[np.ndarray]] = [[] for _ in self.outcome]
 
     def window(self, number: int, runs: np.ndarray, hours: Hour, begins: np.ndarray) -> Counts:
         counts, weight = super().window(number, runs, hours, begins), self.trial.steps[number].weight
@@ -60,9 +63,22 @@ class Recorded(Walk):
             )  # fmt: skip
         return counts
 
+    def judged(self, number: int, group: Group, counts: Counts, begins: np.ndarray) -> tuple[Standing, Judged]:
+        standing, said = super().judged(number, group, counts, begins)
+        for place in np.flatnonzero(counts.seen[0]):
+            self.log_e_of[group.runs[place]].append(said.log_e[:, place])
+        return standing, said
+
 
 def arm(n: float, k: float) -> ArmCounts:
     return ArmCounts(int(n), int(k), 0, int(n), FAST)
+
+
+def errors_of(windows: list[Window], policy: Policy) -> Criterion:
+    """What the verdict makes of the errors in these windows."""
+    counted = [window for window in windows if window.gap is None]
+    found = [one for one in compared(counted, policy) if isinstance(one, Criterion)]
+    return next(one for one in found if one.name == "error rate")
 
 
 def taken_through(windows: list[Window], trial: Trial) -> tuple[int, int]:
@@ -83,6 +99,19 @@ def taken_through(windows: list[Window], trial: Trial) -> tuple[int, int]:
         else:
             return UNDECIDED, len(windows)
     raise AssertionError("there is no step")
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_the_evidence_of_every_window_is_that_of_each_release_alone(world: str) -> None:
+    traffic, effect = WORLDS[world]
+    trial = Trial(Policy(), STEPS, traffic, effect, horizon=600.0)
+    walk = Recorded(trial, hour(traffic, RUNS, 11, 3), RUNS, np.random.default_rng(4))
+    walk.result()
+    for windows, log_e in zip(walk.windows_of, walk.log_e_of, strict=True):
+        alone = errors_of(windows, trial.policy)
+        assert alone.against_harm is not None
+        both = np.column_stack([alone.against_health[:, 0], alone.against_harm[:, 0]])
+        np.testing.assert_allclose(np.array(log_e), both, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("world", WORLDS)

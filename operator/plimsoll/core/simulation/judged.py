@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from plimsoll.core.simulation.standing import Standing, put, taken
 from plimsoll.core.simulation.world import Counts
 from plimsoll.core.statistics.criteria import Criterion, reaches
-from plimsoll.core.statistics.measures import Bounds, Compared
+from plimsoll.core.statistics.measures import Bounds
 from plimsoll.core.statistics.policy import Policy, compared
 from plimsoll.core.statistics.tables import Rows
 from plimsoll.core.statistics.wealth import Array
@@ -54,10 +54,12 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Of each run: whether this window fails it, and whether its evidence passes in this window."""
+    """Of each run: whether this window fails it, whether its evidence passes in this window, and the log e-values of
+    its errors against health and against harm, (2, runs), NaN where nothing was compared."""
 
     failed: Mask
     passes: Mask
+    log_e: Array
 
 
 def judged(before: Standing, window: Counts, begins: Array, step: int, rules: Rules) -> tuple[Standing, Judged]:
@@ -79,20 +81,22 @@ def judged(before: Standing, window: Counts, begins: Array, step: int, rules: Ru
     )
     after = later if seen.all() else put(before, seen, taken(later, seen))
     enough = (after.in_step >= max(1, rules.policy.min_requests)) & (after.stable > 0)
-    fails, passes = _breaker(after.recent, rules.policy), enough
+    fails, passes, log_e = _breaker(after.recent, rules.policy), enough, np.full((2, len(seen)), np.nan)
     if rules.policy.error_margin is not None:
-        after, worse, well = _compared(after, window, (anew, spells), rules)
-        fails, passes = fails | worse, passes & well
-    return after, Judged(fails & seen, passes & seen)
+        after, log_e, rises = _compared(after, window, (anew, spells), rules)
+        fails = fails | (reaches(log_e[0], rules.alpha) & rises)
+        passes = passes & reaches(log_e[1], rules.beta)
+    return after, Judged(fails & seen, passes & seen, log_e)
 
 
 def _compared(
     standing: Standing, window: Counts, marks: tuple[Mask, Mask], rules: Rules
-) -> tuple[Standing, Mask, Mask]:
-    """The comparison of errors. The runs that begin a step, a spell or neither in this window are taken together."""
+) -> tuple[Standing, Array, Mask]:
+    """The comparison of errors, its log e-values, and where the rise is one that can fail. The runs that begin a step,
+    a spell or neither in this window are taken together."""
     seen, (anew, spells) = window.seen[0], marks
     kinds = np.where(seen, anew.astype(np.int64) + spells, -1)
-    worse, well = np.zeros(seen.shape, dtype=np.bool_), np.zeros(seen.shape, dtype=np.bool_)
+    log_e, rises = np.full((2, len(seen)), np.nan), np.zeros(seen.shape, dtype=np.bool_)
     known = standing.comparison
     for kind in np.unique(kinds[seen]):
         mine = kinds == kind
@@ -101,8 +105,10 @@ def _compared(
         rows = _rows(window if whole else window.of(mine), begins=kind > 0)
         part, found = part.after(rows, rules.bounds, rules.policy.cv_floor)
         known = part if whole else put(known, mine, part)
-        worse[mine], well[mine] = _said(rows, found, rules)
-    return replace(standing, comparison=known), worse, well
+        log_e[:, mine] = found.against_health[0], found.against_harm[0]
+        both = (rows.counts[0, 1] > 0) & (rows.counts[0, 3] > 0)
+        rises[mine] = both & (found.rise[0] >= rules.policy.error_floor)
+    return replace(standing, comparison=known), log_e, rises
 
 
 def _rows(window: Counts, *, begins: bool) -> Rows:
@@ -110,12 +116,6 @@ def _rows(window: Counts, *, begins: bool) -> Rows:
     pods = np.stack([window.k_pods, window.n_pods], axis=1)
     candidate = np.stack([window.k_candidate, window.n_candidate], axis=1)
     return Rows(np.concatenate([candidate, pods.sum(axis=2)], axis=1), pods, np.array([1]), np.array([begins]))
-
-
-def _said(rows: Rows, found: Compared, rules: Rules) -> tuple[Mask, Mask]:
-    both = (rows.counts[0, 1] > 0) & (rows.counts[0, 3] > 0)
-    matters = both & (found.rise[0] >= rules.policy.error_floor)
-    return reaches(found.against_health[0], rules.alpha) & matters, reaches(found.against_harm[0], rules.beta)
 
 
 def _breaker(recent: Array, policy: Policy) -> Mask:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plimsoll.core.simulation.judged import Rules, judged
+from plimsoll.core.simulation.judged import Judged, Rules, judged
 from plimsoll.core.simulation.standing import Standing, put, taken
 from plimsoll.core.simulation.world import MINUTE, Counts, Hour, Traffic, draw, hour
 from plimsoll.core.statistics.policy import Policy
@@ -59,17 +59,17 @@ def run(trial: Trial, runs: int, seed: int) -> Releases:
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class Group:
     """Runs that take a step together: which, their hours, and where the verdicts on them stand."""
 
     runs: NDArray[np.int64]
     hours: Hour
     standing: Standing
 
-    def of(self, mask: NDArray[np.bool_]) -> _Group:
+    def of(self, mask: NDArray[np.bool_]) -> Group:
         if mask.all():
             return self
-        return _Group(self.runs[mask], self.hours.of(mask), taken(self.standing, mask))
+        return Group(self.runs[mask], self.hours.of(mask), taken(self.standing, mask))
 
 
 class Walk:
@@ -104,14 +104,14 @@ class Walk:
         entered = np.zeros(len(self.outcome), dtype=np.int64)
         entered[runs] = began
         passed, after = [runs[:0]], [began[:0]]
-        group = _Group(runs, self.fixed.of(runs), taken(self.standing, runs))
+        group = Group(runs, self.fixed.of(runs), taken(self.standing, runs))
         for row in range(self.windows):
             group = group.of(entered[group.runs] + row < self.windows)
             if not len(group.runs):
                 break
             at: Array = (entered[group.runs] + row) * np.float64(seconds)
             counts = self.window(number, group.runs, group.hours, at)
-            standing, said = judged(group.standing, counts, at, number, self.rules)
+            standing, said = self.judged(number, group, counts, at)
             self.bad[group.runs] += counts.bad[0]
             passes = said.passes & ~said.failed & (standing.in_step >= step.min_requests)
             passes &= (row + 1) * seconds >= step.min_seconds
@@ -120,7 +120,7 @@ class Walk:
             after.append(entered[passed[-1]] + row + 1)
             if passes.any() and number + 1 < len(self.trial.steps):
                 self.standing = put(self.standing, passed[-1], taken(standing, passes))
-            group = _Group(group.runs, group.hours, standing).of(~(said.failed | passes))
+            group = Group(group.runs, group.hours, standing).of(~(said.failed | passes))
         return np.concatenate(passed), np.concatenate(after)
 
     def window(self, number: int, runs: NDArray[np.int64], hours: Hour, begins: Array) -> Counts:
@@ -128,6 +128,10 @@ class Walk:
         trial, weight = self.trial, np.full((1, len(begins)), self.trial.steps[number].weight / 100)
         found = draw(trial.traffic, hours, trial.effect, trial.window_seconds, begins[None], weight, self.rng)
         return found.in_one_pod() if number == len(trial.steps) - 1 and number else found
+
+    def judged(self, number: int, group: Group, counts: Counts, begins: Array) -> tuple[Standing, Judged]:
+        """Where the runs of a group stand after this window as well, and what is said of it."""
+        return judged(group.standing, counts, begins, number, self.rules)
 
     def _roll_back(self, runs: NDArray[np.int64], entered: NDArray[np.int64], row: int) -> None:
         self.outcome[runs] = ROLLED_BACK
