@@ -1,0 +1,110 @@
+"""The page on the trade-off: where a peer is quicker, what other defaults would buy, and why they are as they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from bench.markdown import paragraph, table
+from bench.release import report
+from bench.release.report import NONE, Row
+
+NOISES = {"pod": "cv 0.2 per pod", "arm": "cv 0.2 per arm", "arm, cv 0.5": "cv 0.5 per arm"}
+#: The default that each setting has today; the page says why.
+DEFAULTS = {"alpha": 0.01, "error_margin": 1.5, "cv_floor": 0.2}
+
+
+def peers(document: Row) -> str:
+    """Who is the quickest at equal false rollback, and in which worlds."""
+    rows = []
+    for effect in (2.0, 4.0):
+        lost = [race for race in report.races(document, effect) if race["slower"]]
+        for engine, cells in Counter(race["best"]["engine"] for race in lost).most_common():
+            mine = [race["row"] for race in lost if race["best"]["engine"] == engine]
+            rows.append([f"{effect:g}x", f"`{engine}`", str(cells), *_worlds(mine)])
+    said = paragraph(
+        """At equal false rollback: a peer counts, as documented or tuned, where it is not shown to roll back more of
+        the same hours' healthy releases than this engine (the exact 95 % intervals of the two shares meet). Of those
+        that count the quickest by the median is the best; where it never takes back half of them, and ours neither,
+        nobody is quicker."""
+    )
+    why = paragraph(
+        """The tuned peers are told the service's rate of errors and hold the candidate to a fixed limit above it: they
+        need no stable version to compare with, and no evidence to learn how noisy pods are. What that costs is in the
+        table of conditions: the same limit takes healthy releases back in an incident, in a cold start, in a gap. This
+        engine is told nothing. It must see in the release itself that a rise is neither chance nor the noise of pods,
+        to a noise of cv 0.5 that it does not know, and twice the errors are close to what such noise does."""
+    )
+    return f"{said}\n\n{table(['regression', 'quickest', 'cells', 'requests/s', 'errors', 'cv'], rows)}\n\n{why}"
+
+
+def _worlds(rows: list[Row]) -> list[str]:
+    """Where these are: requests per second, errors, noise, each with its number of cells."""
+    plain = [row for row in rows if row["incident"] == NONE]
+    others = len(rows) - len(plain)
+
+    def spread(name: str, form: str) -> str:
+        return ", ".join(
+            f"{value:{form}} ({count})" for value, count in sorted(Counter(r[name] for r in plain).items())
+        )
+
+    first = spread("requests_per_second", "g") + (f"; conditions ({others})" if others else "")
+    return [first, spread("base_rate", ".1%"), spread("noise_cv", "g")]
+
+
+def curves(document: Row) -> str:
+    """One default changed at a time."""
+    rows = [_row(one) for one in document["curves"]]
+    head = ["", *NOISES.values(), "4x in the first window", "4x, 500/s", "2x, 500/s", "4x, 50/s", "promoted, 50/s"]
+    said = paragraph(
+        f"""Each row changes one default, of which the one in force is bold; {document["curves"][0]["runs"]:,} releases
+        a figure, 0.5 % errors. First the healthy releases rolled back at 500 requests/s under three noises; then how
+        much of a fourfold regression is taken back in the first window of 500 requests/s, the medians until a
+        regression is, and until a healthy release at 50 requests/s is promoted. `cv_floor` counts for passing
+        alone: what fails a candidate learns its noise."""
+    )
+    return f"{said}\n\n{table(head, rows)}\n\n{_reasons(document)}"
+
+
+def _row(one: Row) -> list[str]:
+    name = f"`{one['setting']}` {one['value']:g}"
+    medians = (one["fourfold_500"], one["twofold_500"], one["fourfold_50"], one["promoted_50"])
+    return [
+        f"**{name}**" if one["value"] == DEFAULTS[one["setting"]] else name,
+        *(f"{one['false_rollback'][noise]:.2%}" for noise in NOISES),
+        f"{one['first_window_500']:.0%}",
+        *(_seconds(median) for median in medians),
+    ]
+
+
+def _reasons(document: Row) -> str:
+    points = {(one["setting"], one["value"]): one for one in document["curves"]}
+    usual, laxer, laxest = (points["alpha", value] for value in (0.01, 0.05, 0.2))
+    margin, narrow = points["error_margin", 1.5], points["error_margin", 1.1]
+    wide = points["cv_floor", 0.4]
+    return "\n\n".join(
+        paragraph(text)
+        for text in (
+            f"""**Why `alpha` is 0.01.** Five times as much brings a fourfold regression back after
+            {_seconds(laxer["fourfold_500"])} instead of {_seconds(usual["fourfold_500"])} at 500 requests/s, a twofold
+            one after {_seconds(laxer["twofold_500"])} instead of {_seconds(usual["twofold_500"])}, and rolls back
+            {_worst(laxer):.2%} of the healthy releases in the worst noise shown instead of {_worst(usual):.2%}. Even
+            0.2 finds {laxest["first_window_500"]:.0%} of fourfold regressions in the first ten seconds: that goal is
+            not to be had by alpha. Evidence grows by a factor with each window, so that alpha buys seconds, while each
+            false rollback costs a person an investigation: the smaller figure is the default.""",
+            f"""**Why `error_margin` is 1.5.** At 1.1 a fourfold regression is taken back after
+            {_seconds(narrow["fourfold_500"])} instead of {_seconds(margin["fourfold_500"])}, a twofold one after
+            {_seconds(narrow["twofold_500"])} instead of {_seconds(margin["twofold_500"])}; but then a candidate that
+            fails a quarter more often is taken back as well, which few would wish.""",
+            f"""**Why `cv_floor` is 0.2.** It is what a pass allows for before the pods have shown their noise. At 0.4 a
+            healthy release at 50 requests/s takes {_seconds(wide["promoted_50"])} instead of
+            {_seconds(points["cv_floor", 0.2]["promoted_50"])}.""",
+        )
+    )
+
+
+def _worst(one: Row) -> float:
+    return max(one["false_rollback"].values())
+
+
+def _seconds(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{seconds:,.0f} s"
