@@ -10,7 +10,7 @@ from plimsoll.core.simulation import PROMOTED, ROLLED_BACK, UNDECIDED, Step, Tra
 from plimsoll.core.simulation.judged import Judged
 from plimsoll.core.simulation.releases import Group, Walk
 from plimsoll.core.simulation.standing import Standing, put, taken
-from plimsoll.core.simulation.world import Counts, Hour, hour
+from plimsoll.core.simulation.world import Counts, hour
 from plimsoll.core.statistics.criteria import Criterion
 from plimsoll.core.statistics.policy import Policy, compared
 from plimsoll.core.verdict import verdicts
@@ -50,13 +50,13 @@ class Recorded(Walk):
         self.windows_of: list[list[Window]] = [[] for _ in self.outcome]
         self.log_e_of: list[list[np.ndarray]] = [[] for _ in self.outcome]
 
-    def window(self, number: int, runs: np.ndarray, hours: Hour, begins: np.ndarray) -> Counts:
-        counts, weight = super().window(number, runs, hours, begins), self.trial.steps[number].weight
-        for place, one in enumerate(runs):
+    def window(self, number: int, group: Group, begins: np.ndarray) -> Counts:
+        counts, weight = super().window(number, group, begins), self.trial.steps[number].weight
+        for place in np.flatnonzero(group.going):
             pods = tuple(map(arm, counts.n_pods[0, :, place], counts.k_pods[0, :, place]))
             stable = arm(counts.n_pods[0, :, place].sum(), counts.k_pods[0, :, place].sum())
             candidate = arm(counts.n_candidate[0, place], counts.k_candidate[0, place])
-            mine, end = self.windows_of[one], begins[place] + self.trial.window_seconds
+            mine, end = self.windows_of[group.runs[place]], begins[place] + self.trial.window_seconds
             gap = None if counts.seen[0, place] else "down: no pod answered"
             mine.append(
                 Window(len(mine) + 1, begins[place], end, number + 1, weight, stable, candidate, pods, gap)
@@ -65,7 +65,7 @@ class Recorded(Walk):
 
     def judged(self, number: int, group: Group, counts: Counts, begins: np.ndarray) -> tuple[Standing, Judged]:
         standing, said = super().judged(number, group, counts, begins)
-        for place in np.flatnonzero(counts.seen[0]):
+        for place in np.flatnonzero(group.going & counts.seen[0]):
             self.log_e_of[group.runs[place]].append(said.log_e[:, place])
         return standing, said
 

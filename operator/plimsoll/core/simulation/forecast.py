@@ -12,7 +12,7 @@ from plimsoll.core.simulation.world import Traffic
 from plimsoll.core.statistics.policy import Policy
 
 #: Runs at a time: fewer waste time between arrays, more waste memory.
-_CHUNK = 2500
+_CHUNK = 5000
 QUANTILES = (0.05, 0.5, 0.95)
 
 

@@ -15,6 +15,8 @@ from plimsoll.core.statistics.policy import Policy
 from plimsoll.core.statistics.wealth import Array
 
 PROMOTED, UNDECIDED, ROLLED_BACK = 1, 0, -1
+#: The part of the runs of a group that may be decided already.
+_IDLE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +62,19 @@ def run(trial: Trial, runs: int, seed: int) -> Releases:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Runs that take a step together: which, their hours, and where the verdicts on them stand."""
+    """Runs that take a step together: which, their hours, where the verdicts on them stand, and which are under way:
+    the others are decided, and are drawn and judged for nothing until they are put out."""
 
     runs: NDArray[np.int64]
     hours: Hour
     standing: Standing
+    going: NDArray[np.bool_]
 
-    def of(self, mask: NDArray[np.bool_]) -> Group:
-        if mask.all():
-            return self
-        return Group(self.runs[mask], self.hours.of(mask), taken(self.standing, mask))
+    def then(self, standing: Standing, going: NDArray[np.bool_]) -> Group:
+        """After a window; without the decided ones as soon as these are many, for to put them out is dear."""
+        if going.sum() > (1 - _IDLE) * len(going):
+            return Group(self.runs, self.hours, standing, going)
+        return Group(self.runs[going], self.hours.of(going), taken(standing, going), going[going])
 
 
 class Walk:
@@ -104,29 +109,30 @@ class Walk:
         entered = np.zeros(len(self.outcome), dtype=np.int64)
         entered[runs] = began
         passed, after = [runs[:0]], [began[:0]]
-        group = Group(runs, self.fixed.of(runs), taken(self.standing, runs))
+        group = Group(runs, self.fixed.of(runs), taken(self.standing, runs), began < self.windows)
         for row in range(self.windows):
-            group = group.of(entered[group.runs] + row < self.windows)
-            if not len(group.runs):
+            if not group.going.any():
                 break
             at: Array = (entered[group.runs] + row) * np.float64(seconds)
-            counts = self.window(number, group.runs, group.hours, at)
+            counts = self.window(number, group, at)
             standing, said = self.judged(number, group, counts, at)
-            self.bad[group.runs] += counts.bad[0]
-            passes = said.passes & ~said.failed & (standing.in_step >= step.min_requests)
+            self.bad[group.runs] += np.where(group.going, counts.bad[0], 0.0)
+            fails = said.failed & group.going
+            passes = said.passes & ~said.failed & group.going & (standing.in_step >= step.min_requests)
             passes &= (row + 1) * seconds >= step.min_seconds
-            self._roll_back(group.runs[said.failed], entered, row)
+            self._roll_back(group.runs[fails], entered, row)
             passed.append(group.runs[passes])
             after.append(entered[passed[-1]] + row + 1)
             if passes.any() and number + 1 < len(self.trial.steps):
                 self.standing = put(self.standing, passed[-1], taken(standing, passes))
-            group = Group(group.runs, group.hours, standing).of(~(said.failed | passes))
+            time_left = entered[group.runs] + row + 1 < self.windows
+            group = group.then(standing, group.going & ~fails & ~passes & time_left)
         return np.concatenate(passed), np.concatenate(after)
 
-    def window(self, number: int, runs: NDArray[np.int64], hours: Hour, begins: Array) -> Counts:
-        """What `runs` count in a window of step `number` that begins at `begins`, in seconds: one row."""
+    def window(self, number: int, group: Group, begins: Array) -> Counts:
+        """What the runs of a group count in a window of step `number` that begins at `begins`, in seconds: one row."""
         trial, weight = self.trial, np.full((1, len(begins)), self.trial.steps[number].weight / 100)
-        found = draw(trial.traffic, hours, trial.effect, trial.window_seconds, begins[None], weight, self.rng)
+        found = draw(trial.traffic, group.hours, trial.effect, trial.window_seconds, begins[None], weight, self.rng)
         return found.in_one_pod() if number == len(trial.steps) - 1 and number else found
 
     def judged(self, number: int, group: Group, counts: Counts, begins: Array) -> tuple[Standing, Judged]:
