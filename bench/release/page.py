@@ -97,11 +97,11 @@ def _goal_alpha(document: Row) -> tuple[str, str, str]:
 
 
 def _goal_race(document: Row, effect: float) -> tuple[str, str, str]:
-    slower, laxer = (
-        sum(race["slower"] for race in report.races(document, effect, within_alpha=lax)) for lax in (False, True)
+    slower, within = (
+        sum(race["slower"] for race in report.races(document, effect, within_alpha=rule)) for rule in (False, True)
     )
     cells = len(report.races(document, effect))
-    said = f"slower in {slower} of {cells} cells; in {laxer} if every peer within alpha counts as equal"
+    said = f"slower in {slower} of {cells} cells; in {within} where those within alpha count as equal, and no others"
     goal = f"at equal false rollback slower than the best peer to take back {effect:g}x in at most 10 % of cells"
     return goal, said, _yes(slower <= 0.1 * cells)
 

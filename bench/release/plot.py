@@ -61,15 +61,15 @@ def rollbacks(axis: plt.Axes, document: dict) -> None:
 
 def trade(axis: plt.Axes, document: dict) -> None:
     rows = [one for one in document["curves"] if one["setting"] == "alpha"]
-    shown = {"twofold_500": "2x, 500/s", "fourfold_500": "4x, 500/s", "fourfold_50": "4x, 50/s"}
+    shown = {"twofold_seconds_500": "2x, 500/s", "median_seconds_500": "4x, 500/s", "median_seconds_50": "4x, 50/s"}
     for figure, label in shown.items():
-        points = [(one["value"], one[figure]) for one in rows if one[figure] is not None]
+        points = [(one["value"], one[figure]) for one in rows if one.get(figure) is not None]
         if points:
             axis.plot(*zip(*points, strict=True), "o-", label=label)
     for one in rows:
         worst = max(one["false_rollback"].values())
-        if one["fourfold_500"] is not None:
-            axis.annotate(f"{worst:.1%}", (one["value"], one["fourfold_500"]), fontsize=7, va="top")
+        if one["median_seconds_500"] is not None:
+            axis.annotate(f"{worst:.1%}", (one["value"], one["median_seconds_500"]), fontsize=7, va="top")
     axis.set(xscale="log", yscale="log", xlabel="alpha", ylabel="seconds to take back, median")
     axis.set_title("What alpha buys (false rollbacks noted)")
     axis.legend(fontsize=7)
