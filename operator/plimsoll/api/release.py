@@ -1,4 +1,4 @@
-"""How an InferenceService releases a new version: steps, evidence, probation."""
+"""How an InferenceService releases a new version: strategy, steps, probation."""
 
 from __future__ import annotations
 
@@ -6,28 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from plimsoll.api.cel import Rule, between, cel_duration, cel_list, checked, matching, operator_default, phrase
+from plimsoll.api.analysis import Analysis
+from plimsoll.api.cel import Rule, between, cel_duration, cel_list, checked, operator_default, phrase
 from plimsoll.api.common import Duration, Name, Part, Token
-from plimsoll.api.evidence import CustomMetrics, Prometheus
-from plimsoll.api.judges import JOB_TIMEOUT, Judges
+from plimsoll.api.freeze import FreezeWindow
+from plimsoll.api.judges import JOB_TIMEOUT
 
 Strategy = Literal["Canary", "BlueGreen", "Shadow", "ABTest", "Recreate"]
-#: The edges of the latency histogram end at 10 s.
-Latency99 = Annotated[
-    str,
-    Field(
-        max_length=10,
-        json_schema_extra=checked(
-            Rule(
-                "self.matches('^[0-9]{1,5}(ms|s)$')"
-                " && duration(self) >= duration('1ms') && duration(self) <= duration('10s')",
-                "must be a duration from 1ms to 10s, such as 250ms or 2s",
-            )
-        ),
-    ),
-]
-
-
 _Weight = Annotated[
     int,
     Field(
@@ -88,75 +73,6 @@ class Mirroring(Part):
     min_requests: _Requests = Field(default=100, description="At least so many copies must have been compared.")
 
 
-_MOMENT = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])(T([01][0-9]|2[0-3]):[0-5][0-9])?$"
-_Moment = Annotated[
-    str,
-    Field(
-        max_length=16,
-        json_schema_extra=matching(_MOMENT, "must be a day or a time of it, such as 2026-12-24 or 2026-12-24T18:00"),
-    ),
-]
-
-
-def _cron(low: str, names: str = "") -> str:
-    """One field of cron: *, numbers, ranges, steps and lists of them."""
-    one = f"({low}{names})"
-    part = rf"(\*|{one}(-{one})?)(/[0-9]{{1,2}})?"
-    return f"{part}(,{part})*"
-
-
-_MONTHS = "|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC"
-_DAYS = "|MON|TUE|WED|THU|FRI|SAT|SUN"
-_CRON = " ".join((
-    f"^{_cron('[0-5]?[0-9]')}",
-    _cron("1?[0-9]|2[0-3]"),
-    _cron("[1-9]|[12][0-9]|3[01]"),
-    _cron("[1-9]|1[0-2]", _MONTHS),
-    f"{_cron('[0-7]', _DAYS)}$",
-))  # fmt: skip
-_Schedule = Annotated[
-    str,
-    Field(
-        max_length=100,
-        json_schema_extra=matching(
-            _CRON, "must be a cron schedule of five fields: minute, hour, day, month, weekday, such as 0 18 * * FRI"
-        ),
-    ),
-]
-_Zone = Annotated[
-    str,
-    Field(
-        max_length=64,
-        json_schema_extra=matching(
-            "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$",
-            "must be a name of the IANA time zone database, such as Europe/Berlin or UTC",
-        ),
-    ),
-]
-
-
-class FreezeWindow(Part):
-    """A time in which no release begins and none goes on; what fails is taken back all the same."""
-
-    rules = (
-        Rule("has(self.schedule) != has(self.from)", "a window needs schedule or from, and not both"),
-        Rule("has(self.schedule) == has(self.duration)", "schedule and duration belong together", ".duration"),
-        Rule("has(self.from) == has(self.to)", "from and to belong together", ".to"),
-        Rule("!has(self.from) || !has(self.to) || self.from < self.to", "to must be after from", ".to"),
-    )
-    schedule: _Schedule | None = Field(
-        default=None, description="When it begins, each time: minute, hour, day, month and weekday, as cron has them."
-    )
-    duration: Annotated[Duration, Field(json_schema_extra=between("1m", "744h"))] | None = Field(
-        default=None, description="How long it lasts after each beginning."
-    )
-    begin: _Moment | None = Field(
-        default=None, alias="from", description="When it begins, once: a day, or a time such as 2026-12-24T18:00."
-    )
-    end: _Moment | None = Field(default=None, alias="to", description="When it ends.")
-    time_zone: _Zone = Field(default="UTC", description="Where these times are local.")
-
-
 class SplitTest(Part):
     """A fixed split of users between the two versions."""
 
@@ -165,128 +81,9 @@ class SplitTest(Part):
     min_requests: _Requests = Field(default=1000, description="The candidate must have answered at least this many.")
 
 
-class ErrorRate(Part):
-    """Failures of the candidate's arm against the stable arm's."""
-
-    rules = (Rule("self.enabled || !has(self.max)", "max does not apply while enabled is false: remove it", ".max"),)
-    enabled: bool = Field(default=True, description="Whether failures are compared.")
-    margin: Annotated[float, Field(gt=1, le=100)] = Field(default=1.5, description="Rate ratio that is still accepted.")
-    max: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        default=None,
-        description="Absolute bound on the candidate's failure rate, where there is nothing to compare with.",
-    )
-
-
-class Latency(Part):
-    """Requests slower than each bucket edge, candidate against stable."""
-
-    rules = (
-        Rule("self.enabled || !has(self.maxP99)", "maxP99 does not apply while enabled is false: remove it", ".maxP99"),
-    )
-    enabled: bool = Field(default=True, description="Whether latency is compared.")
-    margin: Annotated[float, Field(gt=1, le=100)] = Field(
-        default=2.0, description="Ratio of slow requests that is still accepted."
-    )
-    max_p99: Latency99 | None = Field(
-        default=None, description="Absolute bound on the candidate's p99, where there is nothing to compare with."
-    )
-
-
-class PredictionShift(Part):
-    """Predictions of the candidate, by the bins of the version's profile, against those of the stable version."""
-
-    enabled: bool = Field(
-        default=True, description="Whether predictions are compared, of versions whose pods count them in bins."
-    )
-    max_psi: Annotated[float, Field(gt=0, le=10)] = Field(
-        default=0.25,
-        description="Population stability index of an output that is still accepted: 0.1 is a moderate shift, 0.25 a"
-        " large one.",
-    )
-    on_shift: Literal["Hold", "Rollback"] = Field(
-        default="Hold", description="Hold waits for a person, for a shift may be meant; Rollback takes it for harm."
-    )
-
-
-class Accuracy(Part):
-    """Labels that came as feedback for predictions, candidate against stable, of equal age."""
-
-    enabled: bool = Field(
-        default=False, description="Whether labels decide; a step then waits for as many as minLabels."
-    )
-    max_drop: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.05,
-        description="How much smaller the share of right classes may be: with 0.05, 90 % where the stable version has"
-        " 95 %.",
-    )
-    max_error_rise: Annotated[float, Field(gt=0, le=10)] = Field(
-        default=0.1,
-        description="How much larger the mean absolute error of numbers may be, as a part of the stable version's.",
-    )
-    min_labels: Annotated[int, Field(ge=1, le=1000000000)] = Field(
-        default=100, description="The candidate needs so many labels that can be compared before a step is passed."
-    )
-    max_label_age: Literal["1m", "10m", "1h", "1d", "7d"] = Field(
-        default="7d", description="Labels that come later after their prediction do not count."
-    )
-
-
-class ShadowAnswers(Part):
-    """Answers to copies of requests, beside those that users got."""
-
-    max_disagreement: Annotated[float, Field(gt=0, lt=1)] = Field(
-        description="Share of the copies whose answer may differ: above it the candidate is taken back, and it passes"
-        " once it is shown to be below."
-    )
-
-
-class Analysis(Part):
-    """What is compared, and how sure the verdict must be."""
-
-    rules = (
-        Rule(
-            "!has(self.prometheus) || self.source == 'Prometheus' || has(self.custom)",
-            "prometheus applies only to source: Prometheus and to custom metrics: remove it, or set the source",
-            ".prometheus",
-        ),
-    )
-    baseline: Literal["Stable", "Fresh"] = Field(
-        default="Stable",
-        description="What the candidate is compared with. Stable: the pods that serve already; Fresh: as many pods of"
-        " the stable version, started with the candidate's, which get as large a share.",
-    )
-    error_rate: ErrorRate = Field(default_factory=ErrorRate, description="Compare failures.")
-    latency: Latency = Field(default_factory=Latency, description="Compare latency.")
-    prediction_shift: PredictionShift = Field(default_factory=PredictionShift, description="Compare predictions.")
-    accuracy: Accuracy = Field(default_factory=Accuracy, description="Compare predictions with labels.")
-    shadow: ShadowAnswers | None = Field(
-        default=None, description="Bound how often answers to copies differ, with strategy: Shadow or shadowFirst."
-    )
-    alpha: Annotated[float, Field(gt=0, le=0.2)] = Field(
-        default=0.01,
-        description="Wanted chance of rolling back a healthy version, over the whole release. "
-        "Strong noise, and a stable version with a single pod, which teaches nothing about it, make verdicts later.",
-    )
-    window: Annotated[Duration, Field(json_schema_extra=between("1s", "1h"))] = Field(
-        default="10s", description="How often evidence is read."
-    )
-    source: Literal["Scrape", "Prometheus"] = Field(
-        default="Scrape",
-        description="Scrape reads the counters from the pods; Prometheus asks one that scrapes them.",
-    )
-    prometheus: Prometheus | None = Field(
-        default=None, description="Which Prometheus, and how its series are labelled; default: the install's."
-    )
-    custom: CustomMetrics = Field(
-        default=(), description="Metrics of yours in Prometheus; only where the install allows them."
-    )
-    judges: Judges = Field(
-        default=(), description="Who else has to agree: each may fail a release, none may pass it alone."
-    )
-
-
 _DEADLINE = cel_duration("self.progressDeadline")
 _STABLE = "self.analysis.baseline == 'Stable'"
+_PRE_PERIOD = cel_duration("self.analysis.prePeriod")
 _WEIGHTS = "self.steps.filter(step, has(step.weight)).map(step, step.weight)"
 
 
@@ -364,6 +161,13 @@ class Release(Part):
             "baseline: Fresh applies only to strategy: Canary without shadowFirst, where both versions answer users by"
             " shares from the first step on: remove it, or change the strategy",
             ".analysis.baseline",
+        ),
+        Rule(
+            f"{_PRE_PERIOD} == duration('0s')"
+            f" || ({_STABLE} && self.strategy in ['Canary', 'ABTest'] && !has(self.shadowFirst))",
+            "prePeriod applies only to strategy: Canary or ABTest without shadowFirst and with baseline: Stable, where"
+            " the candidate's first share is compared with pods that served before: remove it",
+            ".analysis.prePeriod",
         ),
         Rule(
             f"{_STABLE} || !has(self.steps) || {_WEIGHTS}.all(weight, weight <= 50)",

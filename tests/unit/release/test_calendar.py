@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from plimsoll.api.release import FreezeWindow
+from plimsoll.api.freeze import FreezeWindow
 from plimsoll.core.release.calendar import frozen
 
 BERLIN = "Europe/Berlin"

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from croniter import croniter
 
 from plimsoll.api.common import seconds
-from plimsoll.api.release import FreezeWindow
+from plimsoll.api.freeze import FreezeWindow
 
 #: Windows of one schedule that follow each other without a gap are told as one, up to so many.
 _JOINED = 500
