@@ -116,14 +116,17 @@ def _quantile(seconds: Any, share: float) -> float | None:
 # --- the curves -------------------------------------------------------------------------------------------------------
 
 
-def _points() -> Iterator[tuple[str, float, Policy]]:
-    """One default changed at a time: alpha, the ratio of error rates that is accepted, the least noise for a pass."""
+def _points() -> Iterator[tuple[str, float, Policy, float]]:
+    """One default changed at a time: alpha, the ratio of error rates that is accepted, the least noise for a
+    pass, and `prePeriod` in seconds."""
     for alpha in (0.001, 0.01, 0.05, 0.1, 0.2):
-        yield "alpha", alpha, Policy(alpha=alpha)
+        yield "alpha", alpha, Policy(alpha=alpha), 0.0
     for margin in (1.1, 1.25, 1.5, 2.0):
-        yield "error_margin", margin, Policy(error_margin=margin)
+        yield "error_margin", margin, Policy(error_margin=margin), 0.0
     for floor in (0.05, 0.2, 0.4):
-        yield "cv_floor", floor, Policy(cv_floor=floor)
+        yield "cv_floor", floor, Policy(cv_floor=floor), 0.0
+    for pre_seconds in (0.0, 60.0, 120.0, 300.0):
+        yield "prePeriod", pre_seconds, Policy(), pre_seconds
 
 
 #: Of the curves: the noises under which healthy releases are counted, and of the rest world, effect and figure.
@@ -141,12 +144,12 @@ SHOWN = {
 }
 
 
-def _curve(task: tuple[str, float, Policy, int]) -> Row:
-    name, value, policy, runs = task
+def _curve(task: tuple[str, float, Policy, float, int]) -> Row:
+    name, value, policy, pre_seconds, runs = task
 
     def seen(traffic: Traffic, effect: float) -> Row:
         cell = Cell(traffic, effect)
-        return described(OURS, cell, ours(cell, runs, policy))
+        return described(OURS, cell, ours(cell, runs, policy, pre_seconds))
 
     worlds = {(rate, effect) for rate, effect, _ in SHOWN.values()}
     rows = {(rate, effect): seen(Traffic(rate, 0.005, 0.2), effect) for rate, effect in sorted(worlds)}

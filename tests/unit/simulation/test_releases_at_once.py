@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from plimsoll.core.simulation import PROMOTED, ROLLED_BACK, UNDECIDED, Step, Traffic, Trial, run, simulate
+from plimsoll.core.simulation import PROMOTED, ROLLED_BACK, UNDECIDED, Releases, Step, Traffic, Trial, run, simulate
 from plimsoll.core.simulation.judged import Judged
 from plimsoll.core.simulation.releases import Group, Walk
 from plimsoll.core.simulation.standing import Standing, put, taken
@@ -30,10 +30,13 @@ WORLDS = {
         Traffic(50.0, 0.005, 0.2, gaps_per_hour=15.0, resets_per_hour=15.0, incidents_per_hour=6.0), 2.0,
     ),
     "healthy with gaps": (Traffic(100.0, 0.002, 0.2, gaps_per_hour=15.0), 1.0),
+    "watched before": (Traffic(200.0, 0.02, 0.2, gaps_per_hour=5.0), 4.0),
     "one stable pod, a cold start": (Traffic(30.0, 0.01, 0.5, stable_pods=1, cold_minutes=2), 1.0),
 }  # fmt: skip
 
+PRE_SECONDS = {"watched before": 90.0}
 ENDS = {
+    "watched before": {ROLLED_BACK},
     "noisy and four times as bad": {ROLLED_BACK},
     "broken": {ROLLED_BACK},
     "never an error": {PROMOTED},
@@ -48,10 +51,11 @@ class Recorded(Walk):
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
         self.windows_of: list[list[Window]] = [[] for _ in self.outcome]
+        self.found: Releases
         self.log_e_of: list[list[np.ndarray]] = [[] for _ in self.outcome]
 
     def window(self, number: int, group: Group, begins: np.ndarray) -> Counts:
-        counts, weight = super().window(number, group, begins), self.trial.steps[number].weight
+        counts, weight = super().window(number, group, begins), 0 if number < 0 else self.trial.steps[number].weight
         for place in np.flatnonzero(group.going):
             pods = tuple(map(arm, counts.n_pods[0, :, place], counts.k_pods[0, :, place]))
             stable = arm(counts.n_pods[0, :, place].sum(), counts.k_pods[0, :, place].sum())
@@ -101,14 +105,19 @@ def taken_through(windows: list[Window], trial: Trial) -> tuple[int, int]:
     raise AssertionError("there is no step")
 
 
+def walked(world: str, seed: int) -> Recorded:
+    traffic, effect = WORLDS[world]
+    trial = Trial(Policy(), STEPS, traffic, effect, horizon=600.0, pre_seconds=PRE_SECONDS.get(world, 0.0))
+    walk = Recorded(trial, hour(traffic, RUNS, trial.minutes, seed), RUNS, np.random.default_rng(seed))
+    walk.found = walk.result()
+    return walk
+
+
 @pytest.mark.parametrize("world", WORLDS)
 def test_the_evidence_of_every_window_is_that_of_each_release_alone(world: str) -> None:
-    traffic, effect = WORLDS[world]
-    trial = Trial(Policy(), STEPS, traffic, effect, horizon=600.0)
-    walk = Recorded(trial, hour(traffic, RUNS, 11, 3), RUNS, np.random.default_rng(4))
-    walk.result()
+    walk = walked(world, 3)
     for windows, log_e in zip(walk.windows_of, walk.log_e_of, strict=True):
-        alone = errors_of(windows, trial.policy)
+        alone = errors_of(windows, walk.trial.policy)
         assert alone.against_harm is not None
         both = np.column_stack([alone.against_health[:, 0], alone.against_harm[:, 0]])
         np.testing.assert_allclose(np.array(log_e), both, rtol=1e-9, atol=1e-9)
@@ -116,14 +125,15 @@ def test_the_evidence_of_every_window_is_that_of_each_release_alone(world: str) 
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_many_releases_at_once_end_like_each_judged_alone(world: str) -> None:
-    traffic, effect = WORLDS[world]
-    trial = Trial(Policy(), STEPS, traffic, effect, horizon=600.0)
-    walk = Recorded(trial, hour(traffic, RUNS, 11, 1), RUNS, np.random.default_rng(2))
-    found = walk.result()
-    alone = [taken_through(windows, trial) for windows in walk.windows_of]
+    walk = walked(world, 1)
+    alone = [taken_through(windows, walk.trial) for windows in walk.windows_of]
     assert {one for one, _ in alone} >= ENDS.get(world, set()), "this world must show these ends"
-    assert [(one, 10.0 * ended) for one, ended in alone] == list(zip(found.outcome, found.seconds, strict=True))
     assert [len(windows) for windows in walk.windows_of] == [ended for _, ended in alone]
+    pre = PRE_SECONDS.get(world, 0.0)
+    seconds = [10.0 * ended - pre for _, ended in alone]
+    assert list(zip((one for one, _ in alone), seconds, strict=True)) == list(
+        zip(walk.found.outcome, walk.found.seconds, strict=True)
+    )
 
 
 def test_where_some_runs_stand_can_be_taken_out_and_put_back() -> None:

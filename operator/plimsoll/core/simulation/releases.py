@@ -17,6 +17,8 @@ from plimsoll.core.statistics.wealth import Array
 PROMOTED, UNDECIDED, ROLLED_BACK = 1, 0, -1
 #: The part of the runs of a group that may be decided already.
 _IDLE = 0.1
+#: The step of windows before the candidate's first share.
+_BEFORE = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ class Releases:
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What is tried: a policy and its steps on a traffic, with a candidate `effect` times as bad as the stable
-    version. `window_seconds` must divide a minute; `horizon` in seconds."""
+    version. `window_seconds` must divide a minute; `horizon` in seconds from the candidate's first share, before which
+    the stable version alone is watched for `pre_seconds`."""
 
     policy: Policy
     steps: Sequence[Step]
@@ -52,11 +55,17 @@ class Trial:
     effect: float = 1.0
     window_seconds: float = 10.0
     horizon: float = 1800.0
+    pre_seconds: float = 0.0
+
+    @property
+    def minutes(self) -> int:
+        """Of an hour that this takes."""
+        return int(np.ceil(self.horizon / MINUTE)) + 1 + int(np.ceil(self.pre_seconds / MINUTE))
 
 
 def run(trial: Trial, runs: int, seed: int) -> Releases:
     """Simulate `runs` releases; the same seed gives the same releases."""
-    fixed = hour(trial.traffic, runs, int(np.ceil(trial.horizon / MINUTE)) + 1, seed)
+    fixed = hour(trial.traffic, runs, trial.minutes, seed)
     return Walk(trial, fixed, runs, np.random.default_rng([seed, 1])).result()
 
 
@@ -94,12 +103,21 @@ class Walk:
 
     def result(self) -> Releases:
         """Take all runs to their ends."""
+        self._watch()
         began = np.zeros(len(self.outcome), dtype=np.int64)
         running = np.arange(len(self.outcome))
         for number in range(len(self.trial.steps)):
             running, began = self._step(number, running, began)
         self._promote(running, began)
         return Releases(self.outcome, self.ended * self.trial.window_seconds, self.bad)
+
+    def _watch(self) -> None:
+        """The stable version alone, before the first share: its pods tell how noisy they are."""
+        runs, seconds = np.arange(len(self.outcome)), self.trial.window_seconds
+        for row in range(int(self.trial.pre_seconds // seconds), 0, -1):
+            group = Group(runs, self.fixed, self.standing, np.ones(len(runs), dtype=np.bool_))
+            begins = np.full(len(runs), -row * seconds)
+            self.standing, _ = self.judged(_BEFORE, group, self.window(_BEFORE, group, begins), begins)
 
     def _step(
         self, number: int, runs: NDArray[np.int64], began: NDArray[np.int64]
@@ -131,8 +149,11 @@ class Walk:
 
     def window(self, number: int, group: Group, begins: Array) -> Counts:
         """What the runs of a group count in a window of step `number` that begins at `begins`, in seconds: one row."""
-        trial, weight = self.trial, np.full((1, len(begins)), self.trial.steps[number].weight / 100)
-        found = draw(trial.traffic, group.hours, trial.effect, trial.window_seconds, begins[None], weight, self.rng)
+        trial, percent = self.trial, 0 if number == _BEFORE else self.trial.steps[number].weight
+        weight = np.full((1, len(begins)), percent / 100)
+        # What is before the first share are the last minutes of the hour, so that nothing else is moved by it.
+        drawn = begins[None] % (trial.minutes * MINUTE)
+        found = draw(trial.traffic, group.hours, trial.effect, trial.window_seconds, drawn, weight, self.rng)
         return found.in_one_pod() if number == len(trial.steps) - 1 and number else found
 
     def judged(self, number: int, group: Group, counts: Counts, begins: Array) -> tuple[Standing, Judged]:

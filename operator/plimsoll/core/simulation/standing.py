@@ -46,7 +46,7 @@ class Standing:
             comparison=Comparison().after(rows, bounds, 0.2)[0],
             recent=np.zeros((breaker_windows, 4, runs)),
             spell=np.full(runs, -np.inf),
-            step=np.full(runs, -1),
+            step=np.full(runs, -2),  # no step's name
             in_step=np.zeros(runs),
             stable=np.zeros(runs),
         )
