@@ -60,7 +60,8 @@ def curves(document: Row) -> str:
     head = ["", *NOISES.values(), "4x in the first window", "4x, 500/s", "2x, 500/s", "4x, 50/s", "promoted, 50/s"]
     said = paragraph(
         f"""Each row changes one default, of which the one in force is bold; {runs:,} releases a figure, so that a share
-        of 2 % is uncertain by {196 * (0.02 * 0.98 / runs) ** 0.5:.1f} points; 0.5 % errors; a dash is “not in half of them”, or not simulated. First the healthy releases rolled
+        of 2 % is uncertain by {196 * (0.02 * 0.98 / runs) ** 0.5:.1f} points;
+        0.5 % errors; a dash is “not in half of them”, or not simulated. First the healthy releases rolled
         back at 500 requests/s under three noises; then how much of a fourfold regression is taken back in the first
         window of 500 requests/s, the medians until a regression is, and until a healthy release at 50 requests/s is
         promoted. `cv_floor` counts for passing alone: what fails a candidate learns its noise. Seconds are counted from
