@@ -126,8 +126,8 @@ def _axes() -> Standing:
             return few.__class__(**pairs)
         if not isinstance(few, np.ndarray):
             return None
-        place = next(at for at, (short, long) in enumerate(zip(few.shape, more.shape, strict=True)) if short != long)
-        return _Axis(place, few.shape[place] // _FEW)
+        differ = [at for at, (short, long) in enumerate(zip(few.shape, more.shape, strict=True)) if short != long]
+        return _Axis(differ[0], few.shape[differ[0]] // _FEW) if differ else None
 
     found: Standing = axis(*(Standing.new(runs, 3, 3) for runs in (_FEW, _MORE)))
     return found
