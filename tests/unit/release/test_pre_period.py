@@ -83,7 +83,7 @@ def test_an_operator_that_dies_meanwhile_changes_nothing() -> None:
 
 
 def test_a_release_that_is_held_before_its_first_share_records_no_more_than_is_worth_it() -> None:
-    life = serving("0s")
+    life = serving("30s")
     life.characters["2"] = Character(unschedulable=True)
     life.add(version(2))
     assert life.run(1500, stop=lambda: len(recorded(life)) == collect._PRECEDING)

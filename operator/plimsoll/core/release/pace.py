@@ -43,16 +43,18 @@ def measured(status: Status) -> bool:
 
 
 def precedes(observed: Observed, status: Status) -> bool:
-    """Whether the stable version is watched before the candidate's first share, to learn how noisy it is. Copies, and
-    pods that are as fresh as the candidate's, come with a share of their own."""
-    waits = status.candidate is not None and status.step is not None and phase_of(status) == "Warming"
-    return waits and not measured(status) and status.baseline is None and course_of(observed).shadow is None
+    """Whether the stable version is watched before the candidate's first share, to learn how noisy it is: where the
+    spec asks for it. Copies, and pods that are as fresh as the candidate's, come with a share of their own."""
+    if not seconds(observed.spec.release.analysis.pre_period) or phase_of(status) != "Warming":
+        return False
+    waits = status.candidate is not None and status.step is not None and not measured(status)
+    return waits and status.baseline is None and course_of(observed).shadow is None
 
 
 def pre_period_ends(observed: Observed, status: Status, windows: Sequence[Window]) -> float | None:
     """Until when the candidate waits for its first share, in Unix seconds; None where it does not."""
     length = seconds(observed.spec.release.analysis.pre_period)
-    if not length or not precedes(observed, status) or status.phase_since is None:
+    if not precedes(observed, status) or status.phase_since is None:
         return None
     # After a hold the phase begins anew, and what was seen before it counts all the same.
     return min([unix(status.phase_since), *(one.start for one in windows[:1])]) + length
