@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plimsoll.core.statistics import means
-from plimsoll.core.statistics.criteria import Criterion, against, failing, reaches
+from plimsoll.core.statistics.criteria import Criterion, against, reaches
 from plimsoll.core.statistics.measures import Bounds, above, whole
 from plimsoll.core.statistics.tables import Noise, table
 from plimsoll.core.statistics.wealth import Array, average, mixture, restarted
@@ -107,7 +107,8 @@ def _ratio(windows: Sequence[Window], demand: Demand, said: Sequence[External], 
     return Criterion(
         name=demand.name, data=data, units=("",), margin=demand.margin, tolerance=0.0, negligible=levels.negligible,
         alpha=levels.alpha, beta=levels.beta, against_health=found.against_health,
-        failing=failing(found.against_health, found.rise[:, 0] >= levels.floor), against_harm=found.against_harm,
+        failing=np.where(found.rise[:, 0] >= levels.floor, found.against_health[:, 0], -np.inf),
+        against_harm=found.against_harm,
     )  # fmt: skip
 
 
