@@ -11,6 +11,11 @@ PYTEST := $(BIN)/pytest $(PYTEST_ARGS)
 UV_VERSION := 0.13.9
 UV := build/uv-$(UV_VERSION)/bin/uv
 CONFORMANCE := build/conformance/.venv
+COMPILED := build/compiled
+# The server that is tested by its answers and measured: `compiled` as the image ships it, or `plain`, from its sources.
+CODE ?= $(if $(shell command -v cc),compiled,plain)
+SERVING := $(if $(filter compiled,$(CODE)),$(COMPILED),serving)
+SERVER := $(if $(filter compiled,$(CODE)),$(COMPILED)/.complete)
 GATEWAY := build/gateway/.venv
 
 export PYTHONDONTWRITEBYTECODE = 1
@@ -46,27 +51,18 @@ test-unit: venv ## Pure logic and laws; needs no cluster
 	$(BIN)/pytest -n auto --dist worksteal $(PYTEST_ARGS) tests/unit tests/laws
 
 .PHONY: test-conformance
-test-conformance: venv $(CONFORMANCE)/.complete ## The server against clients that nobody here wrote; needs no cluster
+test-conformance: venv $(CONFORMANCE)/.complete $(SERVER) ## The server against clients that nobody here wrote; needs no cluster
 	@# The clients' environment has none of our tools, which tests/conftest.py wants.
-	PYTHONPATH=serving $(PY) -m tests.conformance.serve $(CONFORMANCE)/bin/pytest --confcutdir tests/conformance $(PYTEST_ARGS)
-
-COMPILED := build/compiled
-COMPILED_TESTS := tests/unit/serving tests/unit/pool tests/integration/serving
-
-$(COMPILED)/.complete: serving/compile.py $(shell find serving/plimsoll_serving -name '*.py') | venv
-	$(PY) serving/compile.py $(COMPILED)
-	@touch $@
-
-.PHONY: compiled
-compiled: $(COMPILED)/.complete ## The server with its hot modules compiled, in build/compiled (needs gcc, takes a minute)
+	PYTHONPATH=serving PLIMSOLL_SERVING=$(SERVING) $(PY) -m tests.conformance.serve $(CONFORMANCE)/bin/pytest --confcutdir tests/conformance $(PYTEST_ARGS)
 
 .PHONY: test-compiled
-test-compiled: $(COMPILED)/.complete ## The server's unit and integration tests against the compiled server
-	PLIMSOLL_SERVING=$(COMPILED) $(PYTEST) -o "pythonpath=operator $(COMPILED) training ." $(COMPILED_TESTS)
+test-compiled: $(COMPILED)/.complete ## The server's unit tests, against the compiled modules; the others take them anyway
+	$(PYTEST) -n auto --dist worksteal -o "pythonpath=operator $(COMPILED) training ." tests/unit/serving tests/unit/pool
 
 .PHONY: test-integration
-test-integration: venv cluster ## Against a real API server, a real S3 server and real server processes
-	$(PYTEST) tests/integration
+test-integration: venv cluster $(SERVER) ## Against a real API server, a real S3 server and real server processes
+	@echo "Servers run from $(SERVING)"
+	PLIMSOLL_SERVING=$(SERVING) $(PYTEST) tests/integration
 
 .PHONY: test-e2e
 test-e2e: venv cluster ## Against real pods
@@ -78,8 +74,8 @@ test-gateway: venv cluster $(GATEWAY)/.complete ## Releases behind a real Envoy 
 	ENVOY=$$(echo $(GATEWAY)/lib/python3*/site-packages/envoy/_bin/envoy) $(PYTEST) tests/gateway tests/e2e/long_gateway.py
 
 .PHONY: fuzz
-fuzz: venv ## Damaged requests to a real server for FUZZ_SECONDS (600); what harms it goes to build/fuzz
-	PYTHONPATH=serving $(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
+fuzz: venv $(SERVER) ## Damaged requests to a real server for FUZZ_SECONDS (600); what harms it goes to build/fuzz
+	PYTHONPATH=serving PLIMSOLL_SERVING=$(SERVING) $(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
 
 .PHONY: soak
 soak: venv cluster ## Releases of every outcome and lost pods under mixed load for SOAK_SECONDS (1800), then long faults and judges, on the cluster
@@ -88,12 +84,22 @@ soak: venv cluster ## Releases of every outcome and lost pods under mixed load f
 ##@ Benchmarks
 
 .PHONY: bench-serving
-bench-serving: venv $(UV) ## This server against its peers on one core each; writes docs/benchmarks.md
-	UV=$(UV) $(PY) -m bench.serving $(BENCH_ARGS)
+bench-serving: venv $(UV) $(SERVER) ## This server against its peers on one core each; writes docs/benchmarks.md
+	UV=$(UV) PLIMSOLL_SERVING=$(SERVING) $(PY) -m bench.serving $(BENCH_ARGS)
 
 .PHONY: bench-release
 bench-release: venv $(UV) ## This release engine against its peers' rules, simulated; writes docs/benchmarks-release.md
 	UV=$(UV) $(PY) -m bench.release $(BENCH_ARGS)
+
+##@ The server
+
+.PHONY: compiled
+compiled: $(COMPILED)/.complete ## The server with its hot modules compiled, in build/compiled (needs gcc, takes a minute)
+
+$(COMPILED)/.complete: serving/compile.py $(shell find serving/plimsoll_serving -name '*.py') | venv
+	@echo "The server's hot modules are compiled: about 40 seconds on a quiet core"
+	$(PY) serving/compile.py $(COMPILED)
+	@touch $@
 
 ##@ Cluster
 

@@ -6,9 +6,11 @@ import contextlib
 import json
 import os
 import pathlib
+import queue
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,12 +72,32 @@ class Kubernetes:
         return json.loads(done) if done.strip() else {}
 
     @contextlib.contextmanager
+    def changes(self, kind: str, name: str, namespace: str) -> Iterator[queue.SimpleQueue[dict[str, Any] | None]]:
+        """The object as it is and as it becomes while the block runs: empty once it is gone, None when no more comes.
+
+        Raises Stop at the end of the block with what kubectl said if it could not go on.
+        """
+        chosen = f"--field-selector=metadata.name={name}"
+        words = ["get", kind, chosen, "--watch", "--output-watch-events", "-o", "json"]
+        process = self._start("-n", namespace, *words, stderr=subprocess.PIPE)
+        found: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        reader = threading.Thread(target=_read, args=(process, found), name=f"watch {kind}/{name}")
+        reader.start()
+        try:
+            yield found
+        finally:
+            ended = process.poll()
+            process.terminate()
+            _, said = process.wait(), process.stderr.read() if process.stderr else ""
+            reader.join()
+        if ended:
+            raise Stop(f"kubectl {' '.join(words)}: {said.strip()}")
+
+    @contextlib.contextmanager
     def port_forward(self, namespace: str, target: str, port: int) -> Iterator[int]:
         """A loopback port that leads to `target`'s `port` while the block runs."""
-        program = shutil.which("kubectl", path=self.environment["PATH"]) or "kubectl"
-        context = ["--context", self.context] if self.context else []
-        command = [program, *context, "-n", namespace, "port-forward", "--address", "127.0.0.1", target, f":{port}"]
-        process = subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, stderr=sys.stderr, text=True)
+        words = ["-n", namespace, "port-forward", "--address", "127.0.0.1", target, f":{port}"]
+        process = self._start(*words, stderr=sys.stderr)
         try:
             line = process.stdout.readline() if process.stdout else ""
             if "->" not in line:
@@ -84,3 +106,19 @@ class Kubernetes:
         finally:
             process.terminate()
             process.wait()
+
+    def _start(self, *arguments: str, stderr: Any) -> subprocess.Popen[str]:
+        """A kubectl that goes on beside us."""
+        program = shutil.which("kubectl", path=self.environment["PATH"]) or "kubectl"
+        command = [program, *(["--context", self.context] if self.context else []), *arguments]
+        return subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, stderr=stderr, text=True)
+
+
+def _read(process: subprocess.Popen[str], found: queue.SimpleQueue[dict[str, Any] | None]) -> None:
+    """The events that kubectl prints, one a line; what is not of the object is left out."""
+    for line in process.stdout or ():
+        event = json.loads(line)
+        if event["type"] in ("ADDED", "MODIFIED", "DELETED"):
+            found.put({} if event["type"] == "DELETED" else event["object"])
+    process.wait()
+    found.put(None)

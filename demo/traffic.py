@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import collections
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -161,14 +162,14 @@ async def serve_report(tally: Tally, port: int) -> None:
     """Answer every request with the report as JSON."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        body = json.dumps(tally.report()).encode()
-        writer.write(
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
-            % len(body)
-            + body
-        )
-        await writer.drain()
+        with contextlib.suppress(asyncio.IncompleteReadError):  # kubelet's probe connects and says nothing
+            await reader.readuntil(b"\r\n\r\n")
+            body = json.dumps(tally.report()).encode()
+            head = (
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+            )
+            writer.write(head % len(body) + body)
+            await writer.drain()
         writer.close()
 
     await asyncio.start_server(answer, port=port)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from demo.shell import Kubernetes, Stop, say
@@ -22,18 +23,29 @@ def until(
 ) -> Manifest:
     """The object once `done` says so; each change of its columns is printed. Raises Stop with its last status."""
     deadline, shown = time.monotonic() + seconds, ""
-    while True:
-        found = kubernetes.get(kind, name, namespace)
+    for found in _values(kubernetes, namespace, kind, name, deadline):
         line = columns(found.get("status", {}))
         if line and line != shown:
             say(f"   {kind}/{name}: {line}")
             shown = line
         if found and done(found):
             return found
-        if time.monotonic() > deadline:
-            late = f"{kind}/{name} is not there after {seconds:.0f} s; {shown or 'no status'}"
-            raise Stop(f"{late}\n{_help(kubernetes, namespace, kind, name)}")
-        time.sleep(0.5)
+    late = f"{kind}/{name} is not there after {seconds:.0f} s; {shown or 'no status'}"
+    raise Stop(f"{late}\n{_help(kubernetes, namespace, kind, name)}")
+
+
+def _values(kubernetes: Kubernetes, namespace: str, kind: str, name: str, deadline: float) -> Iterator[Manifest]:
+    """What the object is and becomes until the deadline; empty when it is gone. One process, however long it takes."""
+    while time.monotonic() < deadline:
+        with kubernetes.changes(kind, name, namespace) as changes:
+            while True:
+                try:
+                    found = changes.get(timeout=max(deadline - time.monotonic(), 0))
+                except queue.Empty:
+                    return
+                if found is None:
+                    break  # the API server ends every watch after a while
+                yield found
 
 
 def columns(status: Manifest) -> str:

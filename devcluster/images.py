@@ -22,6 +22,14 @@ UNUSED = [f"path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "lo
 
 
 @dataclass(frozen=True)
+class Compiler:
+    """What compiles a package in a stage of its own: a script, and the locked tools that it needs."""
+
+    script: Path
+    requirements: Path
+
+
+@dataclass(frozen=True)
 class Image:
     """A program, or locked dependencies (``requirements``) and the package that uses them, or both."""
 
@@ -31,15 +39,17 @@ class Image:
     program: Program | None = None
     requirements: Path | None = None
     package: Path | None = None
+    compiler: Compiler | None = None
 
 
-def _of_package(name: str, package: str) -> Image:
+def _of_package(name: str, package: str, compiler: Compiler | None = None) -> Image:
     return Image(
         name=name,
         repository=f"localhost/plimsoll-{name}",
         containerfile=CHECKOUT / name / "Containerfile",
         requirements=CHECKOUT / "requirements" / f"{name}.txt",
         package=CHECKOUT / name / package,
+        compiler=compiler,
     )
 
 
@@ -52,9 +62,10 @@ GATEWAY = Image(
     program=GATEWAY_PROGRAM,
     requirements=CHECKOUT / "requirements" / "gateway.txt",
 )
+COMPILER = Compiler(CHECKOUT / "serving" / "compile.py", CHECKOUT / "requirements" / "compile.txt")
 ALL = [
     _of_package("operator", "plimsoll"),
-    _of_package("serving", "plimsoll_serving"),
+    _of_package("serving", "plimsoll_serving", COMPILER),
     _of_package("training", "plimsoll_training"),
     STORE,
 ]
@@ -97,8 +108,7 @@ def digest_of_inputs(image: Image) -> str:
     if image.program:
         files += [path for path in image.program.folder.iterdir() if path.is_file()]
     if image.requirements:
-        package = sources(image.package) if image.package else []
-        files += [SOURCES / "base" / "Containerfile", image.requirements, *package]
+        files += [SOURCES / "base" / "Containerfile", *_copied(image)]
     return digest_of(files, CHECKOUT, BASE_PACKAGES)[:63]
 
 
@@ -138,39 +148,52 @@ def _build(paths: Paths, image: Image, reference: str) -> None:
             shutil.copy2(binary(paths, image.program), context)
         if image.requirements:
             _fill_context(image, context)
-            arguments = _stages(image) | {"DEPENDENCIES": _dependencies(paths, image, context)}
+            arguments = _code(image) | _stages(paths, image, context)
         with step(f"building {reference}"):
             buildah.build(paths, reference, buildah.Recipe(image.containerfile, context, arguments))
 
 
-def _stages(image: Image) -> dict[str, str]:
-    """The stages that the Containerfile names by an ARG, as it would have them: buildah knows no such default."""
+def _code(image: Image) -> dict[str, str]:
+    """The stage that the Containerfile takes the code from by an ARG: buildah knows no such default."""
     return dict(re.findall(r"^ARG (CODE)=(\w+)$", image.containerfile.read_text(), re.MULTILINE))
 
 
-def _dependencies(paths: Paths, image: Image, context: Path) -> str:
-    """Reference of the image's stage with the locked dependencies, made when these were not installed before."""
+def _stages(paths: Paths, image: Image, context: Path) -> dict[str, str]:
+    """References of the image's stages that hold what is downloaded, by the ARG that names them."""
+    needed = {"DEPENDENCIES": [_locked(image.requirements)]}
+    if image.compiler:
+        needed["COMPILER"] = [_locked(image.requirements), _locked(image.compiler.requirements)]
+    return {name: _stage(paths, image, context, name.lower(), files) for name, files in needed.items()}
+
+
+def _stage(paths: Paths, image: Image, context: Path, stage: str, requirements: list[Path]) -> str:
+    """Reference of one of the image's stages, made when ``requirements`` were not installed before."""
     bases = {"BASE": base(paths, "runtime"), "BUILD_BASE": base(paths, "build")}
-    key = digest_of([image.containerfile, _requirements(image)], CHECKOUT, *bases.values())[:16]
-    reference = f"localhost/devcluster-{image.name}-dependencies:{key}"
+    key = digest_of([image.containerfile, *requirements], CHECKOUT, *bases.values())[:16]
+    reference = f"localhost/devcluster-{image.name}-{stage}:{key}"
     if not buildah.has(paths, reference):
         arguments, volumes = buildah.download_settings(paths)
-        recipe = buildah.Recipe(image.containerfile, context, bases | arguments, volumes, stage="dependencies")
-        with step(f"installing the {image.name}'s dependencies"):
+        recipe = buildah.Recipe(image.containerfile, context, bases | arguments, volumes, stage=stage)
+        with step(f"installing the {image.name}'s {stage}"):
             buildah.build(paths, reference, recipe)
     return reference
 
 
-def _requirements(image: Image) -> Path:
-    if image.requirements is None or not image.requirements.exists():
-        raise DevclusterError(f"{image.requirements} is missing; run `make lock`.")
-    return image.requirements
+def _locked(requirements: Path | None) -> Path:
+    if requirements is None or not requirements.exists():
+        raise DevclusterError(f"{requirements} is missing; run `make lock`.")
+    return requirements
+
+
+def _copied(image: Image) -> list[Path]:
+    """What the Containerfile of an image with locked dependencies copies from the checkout."""
+    compiler = [image.compiler.script, _locked(image.compiler.requirements)] if image.compiler else []
+    return [_locked(image.requirements), *compiler, *(sources(image.package) if image.package else [])]
 
 
 def _fill_context(image: Image, context: Path) -> None:
     """Copy what the Containerfile asks for to where it would find it in a clean checkout."""
-    package = sources(image.package) if image.package else []
-    for source in [_requirements(image), *package]:
+    for source in _copied(image):
         target = context / source.relative_to(CHECKOUT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)

@@ -7,9 +7,10 @@ Python prefers where they are of its version and platform; elsewhere it takes th
 Needs mypy, setuptools and a C compiler. PYTHON is one that has the server's dependencies, where this one has not: types
 of what they answer are part of what is compiled.
 
-Three things differ from the sources, and tests hold them: a parameter declared `float` turns whole numbers to floats;
-what a caller sends must be of the declared type before it is an argument, for a call that refuses it leaks it; and
-functions and constants of a module cannot be replaced from outside.
+Four things differ from the sources, and tests hold them: a parameter declared `float` turns whole numbers to floats;
+what a caller sends must be of the declared type before it is an argument, for a call that refuses it leaks it; a name
+cannot hold values of two compiled classes, errors of two `except` clauses neither; and functions and constants of a
+module cannot be replaced from outside.
 """
 
 import argparse
@@ -24,8 +25,12 @@ PACKAGE = Path(__file__).parent / "plimsoll_serving"
 MODULES = (
     "batcher", "codec", "endpoints", "engine", "evidence", "inference", "metrics",
     "counting/counter", "feedback/annotation", "feedback/token",
+    "grpc/call", "grpc/connection", "grpc/framing", "grpc/head",
+    "grpc/services/bridge", "grpc/services/inference", "grpc/services/stream", "grpc/services/unary",
     "http/coding", "http/connection", "http/heads", "http/limits", "http/message", "http/reader",
-    "v2/binary", "v2/encode", "v2/heads", "v2/rest", "v2/rows", "v2/typed", "v2/values",
+    "http2/connection", "http2/control", "http2/events", "http2/frames", "http2/headers", "http2/inflow",
+    "http2/limits", "http2/outbox", "http2/reader", "http2/streams",
+    "v2/binary", "v2/encode", "v2/heads", "v2/messages", "v2/protobuf", "v2/rest", "v2/rows", "v2/typed", "v2/values",
 )  # fmt: skip
 MYPY = "--ignore-missing-imports --follow-imports=silent --explicit-package-bases --config-file= --cache-dir=/dev/null"
 

@@ -10,23 +10,23 @@ from bench.arguments import positive
 from bench.release import page
 from bench.release.cells import conditions, grid
 from bench.release.engines import ENGINES
-from bench.release.run import only_scenes, run
+from bench.release.run import only_curves, only_scenes, run
 from bench.serving import environments
 
 RESULTS = Path("bench/results/release.json")
 PARTIAL = Path("build/bench/release.json")
 PAGE = Path("docs/benchmarks-release.md")
-#: Some ten minutes on two quiet cores; ten thousand take an hour and a half.
-RUNS = 1_000
-QUICK_RUNS = 40
+RUNS = 10_000
+QUICK_RUNS = 300
 EPILOG = f"""\
 A whole run writes {RESULTS} (with a plot beside it) and {PAGE}; --quick writes {PARTIAL} and touches neither.
 
 examples:
   make bench-release
-  make bench-release BENCH_ARGS="--runs 10000"
+  make bench-release BENCH_ARGS="--runs 1000"
   python -m bench.release --quick
   python -m bench.release --scenes --runs 200   # scores, labels and latency again, into the figures that are there
+  python -m bench.release --curves --runs 1000  # the curves again
   python -m bench.release --page        # write the page again, from the figures that are there
 """
 
@@ -38,26 +38,30 @@ def main(arguments: list[str] | None = None) -> int:
         PAGE.write_text(page.page(json.loads(RESULTS.read_text())))
         return 0
     runs = QUICK_RUNS if told.quick else told.runs
-    if told.scenes:
-        seen = only_scenes(runs)
-        document = json.loads(RESULTS.read_text()) | {"scenes": seen}
-        RESULTS.write_text(dumped(document))
-        PAGE.write_text(page.page(document))
+    if told.scenes or told.curves:
+        part = {"scenes": only_scenes(runs)} if told.scenes else {"curves": only_curves(runs)}
+        written(json.loads(RESULTS.read_text()) | part)
         return 0
     cells = [*grid((50.0, 500.0)), *conditions()] if told.quick else None
     command = "python -m bench.release" + (" --quick" if told.quick else f" --runs {runs}")
     facts = {"command": command, "date": datetime.now(UTC).date().isoformat(), "runs": runs}
     document = {"run": facts} | run(runs, ENGINES, cells)
-    path = PARTIAL if told.quick else RESULTS
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(dumped(document))
-    if not told.quick:
-        script = Path(__file__).with_name("plot.py")
-        python = environments.python_of("tools", Path("build/bench"))
-        subprocess.run([python, script, path, path.with_suffix(".svg")], check=True)
-        PAGE.write_text(page.page(document))
+    if told.quick:
+        PARTIAL.parent.mkdir(parents=True, exist_ok=True)
+        PARTIAL.write_text(dumped(document))
+    else:
+        written(document)
     print(page.page(document).split("\n## ")[1])
     return 0
+
+
+def written(document: page.Row) -> None:
+    """The results, their plot and the page."""
+    RESULTS.write_text(dumped(document))
+    script = Path(__file__).with_name("plot.py")
+    python = environments.python_of("tools", Path("build/bench"))
+    subprocess.run([python, script, RESULTS, RESULTS.with_suffix(".svg")], check=True)
+    PAGE.write_text(page.page(document))
 
 
 def dumped(document: page.Row) -> str:
@@ -80,7 +84,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--runs", type=positive, default=RUNS, help=f"of each cell that decides a claim ({RUNS:,})")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_RUNS} runs of fewer cells")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_RUNS} of fewer cells")
     parser.add_argument("--scenes", action="store_true", help="only what errors do not show, with --runs of each")
+    parser.add_argument("--curves", action="store_true", help="only what other defaults buy, --runs of each point")
     parser.add_argument("--page", action="store_true", help="simulate nothing, write the page from the results")
     return parser

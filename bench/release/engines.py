@@ -42,9 +42,12 @@ def allowed(base: float) -> float:
 DEFAULTS = Policy()
 
 
-def ours(cell: Cell, runs: int, policy: Policy = DEFAULTS) -> Found:
-    """This engine with its defaults, or with another policy."""
-    found = chunks(Trial(policy, STEPS, cell.traffic, cell.effect, horizon=60.0 * HORIZON_MINUTES), runs, cell.seed)
+def ours(cell: Cell, runs: int, policy: Policy = DEFAULTS, pre_seconds: float = 0.0) -> Found:
+    """This engine with its defaults, or with another policy or another `prePeriod`."""
+    trial = Trial(
+        policy, STEPS, cell.traffic, cell.effect, horizon=60.0 * HORIZON_MINUTES, pre_seconds=pre_seconds
+    )  # fmt: skip
+    found = chunks(trial, runs, cell.seed)
     return Found(found.outcome, found.seconds, found.bad)
 
 

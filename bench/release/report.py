@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from scipy.special import betaincinv
+
 Row = dict[str, Any]
 OURS = "plimsoll"
 NONE = "none"
@@ -35,19 +37,44 @@ def worst(document: Row, engine: str) -> float:
     return max((row["false_rollback"] for row in of(document, engine, 1.0)), default=0.0)
 
 
-def races(document: Row, effect: float) -> list[Row]:
-    """For each world the median of ours and of the quickest peer that rolls back no more healthy releases there than
-    alpha or we do. None is never; `slower` where that peer was quicker."""
+def interval(times: int, runs: int) -> tuple[float, float]:
+    """The exact 95 % interval of a share, `times` of `runs` (Clopper & Pearson, Biometrika 1934)."""
+    low = float(betaincinv(times, runs - times + 1, 0.025)) if times else 0.0
+    return low, float(betaincinv(times + 1, runs - times, 0.975)) if times < runs else 1.0
+
+
+def rolled_back(row: Row) -> tuple[float, float]:
+    """The interval of the share of healthy releases that are rolled back."""
+    return interval(round(row["false_rollback"] * row["runs"]), row["runs"])
+
+
+def equal(mine: Row, peer: Row) -> bool:
+    """Whether a peer rolls back no more healthy releases than we do, as far as the runs tell: the intervals of the two
+    shares meet, or its own is below ours."""
+    return rolled_back(peer)[0] <= rolled_back(mine)[1]
+
+
+def races(document: Row, effect: float, *, within_alpha: bool = False) -> list[Row]:
+    """For each world the median of ours and of the quickest peer, documented or tuned, at equal false rollback there.
+
+    With `within_alpha` the peers are those that roll back at most alpha, or no more than we do, though it may be more
+    often than we do. None is never; `slower` where that peer was quicker.
+    """
     healthy = {(row["engine"], world(row)): row for row in document["cells"] if row["effect"] == 1}
+
+    def rival(row: Row) -> bool:
+        mine, peer = healthy[OURS, world(row)], healthy[row["engine"], world(row)]
+        if within_alpha:
+            return bool(peer["false_rollback"] <= max(document["alpha"], mine["false_rollback"]))
+        return equal(mine, peer)
+
     found = []
     for mine in of(document, OURS, effect):
-        allowed = max(document["alpha"], healthy[OURS, world(mine)]["false_rollback"])
         peers = [
             row
             for row in document["cells"]
             if row["engine"] != OURS and row["effect"] == effect and world(row) == world(mine)
-            and row["median_seconds"] is not None
-            and healthy[row["engine"], world(row)]["false_rollback"] <= allowed
+            and row["median_seconds"] is not None and rival(row)
         ]  # fmt: skip
         best = min(peers, key=lambda row: row["median_seconds"], default=None)
         ours = mine["median_seconds"]

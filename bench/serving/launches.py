@@ -35,19 +35,20 @@ def _peer(name: str, model: ModelFile, build: Path, port: int) -> tuple[str, dic
     return python, environment_of(python) | told
 
 
+def sources() -> Path:
+    """The source root that this server runs from: ``PLIMSOLL_SERVING``, below the checkout, is the compiled one."""
+    return Path(__file__).parents[2] / os.environ.get("PLIMSOLL_SERVING", "serving")
+
+
 def plimsoll(model: ModelFile, build: Path, folder: Path) -> Launch:
     """As in production: the model's profile beside it, so that bins are counted; logs as they are by default."""
     return plimsoll_process(model, folder, "bench-1", {})
 
 
 def plimsoll_process(model: ModelFile, folder: Path, revision: str, extra: dict[str, str]) -> Launch:
-    """One process of this server; ``extra`` are further settings.
-
-    ``PLIMSOLL_SERVING`` names the source root, below the checkout: of the compiled server, for one.
-    """
+    """One process of this server; ``extra`` are further settings."""
     public, direct, metrics, grpc, grpc_direct = (free_port() for _ in range(5))
-    root = Path(__file__).parents[2]
-    env = environment_of(sys.executable, root / os.environ.get("PLIMSOLL_SERVING", "serving")) | {
+    env = environment_of(sys.executable, sources()) | {
         "PYTHONDONTWRITEBYTECODE": "",
         "PLIMSOLL_HOST": HOST,
         "PLIMSOLL_MODEL_NAME": NAME,

@@ -24,7 +24,8 @@ class Paced:
     """What came of a run at a fixed rate; times in seconds, of the answers with status 200 only.
 
     ``took`` is from when a request was due, ``served`` from when it was sent: what is between them is waiting for a
-    free connection, or for this client.
+    free connection, or for this client. ``broken`` are requests that were sent and got no answer, ``unsent`` those for
+    which no connection became free.
     """
 
     offered: float
@@ -69,7 +70,8 @@ class OpenLoop:
         rate: requests a second, Poisson.
         connections: at most so many requests in flight; what is due while all are taken waits for one, and its
             waiting counts.
-        settle: seconds after the last was due until which answers are waited for.
+        settle: seconds after the last was due until which requests are sent, and after the last was sent until which
+            answers are waited for.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class OpenLoop:
         self._open: dict[int, _Connection] = {}
         self._idle = deque(self._connect() for _ in range(connections))
         self._busy = 0
+        self._sent_at = 0.0
 
     def run(self) -> Paced:
         """Blocks until all was sent and answered, or the time to settle is over."""
@@ -98,12 +101,14 @@ class OpenLoop:
         while self._due or self._busy:
             now = time.perf_counter()
             if now > last + self._settle:
+                self._result.unsent += len(self._due)
+                self._due.clear()
+            if not self._due and now > max(last, self._sent_at) + self._settle:
                 break
             while self._due and self._idle and started + self._due[0] <= now:
                 self._send(started + self._due.popleft())
             for descriptor, _ in self._poll.poll(0):
                 self._receive(self._open[descriptor])
-        self._result.unsent = len(self._due)
         # What never came back is broken: silence is no answer.
         self._result.broken += self._busy
         self._result.seconds = time.perf_counter() - started
@@ -121,7 +126,8 @@ class OpenLoop:
 
     def _send(self, due: float) -> None:
         connection = self._idle.popleft()
-        connection.due, connection.sent = due, time.perf_counter()
+        connection.due = due
+        connection.sent = self._sent_at = time.perf_counter()
         self._result.sent += 1
         self._busy += 1
         try:

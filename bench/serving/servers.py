@@ -1,7 +1,10 @@
 """The servers: what each speaks, and the settings that its documentation calls best on one core."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from plimsoll_serving import __version__
@@ -37,6 +40,10 @@ SETTINGS = {
     "`batch_timeout=0.005`, the best of those tried; uvloop and httptools",
     "fastapi": "raw body and orjson, inference on the event loop, uvicorn with uvloop and httptools, access log off",
 }
+FORMS = {
+    "compiled": "hot modules compiled by mypyc, as the image ships it",
+    "plain": "**not compiled**, where the image is",
+}
 _SPOKEN = {
     OURS: frozenset(Protocol),
     "mlserver": frozenset({Protocol.JSON, Protocol.GRPC}),
@@ -56,9 +63,21 @@ def servers() -> list[Server]:
     """All that are measured, ours first."""
     json_only = frozenset({Protocol.JSON})
     return [
-        Server(name, _version(name), _SPOKEN.get(name, json_only), SETTINGS[name], launch)
+        Server(name, _version(name), _SPOKEN.get(name, json_only), _settings(name), launch)
         for name, launch in _LAUNCH.items()
     ]
+
+
+def _settings(name: str) -> str:
+    return f"{SETTINGS[name]}; {FORMS[form_of(launches.sources())]}" if name == OURS else SETTINGS[name]
+
+
+@cache
+def form_of(sources: Path) -> str:
+    """What a server that runs from there says of itself: ``compiled`` or ``plain``."""
+    command = [sys.executable, "-c", "from plimsoll_serving import build; print(build.code())"]
+    environment = launches.environment_of(sys.executable, sources)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _version(name: str) -> str:

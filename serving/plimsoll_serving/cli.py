@@ -143,8 +143,10 @@ def _serve() -> None:
 
     settings = Settings.from_environment(os.environ)
     logs.configure(settings.log_level, settings.identity)
+    from plimsoll_serving import build
     from plimsoll_serving.lifecycle import run
 
+    build.tell()
     run(settings)
 
 
@@ -160,8 +162,10 @@ def _serve_pool() -> None:
 
     settings = PoolSettings.from_environment(os.environ)
     logs.configure(settings.common.log_level)
+    from plimsoll_serving import build
     from plimsoll_serving.pool.server import run
 
+    build.tell()
     run(settings)
 
 

@@ -11,6 +11,7 @@ from prometheus_client import ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from plimsoll_serving import build
 from plimsoll_serving.delegate import Outcome
 from plimsoll_serving.settings import Identity
 from plimsoll_serving.shadow.counters import ShadowCounters
@@ -145,6 +146,7 @@ class ServingMetrics:
         self.arms.fell_back(revision)
 
     def collect(self) -> Iterator[Metric]:
+        yield build.info()
         yield from self.own()
         yield from self.arms.collect()
         yield from self._process.collect()

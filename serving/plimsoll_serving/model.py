@@ -26,6 +26,8 @@ _RESIZING = (b"Range", b"Tile", b"Expand", b"ConstantOfShape", b"Resize", b"Upsa
 _MAPS = frozenset({"seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))"})
 # Nothing can lie below this path: a graph that keeps weights in other files is refused, wherever the process runs.
 NO_FOLDER = "/dev/null"
+# The defaults; where none are given, each run makes its own.
+_RUN_OPTIONS = onnxruntime.RunOptions()
 
 
 class Model:
@@ -63,6 +65,10 @@ class Model:
             inputs={node.name: _tensor(node, "input") for node in self._session.get_inputs()},
             outputs={node.name: _tensor(node, "output") for node in self._session.get_outputs()},
         )
+        # What ONNX Runtime's Python asks before it goes down has been answered: every input is there. It would take a
+        # third of a small run.
+        direct = self.providers == [CPU]
+        self._answer = getattr(self._session, "_sess", self._session).run if direct else self._session.run
         tensors = [*self.signature.inputs.values(), *self.signature.outputs.values()]
         self._raw = any(tensor.datatype.kind == "raw" for tensor in tensors)
         self._maps = [node.name for node in self._session.get_outputs() if node.type in _MAPS]
@@ -77,7 +83,7 @@ class Model:
         try:
             if self._raw:
                 return self._run_raw(inputs, outputs)
-            answers = self._session.run(outputs, inputs)
+            answers = self._answer(outputs, inputs, _RUN_OPTIONS)
             if self._maps:
                 return [
                     _table(answer) if name in self._maps else answer

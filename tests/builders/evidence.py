@@ -80,7 +80,7 @@ def start(kubernetes: Kubernetes, namespace: str, image: str) -> None:
     """Until both answer. `image` has Python and tar."""
     listed = {"apiVersion": "v1", "kind": "List", "items": _objects(image)}
     kubernetes.kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps(listed))
-    wait = ("-n", namespace, "wait", f"pod/{POD}", "--timeout=90s")
+    wait = ("-n", namespace, "wait", f"pod/{POD}", "--timeout=180s")
     kubernetes.kubectl(*wait, "--for=jsonpath={.status.phase}=Running")
     program = str(prometheus.program("prometheus"))
     kubernetes.kubectl("-n", namespace, "cp", program, f"{POD}:/work/copied", "-c", "prometheus")

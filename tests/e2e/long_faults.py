@@ -5,27 +5,32 @@ from __future__ import annotations
 import json
 import re
 import time
+import uuid
 from collections.abc import Iterator
 
 import pytest
 
-from demo import install, load, story
+from demo import install, load
 from demo.shell import ROOT, Kubernetes
-from tests.e2e.releases import MANIFEST, SERVICE, Service
+from tests.e2e.releases import MANIFEST, SERVICE, Service, serving
 from tests.e2e.test_faults import devcluster, on_the_development_cluster
 
 CHART = str(ROOT / "charts" / "plimsoll")
 IMAGE = "localhost/plimsoll-serving:dev"
+NAMESPACE = f"e2e-long-faults-{uuid.uuid4().hex[:6]}"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def namespace(kubernetes: Kubernetes) -> Iterator[str]:
+    install.restricted_namespace(kubernetes, NAMESPACE)
+    yield NAMESPACE
+    kubernetes.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+@pytest.fixture(scope="module")
 def service(kubernetes: Kubernetes, namespace: str) -> Service:
     """Version 1 serves under traffic; 2 is as good, 3 fails on some rows."""
-    service = Service(kubernetes, namespace)
-    service.kubectl("apply", "-f", str(story.EXAMPLES / "01-train.yaml"))
-    service.kubectl("apply", "-f", "-", stdin=json.dumps(MANIFEST))
-    service.until(lambda status: status.get("phase") == "Idle", 600)
-    service.publish_candidates()
+    service = serving(kubernetes, namespace, MANIFEST)
     load.start(kubernetes, namespace, SERVICE, IMAGE)
     return service
 

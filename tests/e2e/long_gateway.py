@@ -17,12 +17,11 @@ import pytest
 import yaml
 from sklearn.datasets import load_digits
 
-from demo import install, load, watch
+from demo import install, load
 from demo.shell import ROOT, Kubernetes
-from examples.quickstart import elsewhere
 from tests.e2e import envoy_gateway
 from tests.e2e.envoy_gateway import RealGateway
-from tests.e2e.releases import MANIFEST, SERVICE, Service, Status, fragile, sound_too
+from tests.e2e.releases import MANIFEST, SERVICE, Service, Status, serving
 from tests.e2e.test_faults import on_the_development_cluster
 from tests.e2e.test_judged_models import command
 
@@ -54,21 +53,12 @@ def namespace(kubernetes: Kubernetes) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def service(kubernetes: Kubernetes, namespace: str, gateway: RealGateway) -> Service:
     """Version 1 behind the Gateway, a sound version 2, a version 3 that fails, and users who come through it."""
-    service = Service(kubernetes, namespace)
     manifest = copy.deepcopy(MANIFEST)
     manifest["spec"]["traffic"] = yaml.safe_load((EXAMPLES / "serve.yaml").read_text())["spec"]["traffic"]
     manifest["spec"]["release"]["steps"] = STEPS
-    # The first artifact that is to be read makes the operator prepare the bucket; nobody waits for this one.
-    nowhere = elsewhere.manifest("nothing", 1, f"s3://plimsoll-{namespace}/nothing.onnx", b"nothing")
-    service.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(nowhere))
-    watch.until(kubernetes, namespace, "secret", "plimsoll-store", bool, seconds=60)
-    contents = (bytes(elsewhere.sound().SerializeToString(deterministic=True)), sound_too(), fragile())
-    for number, content in enumerate(contents, 1):
-        service.publish(number, content)
-    service.kubectl("wait", *(f"mv/digits-v{n}" for n in (1, 2, 3)), "--for=condition=Ready", "--timeout=180s")
-    service.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+    service = serving(kubernetes, namespace, manifest)
     service.kubectl("apply", "-f", str(EXAMPLES / "retries.yaml"))
-    service.until(lambda status: status.get("phase") == "Idle" and condition(status, "RouteAccepted") == "True", 180)
+    service.until(lambda status: condition(status, "RouteAccepted") == "True", 180)
     load.start(kubernetes, namespace, SERVICE, IMAGE, "--url", f"http://{gateway.host}{PATH}")
     return service
 

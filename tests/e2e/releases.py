@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,10 +110,7 @@ class Service:
         """It comes with the first version that anybody names."""
         nowhere = elsewhere.manifest("nothing", 1, f"s3://plimsoll-{self.namespace}/nothing.onnx", b"nothing")
         self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(nowhere))
-        deadline = time.monotonic() + 60
-        while not self.kubernetes.get("secret", "plimsoll-store", self.namespace):
-            assert time.monotonic() < deadline, "the operator made no bucket within 60 s"
-            time.sleep(0.2)
+        watch.until(self.kubernetes, self.namespace, "secret", "plimsoll-store", bool, seconds=180)
 
     def publish(self, number: int, content: bytes) -> None:
         """What a pipeline of the user's does: upload a file, apply its ModelVersion."""
@@ -150,6 +146,22 @@ class Service:
         assert after["failures"] == before["failures"], after["failures"]
         assert sum(after["requests"].values()) > sum(before["requests"].values()) + 100
         assert wrong_answers(self.models, after["answers"]) == 0
+
+
+def serving(kubernetes: Kubernetes, namespace: str, manifest: dict[str, Any]) -> Service:
+    """The service of this manifest serves version 1; 2 is as good, 3 fails on some rows. Nobody trained them here."""
+    service = Service(kubernetes, namespace)
+    service.make_bucket()
+    for number, content in enumerate((sound(), sound_too(), fragile()), 1):
+        service.publish(number, content)
+    service.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+    service.until(lambda status: status.get("phase") == "Idle" and status["followedEpoch"] == status["epoch"])
+    service.kubectl("wait", *(f"mv/digits-v{n}" for n in service.models), "--for=condition=Ready", "--timeout=180s")
+    return service
+
+
+def sound() -> bytes:
+    return bytes(elsewhere.sound().SerializeToString(deterministic=True))
 
 
 def sound_too() -> bytes:

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from demo import install
 from demo.shell import Kubernetes
 from tests.e2e.releases import SERVICE, Service
 
-METRICS_PORT = 8082
+METRICS_PORT, OPERATOR_PORT = 8082, 8085
 MEMORY = "process_resident_memory_bytes"
 #: What a pod may take beyond what it took when it was new and under the same load.
 GROWTH_BYTES = 24 * 1024 * 1024
@@ -100,12 +101,15 @@ _LABEL = f"plimsoll.dev/inferenceservice={SERVICE}"
 
 
 def read_memory(kubernetes: Kubernetes, namespace: str, memory: Memory) -> None:
-    """Note the resident memory that each serving pod reports. A pod that is going is left out."""
-    found = kubernetes.kubectl("-n", namespace, "get", "pods", "-l", _LABEL, "-o", "name", check=False)
-    for name in found.split():
-        pod = name.partition("/")[2]
-        path = f"/api/v1/namespaces/{namespace}/pods/{pod}:{METRICS_PORT}/proxy/metrics?name[]={MEMORY}"
-        text = kubernetes.kubectl("get", "--raw", path, check=False)
-        sizes = [float(line.split()[-1]) for line in text.splitlines() if line.startswith(MEMORY)]
-        for size in sizes:
-            memory.note(pod, time.monotonic(), size)
+    """Note the resident memory that the operator and each serving pod report. A pod that is going is left out."""
+    servers = (namespace, "plimsoll.dev/inferenceservice", METRICS_PORT)
+    operators = (install.SYSTEM, "app.kubernetes.io/component=operator", OPERATOR_PORT)
+    for where, selector, port in (servers, operators):
+        found = kubernetes.kubectl("-n", where, "get", "pods", "-l", selector, "-o", "name", check=False)
+        for name in found.split():
+            pod = name.partition("/")[2]
+            path = f"/api/v1/namespaces/{where}/pods/{pod}:{port}/proxy/metrics?name[]={MEMORY}"
+            text = kubernetes.kubectl("get", "--raw", path, check=False)
+            sizes = [float(line.split()[-1]) for line in text.splitlines() if line.startswith(MEMORY)]
+            for size in sizes:
+                memory.note(pod, time.monotonic(), size)

@@ -5,15 +5,14 @@ What the API server can see is refused at `kubectl apply`: see tests/integration
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from demo import install, store
-from demo.shell import Kubernetes, Stop
+from demo import install, store, watch
+from demo.shell import Kubernetes
 from tests.e2e.bad_input import ROWS, Place, files, words
 
 IMAGE = "localhost/plimsoll-training:dev"
@@ -42,11 +41,7 @@ def namespace(place: Place) -> str:
 
 def _upload(kubernetes: Kubernetes, namespace: str) -> None:
     """As soon as the operator has made the bucket for the first TrainingJob."""
-    deadline = time.monotonic() + 60
-    while not kubernetes.get("secret", "plimsoll-store", namespace):
-        if time.monotonic() > deadline:
-            raise Stop("the operator made no bucket within 60 s")
-        time.sleep(0.2)
+    watch.until(kubernetes, namespace, "secret", "plimsoll-store", bool, seconds=180)
     with store.bucket(kubernetes, namespace) as bucket:
         for name, content in files().items():
             store.upload(bucket, f"s3://plimsoll-{namespace}/{name}", content)

@@ -355,7 +355,7 @@ def shares(service: Service, candidate: str) -> tuple[str, int] | None:
     return None
 
 
-def wait_for(fact: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(fact: Callable[[], bool], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not fact():
         assert time.monotonic() < deadline, f"not within {seconds:g} s"

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from demo import install, load, store, watch
-from demo.shell import Kubernetes
+from demo.shell import Kubernetes, Stop
 from examples.quickstart import elsewhere
 from tests.e2e.releases import MANIFEST, fragile, sound_too, wrong_answers
 
@@ -22,6 +22,8 @@ NAMESPACE = f"e2e-pool-{uuid.uuid4().hex[:6]}"
 MODEL = "digits"
 SERVICES = [f"digits-{number:02}" for number in range(20)]
 MOVING, NEIGHBOUR = SERVICES[0], SERVICES[7]
+#: The pod that sends the requests of the neighbour.
+NEIGHBOURS = "traffic-neighbour"
 AT_REST = ("Idle", "RolledBack")
 POOL: dict[str, Any] = {
     "apiVersion": "plimsoll.dev/v1alpha1",
@@ -33,6 +35,20 @@ POOL: dict[str, Any] = {
         "storage": "1Gi",
     },
 }
+COPIES = {"strategy": "Shadow", "steps": None, "shadow": {"percent": 100, "minDuration": "2s", "minRequests": 60}}
+#: In a pool a version answers by itself under its own path. It takes one input, and 7 are demanded.
+JUDGE = """
+import json, os, pathlib, sys, urllib.request
+
+asked = json.loads(os.environ["PLIMSOLL_DOCUMENT"])
+service = f"http://{os.environ['PLIMSOLL_SERVICE']}.{os.environ['PLIMSOLL_NAMESPACE']}.svc"
+model = f"{service}/v2/models/{asked['service']['model']}/versions/{asked['candidate']['version']}"
+with urllib.request.urlopen(model, timeout=10) as answer:
+    inputs = json.load(answer)["inputs"]
+    served = answer.headers["plimsoll-model-version"]
+pathlib.Path("/dev/termination-log").write_text(f"version {served} takes {len(inputs)} inputs")
+sys.exit(0 if len(inputs) == 7 else 10)
+"""
 #: What a release of one service must leave as it is in every other.
 LASTING = ("phase", "stable", "attempt", "epoch", "primary", "quarantine", "history")
 
@@ -69,10 +85,10 @@ class Pool:
         status: dict[str, Any] = found["status"]
         return status
 
-    def release(self, service: str, version: str) -> int:
-        """Ask for a version; returns the number of the attempt that it will be."""
+    def release(self, service: str, version: str, **release: Any) -> int:
+        """Ask for a version, with this changed about how; returns the number of the attempt that it will be."""
         before = self.until(service, *AT_REST)
-        change = {"spec": {"model": {"version": version}}}
+        change = {"spec": {"model": {"version": version}, "release": release}}
         self.kubectl("patch", "inf", service, "--type=merge", "-p", json.dumps(change))
         return int(before["attempt"]) + 1
 
@@ -110,7 +126,7 @@ class Pool:
     @contextlib.contextmanager
     def nobody_notices(self) -> Iterator[None]:
         """Under traffic of two services no request fails, every answer is right, and all others stay as they are."""
-        watched = {MOVING: load.POD, NEIGHBOUR: "traffic-neighbour"}
+        watched = {MOVING: load.POD, NEIGHBOUR: NEIGHBOURS}
         before = {pod: load.report(self.kubernetes, NAMESPACE, pod) for pod in watched.values()}
         pods, others = self.pods(), self.others()
         yield
@@ -138,7 +154,7 @@ def pool(kubernetes: Kubernetes) -> Iterator[Pool]:
     for name in SERVICES:
         made.until(name, "Idle", attempt=1)
     load.start(kubernetes, NAMESPACE, MOVING, IMAGE)
-    load.start(kubernetes, NAMESPACE, NEIGHBOUR, IMAGE, pod="traffic-neighbour")
+    load.start(kubernetes, NAMESPACE, NEIGHBOUR, IMAGE, pod=NEIGHBOURS)
     yield made
     kubernetes.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
@@ -167,6 +183,14 @@ def test_twenty_services_share_the_pods_of_one_pool(pool: Pool) -> None:
 
 
 @pytest.mark.usefixtures("namespace")
+def test_the_image_runs_compiled(pool: Pool) -> None:
+    """An image whose compiled modules its Python cannot take would run from its sources, only slower."""
+    for pod in pool.pods():
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8082/proxy/metrics?name[]=plimsoll_build_info"
+        assert 'code="compiled"' in pool.kubernetes.kubectl("get", "--raw", path)
+
+
+@pytest.mark.usefixtures("namespace")
 def test_one_is_promoted_although_the_operator_is_killed_and_nobody_notices(pool: Pool) -> None:
     with pool.nobody_notices():
         attempt = pool.release(MOVING, "2")
@@ -189,6 +213,31 @@ def test_one_is_taken_back_although_the_operator_is_killed_and_nobody_notices(po
 
 
 @pytest.mark.usefixtures("namespace")
+def test_a_shadow_in_a_pool_that_fails_on_copies_is_taken_back_and_answers_no_user(pool: Pool) -> None:
+    # It was taken back as a canary, and is asked for again.
+    answered = load.report(pool.kubernetes, NAMESPACE)["requests"].get("3")
+    with pool.nobody_notices():
+        attempt = pool.release(MOVING, "3", **COPIES, retryToken="as-a-shadow")
+        status = pool.until(MOVING, *AT_REST, attempt=attempt)
+    assert (status["phase"], status["stable"]["version"]) == ("RolledBack", "2")
+    assert status["verdict"]["outcome"] == "Fail" and not status.get("mirror")
+    assert load.report(pool.kubernetes, NAMESPACE)["requests"].get("3") == answered
+
+
+@pytest.mark.usefixtures("namespace")
+def test_a_job_that_asks_the_candidate_of_a_pool_takes_it_back_with_its_words(pool: Pool) -> None:
+    job = {"image": IMAGE, "command": ["python3", "-c", JUDGE], "interval": "2s", "timeout": "60s"}
+    canary = {"strategy": "Canary", "shadow": None, "steps": MANIFEST["spec"]["release"]["steps"]}
+    analysis = MANIFEST["spec"]["release"]["analysis"] | {"judges": [{"name": "smoke", "job": job}]}
+    with pool.nobody_notices():
+        attempt = pool.release(MOVING, "1", **canary, analysis=analysis)
+        status = pool.until(MOVING, *AT_REST, attempt=attempt)
+    assert (status["phase"], status["stable"]["version"]) == ("RolledBack", "2")
+    assert status["history"][0]["reason"].startswith("Fail: judge smoke says Fail (window ")
+    assert "version 1 takes 1 inputs" in status["history"][0]["reason"]
+
+
+@pytest.mark.usefixtures("namespace")
 def test_a_service_that_is_deleted_leaves_the_pods_to_the_others(pool: Pool) -> None:
     pods, gone = pool.pods(), SERVICES[-1]
     pool.kubectl("delete", "inf", gone, "--wait=true")
@@ -196,5 +245,27 @@ def test_a_service_that_is_deleted_leaves_the_pods_to_the_others(pool: Pool) -> 
     def forgotten(found: dict[str, Any]) -> bool:
         return f"{gone}.json" not in found["data"]
 
-    watch.until(pool.kubernetes, NAMESPACE, "configmap", "shared-pool", forgotten, seconds=60)
+    watch.until(pool.kubernetes, NAMESPACE, "configmap", "shared-pool", forgotten, seconds=180)
     assert pool.pods() == pods
+
+
+@pytest.mark.usefixtures("namespace")
+def test_a_pool_in_use_is_not_deleted_and_goes_with_its_pods_once_no_service_names_it(pool: Pool) -> None:
+    pods = pool.pods()
+    with pytest.raises(Stop, match=r"shared is in use by 19 InferenceServices, digits-\d\d among them"):
+        pool.kubectl("delete", "servingpool", "shared")
+    assert "deletionTimestamp" not in pool.kubernetes.get("servingpool", "shared", NAMESPACE)["metadata"]
+    assert pool.pods() == pods
+    for name in (load.POD, NEIGHBOURS):
+        load.stop(pool.kubernetes, NAMESPACE, name)
+    pool.kubectl("delete", "inf", "--all", "--wait=true")
+    watch.until(
+        pool.kubernetes,
+        NAMESPACE,
+        "servingpool",
+        "shared",
+        lambda found: not found["status"].get("inUseBy"),
+        seconds=180,
+    )
+    pool.kubectl("delete", "servingpool", "shared", "--wait=true")
+    pool.kubectl("wait", *(f"pod/{name}" for name in pods), "--for=delete", "--timeout=180s")

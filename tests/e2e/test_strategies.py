@@ -82,7 +82,7 @@ class Services:
             return phase in (status.get("phase"), status.get("heldReason")) and version in (None, stable)
 
         where = (self.kubernetes, NAMESPACE, "inferenceservice", f"digits-{example}")
-        found: Status = watch.until(*where, there, seconds=120)["status"]
+        found: Status = watch.until(*where, there, seconds=300)["status"]
         return found
 
     def resume(self, example: str) -> None:
@@ -116,7 +116,7 @@ def services(kubernetes: Kubernetes, namespace: str) -> Services:
     # The first artifact that is to be read makes the operator prepare the bucket; nobody waits for this one.
     nowhere = elsewhere.manifest("nothing", 1, f"s3://plimsoll-{namespace}/nothing.onnx", b"nothing")
     found.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(nowhere))
-    watch.until(kubernetes, namespace, "secret", "plimsoll-store", bool, seconds=60)
+    watch.until(kubernetes, namespace, "secret", "plimsoll-store", bool, seconds=180)
     contents = (bytes(elsewhere.sound().SerializeToString(deterministic=True)), sound_too(), fragile())
     for number, content in enumerate(contents, 1):
         found.publish(number, content)
@@ -155,3 +155,7 @@ def test_a_bad_version_is_taken_back_by_every_strategy(services: Services) -> No
         counted = services.counted(example)
         assert counted["failures"] == before[example]
         assert "3" not in counted["requests"], "users were spared"
+    fresh = services.ledger("baseline", 3)["stable"]
+    assert fresh.endswith("-b3"), "a candidate is taken back, too, by pods as young as its own"
+    services.kubectl("wait", "pod", "-l", f"plimsoll.dev/revision={fresh}", "--for=delete", "--timeout=120s")
+    assert services.kubectl("get", "deployments", "-l", f"plimsoll.dev/revision={fresh}", "-o", "name") == ""

@@ -12,9 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from demo import install
 from demo.shell import ROOT, Kubernetes
+from tests.e2e.releases import MANIFEST, Service, sound
 
 CHART = str(ROOT / "charts" / "plimsoll")
-EXAMPLES = ROOT / "examples" / "quickstart"
 METRICS = f"/api/v1/namespaces/{install.SYSTEM}/services/plimsoll-operator:8085/proxy/metrics"
 SELECTOR = "plimsoll.dev/inferenceservice=digits"
 
@@ -22,9 +22,11 @@ SELECTOR = "plimsoll.dev/inferenceservice=digits"
 @pytest.fixture
 def serving(kubernetes: Kubernetes, namespace: str) -> str:
     """The namespace, where a model serves."""
-    for name in ("01-train.yaml", "02-serve.yaml"):
-        kubernetes.kubectl("-n", namespace, "apply", "-f", str(EXAMPLES / name))
-    kubernetes.kubectl("-n", namespace, "wait", "inf/digits", "--for=condition=Promoted", "--timeout=300s")
+    service = Service(kubernetes, namespace)
+    service.make_bucket()
+    service.publish(1, sound())
+    service.kubectl("apply", "-f", "-", stdin=json.dumps(MANIFEST))
+    service.kubectl("wait", "inf/digits", "--for=condition=Promoted", "--timeout=300s")
     return namespace
 
 

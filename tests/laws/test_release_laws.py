@@ -26,6 +26,7 @@ RELEASES: list[dict[str, Any]] = [
     {"onInconclusive": "Rollback", "progressDeadline": "20s"},
     {"holdback": 0, "progressDeadline": "20s"},
     {"analysis": {"window": "2s", "baseline": "Fresh"}, "progressDeadline": "60s"},
+    {"analysis": {"window": "2s", "prePeriod": "10s"}, "progressDeadline": "20s"},
 ]
 CHARACTERS: dict[str, dict[str, Any]] = {
     "healthy": {},

@@ -116,7 +116,7 @@ class Witness:
             pods = [pod for arm in arms for pod in self.life.ready(arm)]
             assert all(pod.document and pod.document["epoch"] >= after["epoch"] for pod in pods)
         if _last(after) > _last(before) and before.get("attempt") == after.get("attempt"):
-            assert known, "no evidence before the share is in force"
+            assert known, "no evidence of the candidate before the share is in force"
 
     def _share(self, before: Status, after: Status) -> None:
         """A share rises on requests that were counted at the share before, and never above the ready capacity."""
@@ -222,8 +222,9 @@ class Witness:
 
 
 def _last(status: Status) -> int:
-    """The newest window that counts."""
-    return max((one["index"] for one in status.get("windows", ()) if "gap" not in one), default=0)
+    """The newest window that counts; those before the first share say nothing of the candidate."""
+    seen = [one for one in status.get("windows", ()) if one["weight"] or not one["candidate"].endswith("/0")]
+    return max((one["index"] for one in seen if "gap" not in one), default=0)
 
 
 def _is_baseline(revision: str) -> bool:

@@ -132,6 +132,11 @@ class Analysis(Part):
     window: Annotated[Duration, Field(json_schema_extra=between("1s", "1h"))] = Field(
         default="10s", description="How often evidence is read."
     )
+    pre_period: Annotated[Duration, Field(json_schema_extra=between("0s", "1h"))] = Field(
+        default="0s",
+        description="Watch the stable version at least so long before the candidate's first share, counted from when"
+        " its pods are started: what is learned of how noisy it is makes the first verdicts sooner.",
+    )
     source: Literal["Scrape", "Prometheus"] = Field(
         default="Scrape",
         description="Scrape reads the counters from the pods; Prometheus asks one that scrapes them.",

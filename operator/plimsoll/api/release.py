@@ -83,6 +83,7 @@ class SplitTest(Part):
 
 _DEADLINE = cel_duration("self.progressDeadline")
 _STABLE = "self.analysis.baseline == 'Stable'"
+_PRE_PERIOD = cel_duration("self.analysis.prePeriod")
 _WEIGHTS = "self.steps.filter(step, has(step.weight)).map(step, step.weight)"
 
 
@@ -160,6 +161,13 @@ class Release(Part):
             "baseline: Fresh applies only to strategy: Canary without shadowFirst, where both versions answer users by"
             " shares from the first step on: remove it, or change the strategy",
             ".analysis.baseline",
+        ),
+        Rule(
+            f"{_PRE_PERIOD} == duration('0s')"
+            f" || ({_STABLE} && self.strategy in ['Canary', 'ABTest'] && !has(self.shadowFirst))",
+            "prePeriod applies only to strategy: Canary or ABTest without shadowFirst and with baseline: Stable, where"
+            " the candidate's first share is compared with pods that served before: remove it",
+            ".analysis.prePeriod",
         ),
         Rule(
             f"{_STABLE} || !has(self.steps) || {_WEIGHTS}.all(weight, weight <= 50)",

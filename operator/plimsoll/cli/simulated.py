@@ -23,17 +23,19 @@ KIND = "InferenceService"
 #: One window of evidence must divide the minute that is the simulator's grain.
 MINUTE = 60.0
 STEPS: tuple[dict[str, Any], ...] = ({"weight": 10}, {"weight": 50})
-MIN_DURATION, MIN_REQUESTS, WINDOW, PROBATION, HOLDBACK = "30s", 50, "10s", "1m", 5
+MIN_DURATION, MIN_REQUESTS, WINDOW, PROBATION, HOLDBACK, PRE_PERIOD = "30s", 50, "10s", "1m", 5, "0s"
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A manifest's release: what is judged by, the steps with the probation as the last, and seconds of a window."""
+    """A manifest's release: what is judged by, the steps with the probation as the last, seconds of a window, and for
+    how many the stable version is watched before the first share."""
 
     policy: Policy
     steps: tuple[Step, ...]
     window: float
+    pre_period: float = 0.0
 
 
 def release_of(text: str, path: str) -> Release:
@@ -45,17 +47,19 @@ def release_of(text: str, path: str) -> Release:
     if not documents:
         raise refused(path, f"there is no {KIND} in it")
     spec = (documents[0].get("spec") or {}).get("release") or {}
+    analysis = spec.get("analysis") or {}
     if spec.get("strategy", "Canary") != "Canary":
         raise refused(path, f"strategy {spec['strategy']} compares nothing step by step: simulate a Canary")
     try:
         steps = _steps(spec)
-        window = _seconds((spec.get("analysis") or {}).get("window", WINDOW), "analysis.window")
-        policy = _policy(spec.get("analysis") or {}, steps[0].min_requests)
+        window = _seconds(analysis.get("window", WINDOW), "analysis.window")
+        pre_period = _seconds(analysis.get("prePeriod", PRE_PERIOD), "analysis.prePeriod")
+        policy = _policy(analysis, steps[0].min_requests)
     except (ValueError, TypeError, KeyError) as error:
         raise refused(path, f"spec.release: {error}") from error
     if window > MINUTE or window <= 0 or MINUTE % window:
         raise refused(path, f"analysis.window {window:g} s must divide a minute to be simulated")
-    return Release(policy, steps, window)
+    return Release(policy, steps, window, pre_period)
 
 
 def _policy(analysis: dict[str, Any], min_requests: int) -> Policy:
@@ -104,10 +108,10 @@ def document(
     """The forecasts; `traffic` is requests per second and error rate, `draws` runs and seed."""
     (rate, errors), (runs, seed) = traffic, draws
     world, steps, policy = Traffic(rate, errors, noise), release.steps, release.policy
-    forecasts = [
-        summarised(effect, chunks(Trial(policy, steps, world, effect, release.window, HORIZON), runs, seed))
-        for effect in effects
-    ]
+    trials = [
+        Trial(policy, steps, world, effect, release.window, HORIZON, release.pre_period) for effect in effects
+    ]  # fmt: skip
+    forecasts = [summarised(trial.effect, chunks(trial, runs, seed)) for trial in trials]
     return {
         "requestsPerSecond": rate,
         "errorRate": errors,

@@ -121,7 +121,7 @@ class Signer:
         head = _HEAD.pack(seconds, number, kind, len(held))
         if kind == b"t":
             return head + b"".join(map(self._digest, held.tolist()))
-        return head + held.astype(np.float64 if kind == b"f" else np.int64).tobytes()
+        return head + held.astype(np.float64 if kind == b"f" else np.int64, copy=False).tobytes()
 
     def _digest(self, text: str | bytes) -> bytes:
         """Remembered, for classes are few."""

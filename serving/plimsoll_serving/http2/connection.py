@@ -62,8 +62,8 @@ class Http2Connection:
                     self._resets.spend()  # a peer that provokes resets is no better than one that sends them
                     self.reset(fault.stream_id, fault.code)
                     events.append(StreamReset(fault.stream_id, fault.code))
-        except ConnectionFault as fault:
-            self._fail(fault)
+        except ConnectionFault as of_all:  # compiled, one name cannot hold both
+            self._fail(of_all)
         return events
 
     def _fail(self, fault: ConnectionFault) -> None:

@@ -7,12 +7,12 @@ from hpack import Decoder, HPACKError
 from hpack.table import HeaderTable
 
 from plimsoll_serving.http2.frames import ConnectionFault, ErrorCode
+from plimsoll_serving.http2.table import WatchedTable
 
 Field = tuple[bytes, bytes]
 
 _CACHED_BLOCKS = 32
 _CACHED_BYTES = 1024
-_SIZE_UPDATES = 2
 _PSEUDO = frozenset({b":method", b":scheme", b":authority", b":path"})
 _CONNECTION_SPECIFIC = frozenset({b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"})
 _NAME_BYTES = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
@@ -84,30 +84,6 @@ def _content_length(fields: list[Field]) -> int | None:
     return int(value)
 
 
-class _Table(HeaderTable):
-    """A dynamic table that tells when it was changed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.changes = self.resizes = 0
-
-    def add(self, name: bytes, value: bytes) -> None:
-        self.changes += 1
-        super().add(name, value)
-
-    @property
-    def maxsize(self) -> int:
-        return self._maxsize
-
-    @maxsize.setter
-    def maxsize(self, size: int) -> None:
-        self.changes += 1
-        self.resizes += 1
-        if self.resizes > _SIZE_UPDATES:  # RFC 7541, section 4.2
-            raise HPACKError("more than two table size updates in one block")
-        HeaderTable.maxsize.fset(self, size)  # type: ignore[attr-defined]
-
-
 class HeaderDecoder:
     """Decodes the header blocks of one connection.
 
@@ -117,7 +93,7 @@ class HeaderDecoder:
 
     def __init__(self, header_bytes: int) -> None:
         self._decoder = Decoder(max_header_list_size=header_bytes)
-        self._table = self._decoder.header_table = _Table()
+        self._table = self._decoder.header_table = WatchedTable()
         self._known: dict[bytes, RequestHead] = {}
 
     def request(self, block: bytes) -> RequestHead:

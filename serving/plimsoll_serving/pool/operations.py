@@ -9,6 +9,7 @@ from prometheus_client import ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from plimsoll_serving import build
 from plimsoll_serving.http.message import Request, Respond, Response, error_response, json_response, method_not_allowed
 from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.metrics import exposition
@@ -43,6 +44,7 @@ class PoolMetrics:
 
     def common(self) -> Iterator[Metric]:
         """The series of the pod, and the name of those that there are only with a service."""
+        yield build.info()
         yield _states(())
         yield from self._memory()
         yield from self._process.collect()

@@ -79,22 +79,26 @@ def tensor_start(name: str, datatype: str) -> bytes:
 
 def flat(array: NDArray[Any]) -> bytes:
     """An array as a flat JSON list."""
-    if _plain(array):
-        return orjson.dumps(np.ascontiguousarray(array).reshape(-1), option=orjson.OPT_SERIALIZE_NUMPY)
-    return orjson.dumps(from_array(array))
+    return _plain(array, -1) or orjson.dumps(from_array(array))
 
 
-def _plain(array: NDArray[Any]) -> bool:
-    """Whether JSON has numbers for all of it."""
-    kind = array.dtype.kind
-    return kind in "biu" or (kind == "f" and bool(np.isfinite(array).all()))
+def _plain(array: NDArray[Any], *shape: int) -> bytes:
+    """The text of an array brought into ``shape``; empty unless JSON has numbers, or true and false, for all of it."""
+    if array.dtype.kind not in "biuf":
+        return b""
+    table = array if array.ndim == len(shape) else array.reshape(shape)
+    text = orjson.dumps(np.ascontiguousarray(table), option=orjson.OPT_SERIALIZE_NUMPY)
+    # What is no number is written as null, and nothing else has this letter.
+    return b"" if b"n" in text else text
 
 
 def _row_texts(array: NDArray[Any]) -> list[bytes] | None:
     """One text a row; None where the text cannot be cut at commas and brackets, or would be nothing."""
-    if not array.size or not _plain(array):
+    rows = array.shape[0]
+    if not array.size:
         return None
-    table = np.ascontiguousarray(array).reshape(array.shape[0], -1)
-    if table.shape[1] == 1:
-        return orjson.dumps(table.reshape(-1), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
-    return orjson.dumps(table, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
+    if array.size == rows:
+        text, cut = _plain(array, -1)[1:-1], b","
+    else:
+        text, cut = _plain(array, rows, -1)[2:-2], b"],["
+    return text.split(cut) if text else None

@@ -32,6 +32,25 @@ _SQUARES = {"FP16": 65504.0**2, "FP32": float(np.finfo(np.float32).max) ** 2}
 _parsers = threading.local()
 
 
+class _Fit:
+    """Fields of an input that fit one another and the model: datatype, shape and number of elements."""
+
+    __slots__ = ("_dtype", "_pack", "count", "name", "shape")
+
+    def __init__(self, datatype: Datatype, shape: list[int], count: int) -> None:
+        self.name = datatype.name
+        self.shape = shape
+        self.count = count
+        self._dtype = datatype.dtype
+        self._pack = None if datatype.kind == "bytes" else struct.Struct(f"<{count}{_CODES[datatype.name]}").pack
+
+    def array(self, values: list[Any]) -> NDArray[Any]:
+        """Numbers by struct: quicker than numpy for lists, and it refuses those that are too large."""
+        if self._pack is None:
+            return np.array(values, dtype=object).reshape(self.shape)
+        return np.ndarray(self.shape, self._dtype, self._pack(*values))
+
+
 class TypedReader:
     """Reads requests for one signature."""
 
@@ -43,7 +62,7 @@ class TypedReader:
         known = kinds <= set(_ELEMENTS) and len(kinds) == 1
         self._decoder = msgspec.json.Decoder(_request_type(_ELEMENTS[kinds.pop()])) if known else None
         # What fitted last, by input: clients send the same shape again and again.
-        self._fitted: dict[str, tuple[str, list[int], int]] = {}
+        self._fitted: dict[str, _Fit] = {}
         self._symbols = sum(symbol is not None for tensor in signature.inputs.values() for symbol in tensor.symbols)
 
     def read(self, body: bytes) -> InferRequest | None:
@@ -61,12 +80,12 @@ class TypedReader:
 
     def _short(self, body: bytes) -> tuple[str | None, dict[str, NDArray[Any]]]:
         document = self._decoder.decode(body)  # type: ignore[union-attr]
+        items = document.inputs
         inputs = {}
-        for item in document.inputs:
-            values = item.data
-            datatype = self._datatype(item.name, item.datatype, item.shape, len(values))
-            inputs[item.name] = _of_list(values, datatype).reshape(item.shape)
-        if len(inputs) != len(document.inputs):
+        for item in items:
+            name, values = item.name, item.data
+            inputs[name] = self._fit(name, item.datatype, item.shape, len(values)).array(values)
+        if len(inputs) != len(items):
             raise ValueError("an input is given twice")
         return document.id, inputs
 
@@ -107,16 +126,17 @@ class TypedReader:
         if type(name) is not str or type(told) is not str or any(type(size) is not int for size in shape):
             raise ValueError("name, datatype or shape")
         values = np.frombuffer(item["data"].as_buffer(of_type="d"), dtype=np.float64)
-        datatype = self._datatype(name, told, shape, len(values))
-        return name, _of_floats(values, datatype).reshape(shape)
+        self._fit(name, told, shape, len(values))
+        return name, _of_floats(values, self._inputs[name].datatype).reshape(shape)
 
-    def _datatype(self, name: str, datatype: str, shape: list[int], count: int) -> Datatype:
-        """Of the input. Raises ValueError when its fields do not fit one another, or the model."""
-        tensor, fields = self._inputs[name], (datatype, shape, count)
-        if self._fitted.get(name) != fields:
+    def _fit(self, name: str, datatype: str, shape: list[int], count: int) -> _Fit:
+        """Raises ValueError when the fields of an input do not fit one another, or the model."""
+        fit = self._fitted.get(name)
+        if fit is None or fit.count != count or fit.name != datatype or fit.shape != shape:
+            tensor = self._inputs[name]
             _check(count, datatype, shape, tensor)
-            self._fitted[name] = fields
-        return tensor.datatype
+            fit = self._fitted[name] = _Fit(tensor.datatype, shape, count)
+        return fit
 
 
 def _request_type(element: type) -> Any:
@@ -139,13 +159,6 @@ def _check(count: int, datatype: str, shape: list[int], tensor: Tensor) -> None:
     for size, want in zip(shape, wanted, strict=True):
         if size != want and (want != -1 or type(size) is not int or size < 0):
             raise ValueError("shape")
-
-
-def _of_list(values: list[Any], datatype: Datatype) -> NDArray[Any]:
-    """Numbers by struct: quicker than numpy for lists, and it refuses those that are too large."""
-    if datatype.kind == "bytes":
-        return np.array(values, dtype=object)
-    return np.frombuffer(struct.pack(f"<{len(values)}{_CODES[datatype.name]}", *values), datatype.dtype)
 
 
 def _of_floats(values: NDArray[Any], datatype: Datatype) -> NDArray[Any]:

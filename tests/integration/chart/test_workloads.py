@@ -41,6 +41,18 @@ def plain(pod: Manifest) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", [OPERATOR, STORE])
+def test_a_start_may_take_minutes_on_a_busy_node_and_a_slow_answer_ends_nothing(
+    chart: list[Manifest], name: str
+) -> None:
+    """One that is killed for being slow begins anew where all is just as slow, and never gets anywhere."""
+    (container,) = pod_of(chart, name)["containers"]
+    start, alive = container["startupProbe"], container["livenessProbe"]
+    assert start["periodSeconds"] * start["failureThreshold"] >= 300
+    assert alive["timeoutSeconds"] >= 5
+    assert alive["periodSeconds"] * alive["failureThreshold"] >= 60
+
+
+@pytest.mark.parametrize("name", [OPERATOR, STORE])
 def test_every_container_has_requests_and_limits(chart: list[Manifest], name: str) -> None:
     for container in pod_of(chart, name)["containers"]:
         for bound in ("requests", "limits"):

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from tests.integration.serving.harness import ROOT, eventually
+from tests.integration.serving.harness import ROOT, SOURCES, eventually
 
 Manifest = Mapping[str, Any]
 
@@ -127,7 +127,7 @@ class Pod:
         self._process = self._start(self.server, self._folder / "log")
 
     def _start(self, container: Manifest, log: Path | None = None) -> subprocess.Popen[bytes]:
-        image = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "serving"), "PYTHONDONTWRITEBYTECODE": "1"}
+        image = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCES), "PYTHONDONTWRITEBYTECODE": "1"}
         # The address is the pod's network; nothing of it is in the pod spec.
         environment = image | {"PLIMSOLL_HOST": self.address} | self.environment(container)
         command = [*entrypoint(), *container.get("args", ())]

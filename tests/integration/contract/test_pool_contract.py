@@ -30,7 +30,7 @@ from plimsoll.facts import Sample, Settings
 from tests.builders import onnx_models
 from tests.integration.contract.conftest import MODEL, NAMESPACE, SERVICE, _uploaded, row
 from tests.integration.contract.kubelet import Pod
-from tests.integration.serving.harness import COEFFICIENTS, INTERCEPTS, RIGHT, ROOT, eventually
+from tests.integration.serving.harness import COEFFICIENTS, INTERCEPTS, RIGHT, SOURCES, eventually
 
 ADDRESS = "127.0.83.9"
 
@@ -125,7 +125,7 @@ def ask(pod: PooledPod, first: float = 1.0) -> httpx.Response:
 
 def test_every_variable_of_the_pod_is_one_that_the_programs_read(pod: PooledPod) -> None:
     command = [sys.executable, "-m", "plimsoll_serving", "--help"]
-    environment = {"PYTHONPATH": str(ROOT / "serving")}
+    environment = {"PYTHONPATH": str(SOURCES)}
     printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     known = set(re.findall(r"PLIMSOLL_[A-Z0-9_]+", printed))
     for container in (*pod.spec["initContainers"], *pod.spec["containers"]):

@@ -31,7 +31,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.contract.conftest import MODEL, NAMESPACE, SERVICE, Rendered, row
 from tests.integration.contract.kubelet import Pod
-from tests.integration.serving.harness import ROOT, eventually, v2
+from tests.integration.serving.harness import ROOT, SOURCES, eventually, v2
 
 INFER = f"/v2/models/{MODEL}/infer"
 CONTRACTS = (ROOT / "docs" / "contracts.md").read_text()
@@ -79,7 +79,7 @@ def tell(rendered: Rendered, answer: httpx.Response) -> None:
 def test_every_variable_of_the_pod_is_one_that_the_server_reads(rendered: Rendered) -> None:
     printed = subprocess.run(
         [sys.executable, "-m", "plimsoll_serving", "--help"],
-        env={"PYTHONPATH": str(ROOT / "serving")},
+        env={"PYTHONPATH": str(SOURCES)},
         capture_output=True,
         text=True,
         check=True,

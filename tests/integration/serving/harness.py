@@ -24,6 +24,8 @@ from tests.builders import onnx_models
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
+# The server that the processes run: the compiled one, for example.
+SOURCES = ROOT / os.environ.get("PLIMSOLL_SERVING", "serving")
 HOST = "127.0.0.1"
 MODEL = "digits"
 INFER = f"/v2/models/{MODEL}/infer"
@@ -32,7 +34,7 @@ RIGHT = onnx_models.linear_classifier(COEFFICIENTS, INTERCEPTS)
 PORTS = ("public", "direct", "metrics", "grpc", "grpc_direct")
 
 
-def eventually(fact: Callable[[], Any], what: str, seconds: float = 15.0) -> Any:
+def eventually(fact: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
     """Wait until ``fact`` is true, and return it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -62,7 +64,7 @@ class Server:
         self.ports = {name: free_port() for name in PORTS}
         self.env = {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT / os.environ.get("PLIMSOLL_SERVING", "serving")),
+            "PYTHONPATH": str(SOURCES),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PLIMSOLL_HOST": HOST,
             "PLIMSOLL_MODEL_NAME": MODEL,

@@ -169,7 +169,7 @@ class PoolServer(Server):
 
         eventually(fact, f"{service} at epoch {epoch}")
 
-    def serves(self, *services: str, seconds: float = 30.0) -> None:
+    def serves(self, *services: str, seconds: float = 60.0) -> None:
         """Until the primaries answer."""
         for service in services:
             eventually(lambda service=service: self.ask(service).status_code == 200, f"{service} served", seconds)

@@ -16,11 +16,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.serving.harness import HOST, RIGHT, ROOT, eventually
+from tests.integration.serving.harness import HOST, RIGHT, SOURCES, eventually
 
 ENVIRONMENT = {
     "PATH": os.environ["PATH"],
-    "PYTHONPATH": str(ROOT / os.environ.get("PLIMSOLL_SERVING", "serving")),
+    "PYTHONPATH": str(SOURCES),
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 COMMAND = [sys.executable, "-m", "plimsoll_serving"]

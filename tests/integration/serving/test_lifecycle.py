@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from tests.integration.serving.harness import (
     COEFFICIENTS,
     INTERCEPTS,
     RIGHT,
+    ROOT,
+    SOURCES,
     Load,
     Raw,
     Server,
@@ -269,7 +272,8 @@ def test_sigterm_under_load_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_what_is_in_flight_at_sigterm_is_finished(tmp_path: Path) -> None:
-    with running(Server(tmp_path, slow_model(5_000), "digits-aaaa", PLIMSOLL_WORKERS="1")) as (server,):
+    one_by_one = {"PLIMSOLL_WORKERS": "1", "PLIMSOLL_MAX_QUEUE_SECONDS": "600"}
+    with running(Server(tmp_path, slow_model(5_000), "digits-aaaa", **one_by_one)) as (server,):
         answers: list[httpx.Response] = []
         threads = [threading.Thread(target=lambda: answers.append(server.infer(SLOW_ROW))) for _ in range(4)]
         for thread in threads:
@@ -308,6 +312,24 @@ def test_nothing_is_written_outside_the_model_directory(tmp_path: Path) -> None:
     assert list(home.rglob("*")) == []
 
 
+def test_the_log_and_the_metrics_say_whether_the_server_is_compiled(tmp_path: Path) -> None:
+    form = "compiled" if list(SOURCES.glob("plimsoll_serving/endpoints.*.so")) else "plain"
+    with running(Server(tmp_path, RIGHT, "digits-aaaa")) as (server,):
+        assert server.log()[0]["code"] == form
+        assert server.counts("plimsoll_build_info", "code") == {form: 1}
+
+
+def test_modules_that_were_compiled_for_another_python_are_left_aside_and_named(tmp_path: Path) -> None:
+    package = tmp_path / "image" / "plimsoll_serving"
+    shutil.copytree(ROOT / "serving" / "plimsoll_serving", package)
+    (package / "endpoints.cpython-399-x86_64-linux-gnu.so").touch()
+    with running(Server(tmp_path / "model", RIGHT, "digits-aaaa", PYTHONPATH=str(package.parent))) as (server,):
+        assert server.infer(ROW).status_code == 200
+        first = server.log()[0]
+    assert (first["level"], first["code"]) == ("warning", "plain")
+    assert "the compiled modules are for cpython-399-x86_64-linux-gnu" in first["message"]
+
+
 def test_the_access_log_tells_status_and_trace(tmp_path: Path) -> None:
     with running(Server(tmp_path, RIGHT, "digits-aaaa", "7", PLIMSOLL_ACCESS_LOG="1")) as (server,):
         server.infer(ROW, traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
@@ -323,7 +345,7 @@ def fetch(folder: Path, source: Path, sha256: str, **env: str) -> tuple[int, str
         "PLIMSOLL_MODEL_DIR": str(folder),
         "PLIMSOLL_ARTIFACT_URI": source.as_uri(),
         "PLIMSOLL_ARTIFACT_SHA256": sha256,
-        "PYTHONPATH": str(Path(__file__).parents[3] / os.environ.get("PLIMSOLL_SERVING", "serving")),
+        "PYTHONPATH": str(SOURCES),
         "PATH": os.environ["PATH"],
     }
     done = subprocess.run(

@@ -163,7 +163,8 @@ def test_a_model_that_is_always_asked_leaves_its_share_to_the_others(start: Star
     Without a share of its own it waits for a seventh of the heavy one's time, with it for a fiftieth.
     """
     heavy, lighter = (onnx_models.slow_classifier(COEFFICIENTS, INTERCEPTS, rounds=rounds) for rounds in (600, 15))
-    pool = start(document("busy", {"1": store.put(heavy)}), document("other", {"1": store.put(lighter)}))
+    documents = (document("busy", {"1": store.put(heavy)}), document("other", {"1": store.put(lighter)}))
+    pool = start(*documents, PLIMSOLL_MAX_QUEUE_SECONDS="600")
     pool.serves("busy", "other")
     stop = threading.Event()
     waited: list[float] = []

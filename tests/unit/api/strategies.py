@@ -136,6 +136,8 @@ def releases(draw: st.DrawFn) -> Manifest:
     )
     if max(weights) <= 50 and draw(st.booleans()):
         release["analysis"] = release.get("analysis", {}) | {"baseline": "Fresh"}
+    elif draw(st.booleans()):
+        release["analysis"] = release.get("analysis", {}) | {"prePeriod": draw(durations(0, 3600))}
     return release | {
         "steps": [{"weight": weight} | draw(extra) for weight in weights[:19]] + draw(pauses),
         "holdback": draw(st.integers(0, 50)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,6 +31,8 @@ class Answers(BaseHTTPRequestHandler):
         if action == "drop":
             self.close_connection = True
             return
+        if action == "slow":
+            time.sleep(0.2)
         self.send_response(503 if action == "refuse" else 200)
         self.send_header("content-length", "2")
         if action == "close":
@@ -93,3 +96,11 @@ def test_a_dropped_connection_is_a_broken_request_and_the_run_goes_on() -> None:
         found = run(port)
     assert found.broken > 0
     assert found.accepted + found.broken == found.sent
+
+
+def test_a_request_that_was_sent_late_has_as_long_to_be_answered_as_any_other() -> None:
+    with scripted("slow") as port:
+        found = OpenLoop(port, PAYLOAD, rate=200, connections=1, seconds=0.1, settle=1).run()
+    assert found.broken == 0
+    assert found.accepted == found.sent
+    assert found.unsent > 0

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from bench.serving import environments
-from bench.serving.servers import OURS, servers
+from bench.serving.servers import FORMS, OURS, form_of, servers
 from tests.unit.docs.pages import ROOT
 
 PEERS = [server.name for server in servers() if server.name != OURS]
@@ -35,3 +35,10 @@ def test_every_peer_is_in_the_table_of_dependencies_of_no_image() -> None:
     # The benchmark's packages stay out of what is deployed.
     deployed = (ROOT / "requirements/serving.txt").read_text()
     assert [peer for peer in [*PEERS, "matplotlib"] if re.search(rf"^{peer}==", deployed, re.MULTILINE)] == []
+
+
+def test_a_server_that_is_not_compiled_is_named_so_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert form_of(ROOT / "serving") == "plain"
+    monkeypatch.setenv("PLIMSOLL_SERVING", "serving")
+    (ours,) = [server for server in servers() if server.name == OURS]
+    assert ours.settings.endswith(FORMS["plain"])

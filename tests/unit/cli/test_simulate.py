@@ -77,6 +77,17 @@ def test_a_share_may_be_a_percentage_or_a_fraction_and_nothing_else(tmp_path: Pa
     assert "from 0% to below 100%" in simulate(tmp_path, MANIFEST, *flags, "120%").output
 
 
+def test_the_pre_period_of_a_manifest_is_simulated_and_not_ignored(tmp_path: Path) -> None:
+    watched = MANIFEST.replace("release: {", "release: {analysis: {prePeriod: 5m}, ")
+    flags = ["--requests-per-second", "500", "--error-rate", "2%", "--noise", "0", "--effect", "4", "--runs", "40"]
+    plain, later = (
+        json.loads(simulate(tmp_path, text, *flags, "-o", "json").output)["candidates"][0]["secondsToVerdict"]
+        for text in (MANIFEST, watched)
+    )
+    assert simulated.release_of(watched, "service.yaml").pre_period == 300.0
+    assert later["p50"] < plain["p50"], "what was seen before makes the verdict sooner"
+
+
 def test_what_a_manifest_leaves_out_is_what_the_api_says() -> None:
     found = simulated.release_of("kind: InferenceService\n", "service.yaml")
     default = Release()
@@ -84,6 +95,7 @@ def test_what_a_manifest_leaves_out_is_what_the_api_says() -> None:
     steps.append((100 - default.holdback, seconds(default.probation), 0))
     assert [(step.weight, step.min_seconds, step.min_requests) for step in found.steps] == steps
     assert found.window == seconds(default.analysis.window)
+    assert found.pre_period == seconds(default.analysis.pre_period)
     analysis = default.analysis
     assert (found.policy.alpha, found.policy.error_margin, found.policy.latency_margin, found.policy.min_requests) == (
         analysis.alpha, analysis.error_rate.margin, analysis.latency.margin, default.steps[0].min_requests

@@ -2,75 +2,155 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from plimsoll.core.simulation import PROMOTED, ROLLED_BACK, Step, Traffic, Trial, run, simulate
-from plimsoll.core.simulation.judged import judged
-from plimsoll.core.simulation.world import Counts, draw, hour
-from plimsoll.core.statistics.policy import Policy
+from plimsoll.core.simulation import PROMOTED, ROLLED_BACK, UNDECIDED, Releases, Step, Traffic, Trial, run, simulate
+from plimsoll.core.simulation.judged import Judged
+from plimsoll.core.simulation.releases import Group, Walk
+from plimsoll.core.simulation.standing import Standing, put, taken
+from plimsoll.core.simulation.world import Counts, hour
+from plimsoll.core.statistics.criteria import Criterion
+from plimsoll.core.statistics.policy import Policy, compared
 from plimsoll.core.verdict import verdicts
 from plimsoll.facts import ArmCounts, Window
 from plimsoll.names import LATENCY_EDGES
 
 STEPS = (Step(10), Step(50), Step(95, 60.0, 0))
 FAST = (0,) * len(LATENCY_EDGES)
-RUNS = 6
+RUNS = 8
+WORLDS = {
+    "plain": (Traffic(20.0, 0.02, 0.2), 1.0),
+    "noisy and four times as bad": (Traffic(50.0, 0.02, 0.5), 4.0),
+    "broken": (Traffic(5.0, 0.01, 0.2), 60.0),
+    "never an error": (Traffic(50.0, 0.0, 0.0), 1.0),
+    "hardly any requests": (Traffic(0.5, 0.05, 0.2), 4.0),
+    "gaps, resets and incidents": (
+        Traffic(50.0, 0.005, 0.2, gaps_per_hour=15.0, resets_per_hour=15.0, incidents_per_hour=6.0), 2.0,
+    ),
+    "healthy with gaps": (Traffic(100.0, 0.002, 0.2, gaps_per_hour=15.0), 1.0),
+    "watched before": (Traffic(200.0, 0.02, 0.2, gaps_per_hour=5.0), 4.0),
+    "one stable pod, a cold start": (Traffic(30.0, 0.01, 0.5, stable_pods=1, cold_minutes=2), 1.0),
+}  # fmt: skip
+
+PRE_SECONDS = {"watched before": 90.0}
+ENDS = {
+    "watched before": {ROLLED_BACK},
+    "noisy and four times as bad": {ROLLED_BACK},
+    "broken": {ROLLED_BACK},
+    "never an error": {PROMOTED},
+    "hardly any requests": {UNDECIDED},
+    "healthy with gaps": {PROMOTED},
+}
 
 
-def counts_of(seed: int, rows: int, effect: float) -> tuple[Counts, np.ndarray]:
-    """Windows of 10 s over two steps, with noise, errors and quiet ones among them."""
-    rng = np.random.default_rng(seed)
-    traffic = Traffic(float(rng.choice([2.0, 20.0, 100.0])), float(rng.choice([0.0, 0.01, 0.05])), 0.5)
-    steps = np.repeat([1, 2], [rows - rows // 2, rows // 2])
-    begins = np.broadcast_to(np.arange(rows)[:, None] * 10.0, (rows, RUNS))
-    weight = np.broadcast_to(np.where(steps == 1, 0.1, 0.5)[:, None], (rows, RUNS))
-    return draw(traffic, hour(traffic, RUNS, 10, seed), effect, 10.0, begins, weight, rng), steps
+class Recorded(Walk):
+    """Keeps every window of every run, as the verdict would be given it."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self.windows_of: list[list[Window]] = [[] for _ in self.outcome]
+        self.found: Releases
+        self.log_e_of: list[list[np.ndarray]] = [[] for _ in self.outcome]
+
+    def window(self, number: int, group: Group, begins: np.ndarray) -> Counts:
+        counts, weight = super().window(number, group, begins), 0 if number < 0 else self.trial.steps[number].weight
+        for place in np.flatnonzero(group.going):
+            pods = tuple(map(arm, counts.n_pods[0, :, place], counts.k_pods[0, :, place]))
+            stable = arm(counts.n_pods[0, :, place].sum(), counts.k_pods[0, :, place].sum())
+            candidate = arm(counts.n_candidate[0, place], counts.k_candidate[0, place])
+            mine, end = self.windows_of[group.runs[place]], begins[place] + self.trial.window_seconds
+            gap = None if counts.seen[0, place] else "down: no pod answered"
+            mine.append(
+                Window(len(mine) + 1, begins[place], end, number + 1, weight, stable, candidate, pods, gap)
+            )  # fmt: skip
+        return counts
+
+    def judged(self, number: int, group: Group, counts: Counts, begins: np.ndarray) -> tuple[Standing, Judged]:
+        standing, said = super().judged(number, group, counts, begins)
+        for place in np.flatnonzero(group.going & counts.seen[0]):
+            self.log_e_of[group.runs[place]].append(said.log_e[:, place])
+        return standing, said
 
 
-def windows_of(counts: Counts, steps: np.ndarray, one: int) -> list[Window]:
-    def arm(n: float, k: float) -> ArmCounts:
-        return ArmCounts(int(n), int(k), 0, int(n), FAST)
-
-    windows = []
-    for row, step in enumerate(steps):
-        pods = tuple(arm(n, k) for n, k in zip(counts.n_pods[row, :, one], counts.k_pods[row, :, one], strict=True))
-        stable = arm(counts.n_pods[row, :, one].sum(), counts.k_pods[row, :, one].sum())
-        candidate = arm(counts.n_candidate[row, one], counts.k_candidate[row, one])
-        weight = 10 if step == 1 else 50
-        windows.append(Window(row + 1, 10.0 * row, 10.0 * row + 10, int(step), weight, stable, candidate, pods))
-    return windows
+def arm(n: float, k: float) -> ArmCounts:
+    return ArmCounts(int(n), int(k), 0, int(n), FAST)
 
 
-@pytest.mark.parametrize("effect", [1.0, 3.0, 60.0])
-@pytest.mark.parametrize("seed", range(4))
-def test_many_at_once_are_judged_like_each_alone(seed: int, effect: float) -> None:
-    policy = Policy()
-    counts, steps = counts_of(seed, 24, effect)
-    found = judged(counts, steps, 10.0, policy)
-    for one in range(RUNS):
-        said = [verdict.outcome for verdict in verdicts(windows_of(counts, steps, one), policy)]
-        decided = zip(found.failed[:, one], found.passes[:, one], strict=True)
-        ours = ["Fail" if failed else "Pass" if passes else "Inconclusive" for failed, passes in decided]
-        assert ours == said
+def errors_of(windows: list[Window], policy: Policy) -> Criterion:
+    """What the verdict makes of the errors in these windows."""
+    counted = [window for window in windows if window.gap is None]
+    found = [one for one in compared(counted, policy) if isinstance(one, Criterion)]
+    return next(one for one in found if one.name == "error rate")
 
 
-def test_rows_that_a_run_did_not_have_change_nothing() -> None:
-    counts, steps = counts_of(1, 24, 3.0)
-    longer = np.full(RUNS, 12)
-    padded = counts.head(12).joined(counts.until(np.zeros(RUNS, dtype=np.int64)).head(6)).joined(_rows(counts, 12, 24))
-    found = judged(padded, np.repeat([1, 2], [18, 12]), 10.0, Policy())
-    plain = judged(counts, steps, 10.0, Policy())
-    assert (found.failed[-12:] == plain.failed[-12:]).all()
-    assert (found.passes[-12:] == plain.passes[-12:]).all()
-    assert (judged(counts.until(longer), steps, 10.0, Policy()).failed[:12] == plain.failed[:12]).all()
+def taken_through(windows: list[Window], trial: Trial) -> tuple[int, int]:
+    """How a release ends that gets these windows and is judged after each, and after how many."""
+    for number, step in enumerate(trial.steps, 1):
+        policy = replace(trial.policy, min_requests=max(trial.policy.min_requests, step.min_requests))
+        said = verdicts(windows, policy)
+        for place, window in enumerate(windows):
+            if window.step != number:
+                continue
+            if said[place].outcome == "Fail":
+                return ROLLED_BACK, place + 1
+            first = next(one.start for one in windows if one.step == number)
+            if said[place].outcome == "Pass" and window.gap is None and window.end - first >= step.min_seconds:
+                if number == len(trial.steps):
+                    return PROMOTED, place + 1
+                break
+        else:
+            return UNDECIDED, len(windows)
+    raise AssertionError("there is no step")
 
 
-def _rows(counts: Counts, first: int, last: int) -> Counts:
-    return counts.each(lambda mine, name: mine[first:last])
+def walked(world: str, seed: int) -> Recorded:
+    traffic, effect = WORLDS[world]
+    trial = Trial(Policy(), STEPS, traffic, effect, horizon=600.0, pre_seconds=PRE_SECONDS.get(world, 0.0))
+    walk = Recorded(trial, hour(traffic, RUNS, trial.minutes, seed), RUNS, np.random.default_rng(seed))
+    walk.found = walk.result()
+    return walk
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_the_evidence_of_every_window_is_that_of_each_release_alone(world: str) -> None:
+    walk = walked(world, 3)
+    for windows, log_e in zip(walk.windows_of, walk.log_e_of, strict=True):
+        alone = errors_of(windows, walk.trial.policy)
+        assert alone.against_harm is not None
+        both = np.column_stack([alone.against_health[:, 0], alone.against_harm[:, 0]])
+        np.testing.assert_allclose(np.array(log_e), both, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_many_releases_at_once_end_like_each_judged_alone(world: str) -> None:
+    walk = walked(world, 1)
+    alone = [taken_through(windows, walk.trial) for windows in walk.windows_of]
+    assert {one for one, _ in alone} >= ENDS.get(world, set()), "this world must show these ends"
+    assert [len(windows) for windows in walk.windows_of] == [ended for _, ended in alone]
+    pre = PRE_SECONDS.get(world, 0.0)
+    seconds = [10.0 * ended - pre for _, ended in alone]
+    assert list(zip((one for one, _ in alone), seconds, strict=True)) == list(
+        zip(walk.found.outcome, walk.found.seconds, strict=True)
+    )
+
+
+def test_where_some_runs_stand_can_be_taken_out_and_put_back() -> None:
+    traffic, mine = Traffic(500.0, 0.002, 0.2), np.array([False, True, False, True, True])
+    walk = Walk(Trial(Policy(), STEPS, traffic, horizon=300.0), hour(traffic, 5, 6, 1), 5, np.random.default_rng(2))
+    walk.result()
+    part = taken(walk.standing, mine)
+    assert (part.stable > 0).all(), "these runs must have passed a step"
+    again = put(Standing.new(5, 3, 3), mine, part)
+    assert repr(taken(again, mine)) == repr(taken(again, np.array([1, 3, 4]))) == repr(part)
+    others = taken(again, ~mine)
+    assert (others.spell == -np.inf).all() and not others.stable.any()
+    assert not np.asarray(others.comparison.total).any() and not np.asarray(others.comparison.passing.total).any()
 
 
 def test_the_same_seed_gives_the_same_releases_and_another_seed_others() -> None:
-    trial = Trial(Policy(), STEPS, Traffic(50.0, 0.02, 0.5), 2.0)
+    trial = Trial(Policy(), STEPS, Traffic(50.0, 0.02, 0.5), 2.0, horizon=300.0)
     first, again, other = run(trial, 40, 1), run(trial, 40, 1), run(trial, 40, 2)
     assert (first.seconds == again.seconds).all() and (first.bad == again.bad).all()
     assert (first.bad != other.bad).any()

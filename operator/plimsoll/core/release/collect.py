@@ -17,13 +17,15 @@ from plimsoll.core.release.observed import Observed
 from plimsoll.core.release.record import Record, files_of, is_unjudged, ledger_text, recorded
 from plimsoll.core.release.turn import Evidence, Status
 from plimsoll.core.verdict import Mode, Policy, judge
-from plimsoll.facts import External, Sample, Verdict, Window
+from plimsoll.facts import ArmCounts, External, Sample, Verdict, Window
 
 #: A Prometheus that has no newer scrape yet is not asked again sooner.
 _POLL_SECONDS = 2.0
 _SHOWN = 10
 #: How far the split may be from the one that was asked, as a part of the smaller arm's share.
 _SPLIT_TOLERANCE = 0.1
+#: More windows before the first share teach nothing that is worth their place.
+_PRECEDING = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,15 @@ def collect(observed: Observed) -> Collected:
     """What the sample of this pass adds. Without a candidate that has a share there is nothing but epochs to see."""
     status, sample = observed.status, observed.sample
     followed = sample is not None and route.followed(observed, status) and gateway.followed(observed, status)
-    record = recorded(observed)
-    if status.stable is None or not pace.measured(status):
+    record, preceding = recorded(observed), pace.precedes(observed, status)
+    if status.stable is None or not (preceding or pace.measured(status)):
         return Collected(Evidence(record.windows, followed=followed))
     grown = _grown(observed, record, sample, followed) if sample is not None else record
     fresh = len(grown.windows) > len(record.windows) or is_unjudged(observed, record)
-    verdict = judged(grown) if fresh else None
+    verdict = judged(grown) if fresh and not preceding else None
+    outage = None if preceding else _outage(observed, grown, followed=followed)
     evidence = Evidence(
-        grown.windows, verdict, verdict is not None, followed, outage=_outage(observed, grown, followed=followed),
+        grown.windows, verdict, verdict is not None, followed, outage=outage,
         full=grown.full, seen_at=sample.at if sample and sample.epochs is None else None,
     )  # fmt: skip
     return Collected(evidence, files_of(record, grown), None if grown.full else _next(observed, grown))
@@ -95,7 +98,10 @@ def _external_gap_since(windows: Sequence[Window]) -> str | None:
 
 def _grown(observed: Observed, record: Record, sample: Sample, followed: bool) -> Record:
     """The record with this sample: the base of the first window of a share, or the end of a window that is due."""
-    if observed.status.step_since is None:
+    if pace.precedes(observed, observed.status):
+        if len(record.windows) >= _PRECEDING:
+            return record
+    elif observed.status.step_since is None:
         # Until every pod reports the share, nobody knows which one the counts are of.
         return _based(observed, record, sample) if followed else record
     if record.cursor is None or sample.at < record.cursor.at:
@@ -149,6 +155,8 @@ def _due(observed: Observed, record: Record) -> float | None:
 
 def _next(observed: Observed, record: Record) -> float | None:
     due = _due(observed, record)
+    if pace.precedes(observed, observed.status) and len(record.windows) >= _PRECEDING:
+        return None
     return due if due is None or not sources.from_prometheus(observed) else max(due, observed.now + _POLL_SECONDS)
 
 
@@ -156,6 +164,8 @@ def _window(observed: Observed, record: Record, previous: Sample, sample: Sample
     status, compared = observed.status, route.compared(observed.status)
     assert status.stable is not None and compared is not None and status.candidate is not None
     last = max([one.index for one in record.windows[-1:]] + [one.index for one in status.windows[-1:]], default=0)
+    if pace.precedes(observed, status):
+        return _preceding(previous, sample, last + 1, compared.revision)
     arms = compared.revision, status.candidate.revision
     window = window_between(
         previous, sample, index=last + 1, step=step_label(observed, status), weight=status.weight or 0,
@@ -166,6 +176,14 @@ def _window(observed: Observed, record: Record, previous: Sample, sample: Sample
         window = uncompared(window)
     window = paired(window, previous, sample, arms) if status.mirror else window
     return replace(window, external=_external(observed, previous, sample, window))
+
+
+def _preceding(previous: Sample, sample: Sample, index: int, stable: str) -> Window:
+    """A window before the first share: nothing can be compared, and the stable pods tell how noisy they are."""
+    window = window_between(
+        previous, sample, index=index, step=0, weight=0, stable=stable, candidate=stable, gap=sample.outage
+    )
+    return replace(window, candidate=ArmCounts(), outputs=(), cohorts=(), pairs=None, turned_away=(0, 0))
 
 
 def _lacks_baseline(observed: Observed) -> bool:
@@ -208,7 +226,8 @@ def step_label(observed: Observed, status: Status) -> int:
 
 def mode(observed: Observed) -> Mode:
     """Without two arms that take requests there is nothing to compare."""
-    two = observed.status.mirror or 0 < (observed.status.weight or 0) < 100
+    status = observed.status
+    two = status.mirror or 0 < (status.weight or 0) < 100 or pace.precedes(observed, status)
     return "Sequential" if two else "Absolute"
 
 

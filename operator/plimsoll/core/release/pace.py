@@ -10,6 +10,7 @@ from plimsoll.api.inferenceservice import InferenceServiceStatus as Status
 from plimsoll.core.conditions import unix
 from plimsoll.core.release.course import PROMOTION, Course, Stage, course
 from plimsoll.core.release.observed import Observed
+from plimsoll.facts import Window
 
 #: Scrapes are not punctual: a window, and the time between two looks, may be this much shorter than the spec says.
 EARLY_SECONDS = 0.05
@@ -39,6 +40,22 @@ def phase_of(status: Status) -> str | None:
 def measured(status: Status) -> bool:
     """Whether the candidate gets requests, be they copies."""
     return status.candidate is not None and bool(status.weight or status.mirror)
+
+
+def precedes(observed: Observed, status: Status) -> bool:
+    """Whether the stable version is watched before the candidate's first share, to learn how noisy it is. Copies, and
+    pods that are as fresh as the candidate's, come with a share of their own."""
+    waits = status.candidate is not None and status.step is not None and phase_of(status) == "Warming"
+    return waits and not measured(status) and status.baseline is None and course_of(observed).shadow is None
+
+
+def pre_period_ends(observed: Observed, status: Status, windows: Sequence[Window]) -> float | None:
+    """Until when the candidate waits for its first share, in Unix seconds; None where it does not."""
+    length = seconds(observed.spec.release.analysis.pre_period)
+    if not length or not precedes(observed, status) or status.phase_since is None:
+        return None
+    # After a hold the phase begins anew, and what was seen before it counts all the same.
+    return min([unix(status.phase_since), *(one.start for one in windows[:1])]) + length
 
 
 def least_requests(observed: Observed, status: Status) -> int:
@@ -127,6 +144,8 @@ def deadline(observed: Observed, status: Status) -> float | None:
 
 def _stays_until(observed: Observed, status: Status) -> float:
     """When the time is over that the release is to stay where it is, in Unix seconds; a step's own counts as well."""
+    if (ends := pre_period_ends(observed, status, ())) is not None:
+        return ends
     if status.step_since is None:
         return 0.0
     phase, begun = phase_of(status), unix(status.step_since)

@@ -79,6 +79,9 @@ def _warming(turn: Turn, status: Status) -> Status:
     short = stops.short_of(turn, status, needed)
     if short is not None:
         return short
+    ends = pace.pre_period_ends(observed, status, turn.evidence.windows)
+    if ends is not None and turn.now < ends:
+        return status
     assert status.stable is not None
     stable = status.stable.revision
     if course.shadow is not None:

@@ -115,8 +115,7 @@ def message(turn: Turn, status: Status) -> str:
         case "Preparing":
             return f"candidate {candidate}: recording the revision"
         case "Warming":
-            beside = " and so is a baseline" if status.baseline else ""
-            return f"candidate {candidate} is starting{beside}; {stable} serves"
+            return _warming(turn, status)
         case "Shadowing":
             return _shadowing(turn, status)
         case "Analyzing":
@@ -132,6 +131,17 @@ def message(turn: Turn, status: Status) -> str:
         case "RollingBack":
             return f"taking {candidate} back: {status.reason or ''}"
     return f"{_held(status)} ({status.held_phase} of {candidate} {_share(status)})"
+
+
+def _warming(turn: Turn, status: Status) -> str:
+    observed = turn.observed
+    stable = f"v{status.stable.version}" if status.stable else "nothing"
+    candidate = f"candidate v{status.candidate.version}" if status.candidate else ""
+    ends = pace.pre_period_ends(observed, status, turn.evidence.windows)
+    if ends is not None and observed.ready(_name(status)) >= pace.needed(observed, pace.steps(observed)[0].weight):
+        return f"{candidate} is ready; {stable} serves and is watched until {timestamp(ends)} (analysis.prePeriod)"
+    beside = " and so is a baseline" if status.baseline else ""
+    return f"{candidate} is starting{beside}; {stable} serves"
 
 
 def _without_pool(turn: Turn, status: Status) -> Trouble | None:

@@ -11,8 +11,8 @@ from plimsoll.core.simulation.releases import PROMOTED, ROLLED_BACK, Releases, S
 from plimsoll.core.simulation.world import Traffic
 from plimsoll.core.statistics.policy import Policy
 
-#: Runs at a time: so much fits in the caches.
-_CHUNK = 250
+#: Runs at a time: fewer waste time between arrays, more waste memory.
+_CHUNK = 5000
 QUANTILES = (0.05, 0.5, 0.95)
 
 

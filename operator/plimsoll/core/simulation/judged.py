@@ -1,80 +1,129 @@
-"""The verdict on many releases at once: the functions of `plimsoll.core.statistics` with a run on the axis of edges.
+"""The next window of many releases judged at once, by the functions that judge real ones.
 
-Rows are laid out step by step, each step as long as its longest run; a run that went on has rows of zeros there, which
-say nothing. So all runs share the starts of steps and spells, and what the functions give in the rows that a run did
-have is what `plimsoll.core.verdict` says of its windows; a test compares them on random ledgers.
+What is said of each run is what `plimsoll.core.verdict` says of its windows; a test replays releases to compare.
 
-One thing differs: after a window without telemetry a spell stays where it was, instead of beginning with the next
-window. Latency and client errors are those of a model that answers within `Policy.latency_floor_seconds`: they never
-fail, and pass long before the errors do; what they take of alpha is taken.
+Latency and client errors are those of a model that answers within `Policy.latency_floor_seconds`: they never fail, and
+pass long before the errors do; what they take of alpha is taken.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plimsoll.core.simulation.standing import Standing, put, taken
 from plimsoll.core.simulation.world import Counts
 from plimsoll.core.statistics.criteria import Criterion, reaches
-from plimsoll.core.statistics.measures import Bounds, Comparison
+from plimsoll.core.statistics.measures import Bounds
 from plimsoll.core.statistics.policy import Policy, compared
-from plimsoll.core.statistics.tables import Rows, starts_in
+from plimsoll.core.statistics.tables import Rows
+from plimsoll.core.statistics.wealth import Array
 from plimsoll.facts import ArmCounts, Window
 from plimsoll.names import LATENCY_EDGES
 
 _ERRORS = "error rate"
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A policy, the length of a window in seconds, and what the errors get of alpha and beta."""
+
+    policy: Policy
+    seconds: float
+    alpha: float
+    beta: float
+
+    @classmethod
+    def of(cls, policy: Policy, seconds: float) -> Rules:
+        """From the policy's own criteria."""
+        arm = ArmCounts(requests=1, timed=1, slower=(0,) * len(LATENCY_EDGES))
+        judges = compared([Window(1, 0.0, seconds, 1, 10, arm, arm, (arm,))], policy)
+        found = [one for one in judges if isinstance(one, Criterion) and one.name == _ERRORS]
+        alpha, beta = (found[0].alpha, found[0].beta) if found else (policy.alpha, policy.beta)
+        return cls(policy, seconds, alpha, beta)
+
+    @property
+    def bounds(self) -> Bounds:
+        """What is accepted of errors."""
+        margin, negligible = self.policy.error_margin, self.policy.negligible
+        return Bounds(np.array([margin or 0.0]), np.zeros(1), np.array([negligible]))
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """By row and run: whether the release has failed by then, and whether its evidence passes in this row."""
+    """Of each run: whether this window fails it, whether its evidence passes in this window, and the log e-values of
+    its errors against health and against harm, (2, runs), NaN where nothing was compared."""
 
-    failed: NDArray[np.bool_]
-    passes: NDArray[np.bool_]
-
-
-def judged(counts: Counts, steps: NDArray[np.int64], window_seconds: float, policy: Policy) -> Judged:
-    """The verdicts on `counts`; `steps` (rows,) rises and names the step of each row."""
-    starts = starts_in(steps)
-    began = starts[np.searchsorted(starts, np.arange(len(steps)), side="right") - 1]
-    since = np.arange(len(steps)) - began
-    length = max(1, int(policy.noise_seconds / window_seconds + 1e-9))
-    fails, passes = _breaker(counts, policy), np.ones(counts.seen.shape, dtype=np.bool_)
-    if policy.error_margin is not None:
-        alpha, beta = _levels(policy)
-        bounds = Bounds(np.array([policy.error_margin]), np.zeros(1), np.array([policy.negligible]))
-        pods = np.stack([counts.k_pods, counts.n_pods], axis=1)
-        arms = np.concatenate([np.stack([counts.k_candidate, counts.n_candidate], axis=1), pods.sum(axis=2)], axis=1)
-        found = Comparison().after(Rows(arms, pods, steps, since % length == 0), bounds, policy.cv_floor)[1]
-        matters = (arms[:, 1] > 0) & (arms[:, 3] > 0) & (found.rise >= policy.error_floor)
-        fails = fails | (reaches(found.against_health, alpha) & matters)
-        passes = reaches(found.against_harm, beta)
-    seen = np.cumsum(counts.n_candidate, axis=0)
-    in_step = seen - (seen - counts.n_candidate)[began]
-    enough = in_step >= max(1, policy.min_requests)
-    compares = np.cumsum(counts.n_pods.sum(axis=1), axis=0) > 0
-    return Judged(np.maximum.accumulate(fails, axis=0), passes & enough & compares & counts.seen)
+    failed: Mask
+    passes: Mask
+    log_e: Array
 
 
-def _levels(policy: Policy) -> tuple[float, float]:
-    """What the errors get of alpha, and their beta: from the policy's own criteria."""
-    arm = ArmCounts(requests=1, timed=1, slower=(0,) * len(LATENCY_EDGES))
-    window = Window(1, 0.0, 10.0, 1, 10, arm, arm, (arm,))
-    judges = compared([window], policy)
-    found = [one for one in judges if isinstance(one, Criterion) and one.name == _ERRORS]
-    return (found[0].alpha, found[0].beta) if found else (policy.alpha, policy.beta)
+def judged(before: Standing, window: Counts, begins: Array, step: int, rules: Rules) -> tuple[Standing, Judged]:
+    """Where all runs stand after `window`, one row of counts that begins at `begins` (runs,), and what is said of it.
+
+    A window without telemetry is left out: nothing is said of it, and it changes nothing.
+    """
+    seen, anew = window.seen[0], before.step != step
+    spells = anew | (begins + rules.seconds - before.spell > rules.policy.noise_seconds)
+    arms = np.stack([window.n_candidate[0], window.k_candidate[0], window.n_pods[0].sum(axis=0),
+                     window.k_pods[0].sum(axis=0)])  # fmt: skip
+    later = Standing(
+        comparison=before.comparison,
+        recent=np.concatenate([before.recent, arms[None]])[1:],
+        spell=np.where(spells, begins, before.spell),
+        step=np.full_like(before.step, step),
+        in_step=np.where(anew, 0.0, before.in_step) + arms[0],
+        stable=before.stable + arms[2],
+    )
+    after = later if seen.all() else put(before, seen, taken(later, seen))
+    enough = (after.in_step >= max(1, rules.policy.min_requests)) & (after.stable > 0)
+    fails, passes, log_e = _breaker(after.recent, rules.policy), enough, np.full((2, len(seen)), np.nan)
+    if rules.policy.error_margin is not None:
+        after, log_e, rises = _compared(after, window, (anew, spells), rules)
+        fails = fails | (reaches(log_e[0], rules.alpha) & rises)
+        passes = passes & reaches(log_e[1], rules.beta)
+    return after, Judged(fails & seen, passes & seen, log_e)
 
 
-def _breaker(counts: Counts, policy: Policy) -> NDArray[np.bool_]:
-    """The rows where the last windows hold too large a share of failures, as in plimsoll.core.verdict."""
-    arms = [counts.n_candidate, counts.k_candidate, counts.n_pods.sum(axis=1), counts.k_pods.sum(axis=1)]
-    total = [np.cumsum(np.concatenate([np.zeros_like(x[:1]), x]), axis=0) for x in arms]
-    fails = np.zeros(counts.n_candidate.shape, dtype=np.bool_)
-    for length in range(1, min(policy.breaker_windows, len(fails)) + 1):
-        n, k, n_stable, k_stable = (x[length:] - x[:-length] for x in total)
+def _compared(
+    standing: Standing, window: Counts, marks: tuple[Mask, Mask], rules: Rules
+) -> tuple[Standing, Array, Mask]:
+    """The comparison of errors, its log e-values, and where the rise is one that can fail. The runs that begin a step,
+    a spell or neither in this window are taken together."""
+    seen, (anew, spells) = window.seen[0], marks
+    kinds = np.where(seen, anew.astype(np.int64) + spells, -1)
+    log_e, rises = np.full((2, len(seen)), np.nan), np.zeros(seen.shape, dtype=np.bool_)
+    known = standing.comparison
+    for kind in np.unique(kinds[seen]):
+        mine = kinds == kind
+        whole = bool(mine.all())
+        part = replace(known if whole else taken(known, mine), step=int(kind != 2))
+        rows = _rows(window if whole else window.of(mine), begins=kind > 0)
+        part, found = part.after(rows, rules.bounds, rules.policy.cv_floor)
+        known = part if whole else put(known, mine, part)
+        log_e[:, mine] = found.against_health[0], found.against_harm[0]
+        both = (rows.counts[0, 1] > 0) & (rows.counts[0, 3] > 0)
+        rises[mine] = both & (found.rise[0] >= rules.policy.error_floor)
+    return replace(standing, comparison=known), log_e, rises
+
+
+def _rows(window: Counts, *, begins: bool) -> Rows:
+    """The counts as the statistics take them, each run an edge; the step is 1."""
+    pods = np.stack([window.k_pods, window.n_pods], axis=1)
+    candidate = np.stack([window.k_candidate, window.n_candidate], axis=1)
+    return Rows(np.concatenate([candidate, pods.sum(axis=2)], axis=1), pods, np.array([1]), np.array([begins]))
+
+
+def _breaker(recent: Array, policy: Policy) -> Mask:
+    """Where the last windows hold too large a share of failures, as in plimsoll.core.verdict."""
+    fails = np.zeros(recent.shape[-1], dtype=np.bool_)
+    for total in np.cumsum(recent[::-1], axis=0):
+        n, k, n_stable, k_stable = total
         tripped = (n >= policy.breaker_requests) & (k >= policy.breaker_share * n)
         shared = (n_stable >= policy.breaker_requests) & (2 * k_stable * n >= k * n_stable)
-        fails[length - 1 :] |= tripped & ~shared
+        fails |= tripped & ~shared
     return fails

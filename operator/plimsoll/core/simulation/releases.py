@@ -8,14 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plimsoll.core.simulation.judged import judged
+from plimsoll.core.simulation.judged import Judged, Rules, judged
+from plimsoll.core.simulation.standing import Standing, put, taken
 from plimsoll.core.simulation.world import MINUTE, Counts, Hour, Traffic, draw, hour
 from plimsoll.core.statistics.policy import Policy
 from plimsoll.core.statistics.wealth import Array
 
 PROMOTED, UNDECIDED, ROLLED_BACK = 1, 0, -1
-#: Rows of a step that are looked at first, then next: most releases need few.
-_LOOKS = (8, 32, 96)
+#: The part of the runs of a group that may be decided already.
+_IDLE = 0.1
+#: The step of windows before the candidate's first share.
+_BEFORE = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class Releases:
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What is tried: a policy and its steps on a traffic, with a candidate `effect` times as bad as the stable
-    version. `window_seconds` must divide a minute; `horizon` in seconds."""
+    version. `window_seconds` must divide a minute; `horizon` in seconds from the candidate's first share, before which
+    the stable version alone is watched for `pre_seconds`."""
 
     policy: Policy
     steps: Sequence[Step]
@@ -51,132 +55,118 @@ class Trial:
     effect: float = 1.0
     window_seconds: float = 10.0
     horizon: float = 1800.0
+    pre_seconds: float = 0.0
+
+    @property
+    def minutes(self) -> int:
+        """Of an hour that this takes."""
+        return int(np.ceil(self.horizon / MINUTE)) + 1 + int(np.ceil(self.pre_seconds / MINUTE))
 
 
 def run(trial: Trial, runs: int, seed: int) -> Releases:
     """Simulate `runs` releases; the same seed gives the same releases."""
-    fixed = hour(trial.traffic, runs, int(np.ceil(trial.horizon / MINUTE)) + 1, seed)
-    return _Walk(trial, fixed, runs, np.random.default_rng([seed, 1])).result()
+    fixed = hour(trial.traffic, runs, trial.minutes, seed)
+    return Walk(trial, fixed, runs, np.random.default_rng([seed, 1])).result()
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
-    """Runs that take the same step together: which, at which window each entered it, and the rows they had before."""
+class Group:
+    """Runs that take a step together: which, their hours, where the verdicts on them stand, and which are under way:
+    the others are decided, and are drawn and judged for nothing until they are put out."""
 
     runs: NDArray[np.int64]
-    began: NDArray[np.int64]
-    before: _Rows | None
+    hours: Hour
+    standing: Standing
+    going: NDArray[np.bool_]
 
-    def of(self, mask: NDArray[np.bool_]) -> _Group:
-        return _Group(self.runs[mask], self.began[mask], self.before.of(mask) if self.before is not None else None)
+    def then(self, standing: Standing, going: NDArray[np.bool_]) -> Group:
+        """After a window; without the decided ones as soon as these are many, for to put them out is dear."""
+        if going.sum() > (1 - _IDLE) * len(going):
+            return Group(self.runs, self.hours, standing, going)
+        return Group(self.runs[going], self.hours.of(going), taken(standing, going), going[going])
 
 
-class _Walk:
-    """Depth first: those that passed a step after about as many windows go on together, so that few rows are empty."""
+class Walk:
+    """All runs through one step, window by window, then those that passed through the next one; who is decided leaves.
+
+    Windows are counted from where each run entered the step, so that steps and spells begin for all of them at once.
+    """
 
     def __init__(self, trial: Trial, fixed: Hour, runs: int, rng: np.random.Generator) -> None:
         self.trial, self.fixed, self.rng = trial, fixed, rng
+        self.rules = Rules.of(trial.policy, trial.window_seconds)
         self.windows = int(trial.horizon // trial.window_seconds)
         self.outcome = np.full(runs, UNDECIDED, dtype=np.int8)
         self.ended = np.full(runs, self.windows)
         self.bad = np.zeros(runs)
-        self._step(0, _Group(np.arange(runs), np.zeros(runs, dtype=np.int64), None))
+        self.standing = Standing.new(runs, trial.traffic.stable_pods, trial.policy.breaker_windows)
 
     def result(self) -> Releases:
+        """Take all runs to their ends."""
+        self._watch()
+        began = np.zeros(len(self.outcome), dtype=np.int64)
+        running = np.arange(len(self.outcome))
+        for number in range(len(self.trial.steps)):
+            running, began = self._step(number, running, began)
+        self._promote(running, began)
         return Releases(self.outcome, self.ended * self.trial.window_seconds, self.bad)
 
-    def _step(self, number: int, group: _Group) -> None:
-        """Take a group through step `number` and all that follow."""
-        if number == len(self.trial.steps):
-            return self._promote(group)
-        group = group.of(group.began < self.windows)
-        counts: Counts | None = None
-        for look in (*_LOOKS, self.windows):
-            if not len(group.runs):
-                return None
-            most = self.windows - group.began
-            rows = min(look, int(most.max()))
-            counts = self._more(number, group, counts, rows)
-            alone = _Rows(counts, np.full(rows, number))
-            whole = alone if group.before is None else group.before.then(counts, number)
-            ends, fails, passes = self._ends(number, whole, rows, most)
-            done = fails | passes | (most <= rows)
-            self._settle(group, counts, ends, (fails, done))
-            if passes.any():
-                kept = whole.of(passes).until(number, ends[passes])
-                self._step(number + 1, _Group(group.runs[passes], (group.began + ends)[passes], kept))
-            group, counts = group.of(~done), counts.of(~done)
-        return None
+    def _watch(self) -> None:
+        """The stable version alone, before the first share: its pods tell how noisy they are."""
+        runs, seconds = np.arange(len(self.outcome)), self.trial.window_seconds
+        for row in range(int(self.trial.pre_seconds // seconds), 0, -1):
+            group = Group(runs, self.fixed, self.standing, np.ones(len(runs), dtype=np.bool_))
+            begins = np.full(len(runs), -row * seconds)
+            self.standing, _ = self.judged(_BEFORE, group, self.window(_BEFORE, group, begins), begins)
 
-    def _promote(self, group: _Group) -> None:
+    def _step(
+        self, number: int, runs: NDArray[np.int64], began: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Take runs that entered step `number` after `began` windows through it: which passed, after how many."""
+        step, seconds = self.trial.steps[number], self.trial.window_seconds
+        entered = np.zeros(len(self.outcome), dtype=np.int64)
+        entered[runs] = began
+        passed, after = [runs[:0]], [began[:0]]
+        group = Group(runs, self.fixed.of(runs), taken(self.standing, runs), began < self.windows)
+        for row in range(self.windows):
+            if not group.going.any():
+                break
+            at: Array = (entered[group.runs] + row) * np.float64(seconds)
+            counts = self.window(number, group, at)
+            standing, said = self.judged(number, group, counts, at)
+            self.bad[group.runs] += np.where(group.going, counts.bad[0], 0.0)
+            fails = said.failed & group.going
+            passes = said.passes & ~said.failed & group.going & (standing.in_step >= step.min_requests)
+            passes &= (row + 1) * seconds >= step.min_seconds
+            self._roll_back(group.runs[fails], entered, row)
+            passed.append(group.runs[passes])
+            after.append(entered[passed[-1]] + row + 1)
+            if passes.any() and number + 1 < len(self.trial.steps):
+                self.standing = put(self.standing, passed[-1], taken(standing, passes))
+            time_left = entered[group.runs] + row + 1 < self.windows
+            group = group.then(standing, group.going & ~fails & ~passes & time_left)
+        return np.concatenate(passed), np.concatenate(after)
+
+    def window(self, number: int, group: Group, begins: Array) -> Counts:
+        """What the runs of a group count in a window of step `number` that begins at `begins`, in seconds: one row."""
+        trial, percent = self.trial, 0 if number == _BEFORE else self.trial.steps[number].weight
+        weight = np.full((1, len(begins)), percent / 100)
+        # What is before the first share are the last minutes of the hour, so that nothing else is moved by it.
+        drawn = begins[None] % (trial.minutes * MINUTE)
+        found = draw(trial.traffic, group.hours, trial.effect, trial.window_seconds, drawn, weight, self.rng)
+        return found.in_one_pod() if number == len(trial.steps) - 1 and number else found
+
+    def judged(self, number: int, group: Group, counts: Counts, begins: Array) -> tuple[Standing, Judged]:
+        """Where the runs of a group stand after this window as well, and what is said of it."""
+        return judged(group.standing, counts, begins, number, self.rules)
+
+    def _roll_back(self, runs: NDArray[np.int64], entered: NDArray[np.int64], row: int) -> None:
+        self.outcome[runs] = ROLLED_BACK
+        self.ended[runs] = entered[runs] + row + 1
+
+    def _promote(self, runs: NDArray[np.int64], began: NDArray[np.int64]) -> None:
         """All requests go to the candidate from now on."""
         trial = self.trial
-        self.outcome[group.runs], self.ended[group.runs] = PROMOTED, group.began
-        left = (self.windows - group.began) * trial.window_seconds
-        self.bad[group.runs] += left * trial.traffic.requests_per_second * trial.traffic.candidate_rate(trial.effect)
-
-    def _settle(
-        self,
-        group: _Group,
-        counts: Counts,
-        ends: NDArray[np.int64],
-        found: tuple[NDArray[np.bool_], NDArray[np.bool_]],
-    ) -> None:
-        fails, done = found
-        self.bad[group.runs[done]] += counts.until(ends).bad.sum(axis=0)[done]
-        self.outcome[group.runs[fails]] = ROLLED_BACK
-        self.ended[group.runs[fails]] = (group.began + ends)[fails]
-
-    def _ends(
-        self, number: int, whole: _Rows, rows: int, most: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
-        """How many windows of this step each run had until it was decided, or has; whether it failed, or passed."""
-        first_fail, first_pass = (np.where(x < most, x, rows) for x in self._first(number, whole, rows))
-        fails = (first_fail < rows) & (first_fail <= first_pass)
-        passes = first_pass < first_fail
-        return np.minimum(np.minimum(first_fail, first_pass) + 1, most), fails, passes
-
-    def _more(self, number: int, group: _Group, counts: Counts | None, rows: int) -> Counts:
-        """The counts of the first `rows` windows of a step, drawn as far as they are not there yet."""
-        had = 0 if counts is None else len(counts.seen)
-        begins = np.asarray((group.began + np.arange(had, rows)[:, None]) * self.trial.window_seconds, dtype=np.float64)
-        weight = np.full(begins.shape, self.trial.steps[number].weight / 100, dtype=np.float64)
-        trial, mine = self.trial, self.fixed.of(group.runs)
-        found = draw(trial.traffic, mine, trial.effect, trial.window_seconds, begins, weight, self.rng)
-        if number == len(trial.steps) - 1 and number:
-            found = found.in_one_pod()
-        return found if counts is None else counts.joined(found)
-
-    def _first(self, number: int, whole: _Rows, rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The first of the last `rows` in which each run fails, and passes the step; `rows` where none does."""
-        step = self.trial.steps[number]
-        found = judged(whole.counts, whole.steps, self.trial.window_seconds, self.trial.policy)
-        mine = whole.counts.n_candidate[-rows:] * whole.counts.seen[-rows:]
-        long_enough = (np.arange(1, rows + 1) * self.trial.window_seconds >= step.min_seconds)[:, None]
-        enough = np.cumsum(mine, axis=0) >= step.min_requests
-        return _first(found.failed[-rows:]), _first(found.passes[-rows:] & enough & long_enough)
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Counts with the step of each row."""
-
-    counts: Counts
-    steps: NDArray[np.int64]
-
-    def then(self, counts: Counts, number: int) -> _Rows:
-        steps = np.concatenate([self.steps, np.full(len(counts.seen), number)])
-        return _Rows(self.counts.joined(counts), steps)
-
-    def of(self, runs: NDArray[np.bool_]) -> _Rows:
-        return _Rows(self.counts.of(runs), self.steps)
-
-    def until(self, number: int, rows: NDArray[np.int64]) -> _Rows:
-        """In step `number` only the first rows of each run, and none beyond the longest."""
-        earlier = int((self.steps < number).sum())
-        length = earlier + int(rows.max())
-        return _Rows(self.counts.head(length).until(earlier + rows), self.steps[:length])
-
-
-def _first(found: NDArray[np.bool_]) -> NDArray[np.int64]:
-    return np.where(found.any(axis=0), found.argmax(axis=0), len(found)).astype(np.int64)
+        self.outcome[runs], self.ended[runs] = PROMOTED, began
+        left = (self.windows - began) * trial.window_seconds
+        self.bad[runs] += left * trial.traffic.requests_per_second * trial.traffic.candidate_rate(trial.effect)

@@ -82,7 +82,7 @@ class Hour:
     gap: NDArray[np.bool_]
     reset: NDArray[np.bool_]
 
-    def of(self, runs: NDArray[np.int64]) -> Hour:
+    def of(self, runs: NDArray[np.int64] | NDArray[np.bool_]) -> Hour:
         """Only these runs."""
         return Hour(self.stable[runs], self.candidate[runs], self.shared[runs], self.gap[runs], self.reset[runs])
 
