@@ -143,10 +143,12 @@ def _boundary_ratios(
     margin, tolerance = bound
     slope = theta * margin + 1 - theta
     low, high = (np.maximum((p - theta * tolerance) / slope, 0.0) for p in pooled)
-    first, last = np.where(worse, (low, high), (high, low))
+    first, last = np.where(worse, low, high), np.where(worse, high, low)
     events, others = margin * first + tolerance, 1 - (margin * last + tolerance)
     # Where nothing is an event there, the margin alone is the ratio, or with a tolerance none is.
-    ratio = np.where(first > 0, events / first, np.where(np.equal(tolerance, 0), margin, np.inf))
+    ratio = events / first
+    if not (first > 0).all():
+        ratio = np.where(first > 0, ratio, np.where(np.equal(tolerance, 0), margin, np.inf))
     rest = others / (1 - last)
     most, least = np.where(worse, np.inf, MAX_RATIO), np.where(worse, 0.0, 1 / MAX_RATIO)
     return (

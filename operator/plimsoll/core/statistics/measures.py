@@ -110,17 +110,17 @@ class Comparison:
         like = Pods.of(np.concatenate([rows.pods, pods]))
         dispersion, cv = noise_of(like, rows.begins, self.dispersion, floor)
         against, anew, rare = _shares(both, spell, bounds), begins_in(rows.steps, self.step), bounds.rare
-        health, apart_logs = log_ratios_of(
-            [
-                _health(rows.counts, cv, bounds, against.rows(slice(2 * len(both), None))),
-                bounds.apart.tests(spell[..., rare], cv[:, rare]),
-            ]
-        )
+        tests = [_health(rows.counts, cv, bounds, against.rows(slice(2 * len(both), None)))]
+        if len(rare):
+            tests.append(bounds.apart.tests(spell[..., rare], cv[:, rare]))
+        health, *hidden = log_ratios_of(tests)
         evidence = Evidence(against.rows(slice(2 * len(both))), like, told, bounds.margin)
         worse, against_health = self.worse.after(evidence, rows.begins, anew)
-        apart, hidden = self.apart.after(apart_logs, rows.begins, anew)
-        # Where a tolerance is one that rare events may hide in, half of what is bet against health goes to these.
-        against_health[:, rare] = np.logaddexp(against_health[:, rare], hidden) - _LOG_2
+        apart = self.apart
+        if len(rare):
+            # Where a tolerance is one that rare events may hide in, half of what is bet against health goes to these.
+            apart, found = apart.after(hidden[0], rows.begins, anew)
+            against_health[:, rare] = np.logaddexp(against_health[:, rare], found) - _LOG_2
         passing, wealth = self.passing.after(health.swapaxes(0, 1), PASS_CAP)
         against_harm = log_sum(wealth.swapaxes(1, 2).reshape(*cv.shape, -1) + _LOG_BETS, -1)
         total = running(both, self.total)

@@ -73,12 +73,13 @@ class Restarted:
         idle = np.broadcast_to(idle, anew.shape)
         place = np.arange(1, len(had) + 1)[:, None, None]
         begun = np.where(times >= place, log_sum(bets + (had[:, None] + log_weights), -1), idle) - place * _LOG_2
-        logs = log_sum(np.concatenate([idle[None] - len(had) * _LOG_2, begun]), 0)
+        logs: Array = np.logaddexp(idle - len(had) * _LOG_2, np.logaddexp.reduce(begun, axis=0))
         return Restarted(times[-1], had, spare[-1]), logs
 
     def _had(self, spare: Array, times: Array) -> Array:
         """With what the times among these rows begin."""
-        most, known = int(times[-1].max(initial=0.0)), 0 if self.had is None else len(self.had)
+        known = 0 if self.had is None else len(self.had)
+        most = max(known, int(times[-1].max()))
         had = np.zeros((most, *spare.shape[1:]))
         if self.had is not None:
             had[:known] = self.had
