@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import accumulate, pairwise
+from operator import add
 from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
 
 from plimsoll.core.statistics.criteria import Judge
 from plimsoll.core.statistics.external import Levels, statistical
@@ -59,7 +58,7 @@ _MOST_RECENT = 256
 
 def _known(windows: Sequence[Window], policy: Policy, mode: Mode) -> _Trial:
     """The trial of these windows: the one that is known of the first of them, and the rest."""
-    policy = replace(policy, min_requests=0)  # it changes from step to step, and no evidence depends on it
+    policy = _whatever_the_step(policy)
     key = (mode, policy, windows[0].index, windows[0].start) if windows else (mode, policy)
     trial = _recent.pop(key, None)
     if trial is None or trial.windows != tuple(windows[: len(trial.windows)]):
@@ -70,12 +69,26 @@ def _known(windows: Sequence[Window], policy: Policy, mode: Mode) -> _Trial:
     return trial
 
 
+@lru_cache(maxsize=64)
+def _whatever_the_step(policy: Policy) -> Policy:
+    """`min_requests` changes from step to step, and no evidence depends on it."""
+    return replace(policy, min_requests=0)
+
+
+@lru_cache(maxsize=64)
+def _shared(policy: Policy, *, compares: bool) -> tuple[Policy, Levels]:
+    """With as much of alpha as is left for all that is not custom, and what each custom metric gets."""
+    alpha = policy.alpha / (1 + statistical(policy.external, compares=compares))
+    levels = Levels(alpha, policy.beta, policy.negligible, policy.error_floor, policy.noise)
+    return replace(policy, alpha=alpha), levels
+
+
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """The evidence of all windows; row t of an array is the t-th window that counts.
+    """The evidence of all windows; row t is the t-th window that counts.
 
-    `counts` (rows + 1, 6) are sums before each row: requests and failures of the candidate and of the stable arm, and
-    the candidate's timeouts and unreachable ones.
+    `counts` are sums before each row, and after the last: requests and failures of the candidate and of the stable arm,
+    and the candidate's timeouts and unreachable ones.
     """
 
     policy: Policy
@@ -83,7 +96,7 @@ class _Trial:
     windows: tuple[Window, ...] = ()
     counted: tuple[Window, ...] = ()
     rows: tuple[int, ...] = (0,)
-    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros((1, 6), dtype=np.int64))
+    counts: tuple[tuple[int, ...], ...] = ((0,) * 6,)
     measured: Measured | None = None
     criteria: tuple[Judge, ...] = ()
     ratio: SampleRatio | None = None
@@ -97,25 +110,21 @@ class _Trial:
             raise ValueError("windows must rise in index: pass those of one attempt, in order of time")
         fresh = [window for window in windows if window.gap is None]
         rows = accumulate((window.gap is None for window in windows), initial=self.rows[-1])
-        trial = replace(
-            self, windows=(*self.windows, *windows), counted=(*self.counted, *fresh), rows=(*self.rows[:-1], *rows)
-        )
-        return trial._measured(fresh) if fresh else trial
-
-    def _measured(self, fresh: Sequence[Window]) -> _Trial:
+        known = (*self.windows, *windows), (*self.counted, *fresh), (*self.rows[:-1], *rows)
+        if not fresh:
+            return replace(self, windows=known[0], rows=known[2])
         policy, compares = self.policy, self.mode == "Sequential"
-        alpha = policy.alpha / (1 + statistical(policy.external, compares=compares))
-        own = replace(policy, alpha=alpha)
+        own, levels = _shared(policy, compares=compares)
         measures = (self.measured or measured(own)).after(fresh) if compares else None
-        criteria = compared(self.counted, own, measures) if compares else bounded(self.counted, own)
-        levels = Levels(alpha, policy.beta, policy.negligible, policy.error_floor, policy.noise)
-        criteria += external(self.counted, policy.external, levels, compares=compares)
-        counts = np.cumsum([self.counts[-1], *map(_counts, fresh)], axis=0)
-        trial = replace(
-            self, measured=measures, criteria=tuple(criteria), counts=np.concatenate([self.counts[:-1], counts]),
-            ratio=split(self.counted, policy) if compares else None,
-        )  # fmt: skip
-        return trial if trial.failure else replace(trial, failure=trial._first_failure())
+        criteria = compared(known[1], own, measures) if compares else bounded(known[1], own)
+        criteria += external(known[1], policy.external, levels, compares=compares)
+        ratio = split(known[1], policy) if compares else None
+        sums = accumulate(
+            map(_counts, fresh), lambda before, more: tuple(map(add, before, more)), initial=self.counts[-1]
+        )
+        trial = _Trial(policy, self.mode, *known, (*self.counts[:-1], *sums), measures, tuple(criteria), ratio)
+        failure = self.failure or trial._first_failure(len(self.counted))
+        return replace(trial, failure=failure) if failure else trial
 
     def at(self, end: int, min_requests: int) -> Verdict:
         """The verdict after the first `end` windows."""
@@ -137,7 +146,7 @@ class _Trial:
             "no comparison and no bound is switched on"
         ]
         if self.mode == "Absolute":
-            said.append(f"{self.counts[row + 1, 0]:,} requests, absolute bounds only: nothing was compared")
+            said.append(f"{self.counts[row + 1][0]:,} requests, absolute bounds only: nothing was compared")
         return self._say("Pass", "; ".join(said), end, self.criteria[0].name if len(self.criteria) == 1 else "")
 
     def _held(self, row: int, end: int) -> Verdict | None:
@@ -158,7 +167,7 @@ class _Trial:
 
     def _kinds(self, rows: int) -> str:
         """What the candidate's failures were, where some of them were not its own answers."""
-        failures, timeouts, unreachable = self.counts[rows, [1, 4, 5]].tolist()
+        _, failures, _, _, timeouts, unreachable = self.counts[rows]
         if not timeouts and not unreachable:
             return ""
         return f"; of {failures:,} failures {timeouts:,} timed out and {unreachable:,} did not connect"
@@ -170,9 +179,9 @@ class _Trial:
         if row < 0:
             return f"none of {end} windows counts ({self.windows[end - 1].gap})"
         windows = f"{row + 1} window" + ("s" if row else "")
-        if self.counts[row + 1, 0] == 0:
+        if self.counts[row + 1][0] == 0:
             return f"no requests reached the candidate in {windows}"
-        if self.mode == "Sequential" and self.counts[row + 1, 2] == 0:
+        if self.mode == "Sequential" and self.counts[row + 1][2] == 0:
             return f"no requests reached the stable version in {windows}: there is nothing to compare with"
         return None
 
@@ -180,12 +189,13 @@ class _Trial:
         """What the minimum of the current step lacks, or None. An Absolute pass needs a request at the very least."""
         step = self.counted[row].step
         first = next((at + 1 for at in range(row, -1, -1) if self.counted[at].step != step), 0)
-        seen, needed = int(self.counts[row + 1, 0] - self.counts[first, 0]), max(1, min_requests)
+        seen, needed = self.counts[row + 1][0] - self.counts[first][0], max(1, min_requests)
         return None if seen >= needed else f"{seen:,} of {needed:,} requests in step {step}"
 
-    def _first_failure(self) -> tuple[int, Verdict] | None:
-        """The first row that failed, with its verdict; the breaker speaks before the statistics."""
-        found = self._breaker()
+    def _first_failure(self, since: int) -> tuple[int, Verdict] | None:
+        """The first row that failed, which is `since` or later, with its verdict; the breaker speaks before the
+        statistics."""
+        found = self._breaker(since)
         for criterion in self.criteria:
             row = criterion.failed_at()
             if row is not None and (found is None or row < found[0]):
@@ -194,29 +204,27 @@ class _Trial:
                 found = row, Verdict("Fail", reason, criterion.name, self.mode, window)
         return found
 
-    def _breaker(self) -> tuple[int, Verdict] | None:
-        """The first row whose last windows hold too large a share of failures.
+    def _breaker(self, since: int) -> tuple[int, Verdict] | None:
+        """The first row from `since` on whose last windows hold too large a share of failures.
 
         Where the stable arm has at least half of that share it is an incident of both: the comparison decides.
         """
-        policy, total = self.policy, self.counts[:, :4]
-        if total[-1, 1] < policy.breaker_share * policy.breaker_requests:
-            return None
-        found = []
-        for length in range(1, min(policy.breaker_windows, len(self.counted)) + 1):
-            n, k, n_stable, k_stable = (total[length:] - total[:-length]).T
-            tripped = (n >= policy.breaker_requests) & (k >= policy.breaker_share * n)
-            shared = (n_stable >= policy.breaker_requests) & (2 * k_stable * n >= k * n_stable)
-            rows = np.flatnonzero(tripped & ~shared)[:1]
-            found += [(int(at) + length - 1, length, int(k[at]), int(n[at])) for at in rows]
-        if not found:
-            return None
-        row, length, failed, requests = min(found)
-        window = self.counted[row].index
-        share = f"{failed:,}/{requests:,} requests ({failed / requests:.0%}) within {length} window{'s' * (length > 1)}"
+        policy = self.policy
+        for row in range(since, len(self.counted)):
+            for length in range(1, min(policy.breaker_windows, row + 1) + 1):
+                sums = zip(self.counts[row + 1][:4], self.counts[row + 1 - length][:4], strict=True)
+                n, k, n_stable, k_stable = (after - before for after, before in sums)
+                shared = n_stable >= policy.breaker_requests and 2 * k_stable * n >= k * n_stable
+                if n >= policy.breaker_requests and k >= policy.breaker_share * n and not shared:
+                    return row, self._tripped(row, length, f"{k:,}/{n:,} requests ({k / n:.0%})")
+        return None
+
+    def _tripped(self, row: int, length: int, failed: str) -> Verdict:
+        policy, window = self.policy, self.counted[row].index
+        share = f"{failed} within {length} window{'s' * (length > 1)}"
         bound = f"limit {policy.breaker_share:.0%} of at least {policy.breaker_requests}"
         reason = f"Fail: breaker: candidate failed {share}; {bound}{self._kinds(row + 1)}; window {window}"
-        return row, Verdict("Fail", reason, "error rate", "Breaker", window)
+        return Verdict("Fail", reason, "error rate", "Breaker", window)
 
 
 def _counts(window: Window) -> tuple[int, ...]:

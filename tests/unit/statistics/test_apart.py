@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from plimsoll.core.statistics.apart import BEYOND, Apart
-from plimsoll.core.statistics.bounded_rate import ABOVE, ABOVE_WEIGHTS, BELOW, BELOW_WEIGHTS
+from plimsoll.core.statistics.apart import BEYOND, Apart, Levels
+from plimsoll.core.statistics.bounded_rate import ABOVE, ABOVE_WEIGHTS, BELOW, BELOW_WEIGHTS, log_ratios
 from plimsoll.core.statistics.policy import Policy
 from plimsoll.core.verdict import verdicts
 from plimsoll.facts import ArmCounts, Window
@@ -20,8 +20,9 @@ def log_e(k_c: np.ndarray, n_c: int, k_s: np.ndarray, n_s: int) -> np.ndarray:
     """Of one window for each pair of counts, as edges."""
     spell = np.stack([k_c, np.full_like(k_c, n_c), k_s, np.full_like(k_s, n_s)])[None].astype(float)
     edges, begins = len(k_c), np.array([True])
-    bound = np.full(edges, MARGIN), np.full(edges, TOLERANCE)
-    return Apart().after(spell, (begins, begins), np.full((1, edges), CV), bound)[1][0]
+    levels = Levels.of(np.full(edges, MARGIN), np.full(edges, TOLERANCE))
+    logs = log_ratios(*levels.tests(spell, np.full((1, edges), CV)))
+    return Apart().after(logs, begins, begins)[1][0]
 
 
 def beta_binomial(k: int, n: int, null: float, other: float, variance: float) -> float:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from plimsoll.core.statistics import Arms
 from plimsoll.core.statistics import learned_noise as learned
-from plimsoll.core.statistics.learned_noise import Evidence, Models, log_worse_in_noise
+from plimsoll.core.statistics.dispersion import Pods
+from plimsoll.core.statistics.learned_noise import Models, log_worse_in_noise
 from scipy.integrate import quad
 from scipy.stats import betaprime, binom, dirichlet_multinomial, multinomial, nbinom, poisson
 
@@ -18,7 +18,7 @@ SPELL = 6
 
 def releases(
     seed: int, *, cv: float, ratio: float = 1.0, pods: int = 3, lasts: int = SPELL, quiet: int = 0, windows: int = 60
-) -> tuple[Evidence, np.ndarray]:
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
     """RUNS releases side by side (as edges): windows of 10 s, a tenth to the candidate after `quiet` ones without.
 
     Each pod's rate is gamma with `cv`, drawn anew every `lasts` windows; every 20th window an incident hits all
@@ -35,8 +35,8 @@ def releases(
     k = rng.binomial(n, np.minimum(noise[:, :pods], 1.0))
     k_c = rng.binomial(n_c, np.minimum(ratio * noise[:, pods], 1.0))
     told = n_c > 0
-    arms = Arms(*(np.where(told, x, 0.0) for x in (k_c, n_c, k.sum(axis=1), n.sum(axis=1))))
-    return Evidence(arms, k.astype(float), n.astype(float)), np.arange(rows) % SPELL == 0
+    arms = np.stack([np.where(told, x, 0.0) for x in (k_c, n_c, k.sum(axis=1), n.sum(axis=1))], axis=1)
+    return (arms, np.stack([k, n], axis=1).astype(float)), np.arange(rows) % SPELL == 0
 
 
 def hits(seed: int = 5, *, within: int = 60, quiet: int = 0, **world: float) -> float:
@@ -48,7 +48,7 @@ def hits(seed: int = 5, *, within: int = 60, quiet: int = 0, **world: float) -> 
 
 def test_the_split_between_pods_is_scipys_dirichlet_multinomial() -> None:
     k, n, cv = np.array([3.0, 9.0, 1.0]), np.array([100.0, 150.0, 50.0]), 0.5
-    found = learned._of_pods(k[None, :, None], n[None, :, None], np.array([0.0, cv]))[0, 0]
+    found = learned._of_pods(Pods.of(np.stack([k, n])[None, ..., None]))[0, 0, [0, -1]]
     share = n / n.sum()
     expected = dirichlet_multinomial.logpmf(k.astype(int), 3 / cv**2 * share, 13) - multinomial.logpmf(k, 13, share)
     assert found == pytest.approx([0.0, expected], abs=1e-9)
@@ -60,8 +60,10 @@ def test_the_share_under_noise_is_the_integral_over_the_ratio_of_two_gamma_varia
     k: int, total: int, pods: int
 ) -> None:
     cv, shift, odds = 0.5, np.log(1.5), 1.5 / 9
-    models = Models(np.array([0.0, shift]), np.array([0.0, cv]))
-    found = learned._of_shares(np.array([float(k)]), np.array([float(total)]), np.array([odds]), pods, models)[0]
+    models = Models.of(1.5)
+    places = [int(np.flatnonzero((models.shift == x) & (models.cv == y))[0]) for x, y in ((0.0, 0.0), (shift, cv))]
+    cell = np.array([float(k)]), np.array([float(total)]), np.array([odds]), [(1.5, pods)]
+    found = learned._of_shares(*cell)[0, places]
 
     def under(ratio: float) -> float:
         """A gamma of mean 1 over the mean of `pods` ones is beta prime with scale `pods`."""
@@ -82,8 +84,9 @@ def test_one_window_gains_nothing_under_any_law_of_the_null_by_enumeration(ratio
         law *= nbinom.pmf(events, cv**-2, 1 / (1 + cv**2 * expected)) if cv else poisson.pmf(events, expected)
     n = np.full((1, len(law)), 1000.0)
     pods = np.stack(k[1:])[None]
-    evidence = Evidence(Arms(k[0][None], n, pods.sum(axis=1), 2 * n), pods, np.full_like(pods, 1000.0))
-    e = np.exp(log_worse_in_noise(evidence, np.array([True]), np.array([1]), 1.5)[0])
+    arms = np.stack([k[0][None], n, pods.sum(axis=1), 2 * n], axis=1)
+    counts = arms, np.stack([pods, np.full_like(pods, 1000.0)], axis=1)
+    e = np.exp(log_worse_in_noise(counts, np.array([True]), np.array([1]), 1.5)[0])
     assert law.sum() == pytest.approx(1.0, abs=1e-3)
     assert law @ e <= 1.0
 

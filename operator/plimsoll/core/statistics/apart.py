@@ -14,56 +14,62 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from plimsoll.core.statistics.bounded_rate import ABOVE, ABOVE_WEIGHTS, BELOW_WEIGHTS, Trials, below, log_ratios
-from plimsoll.core.statistics.wealth import Array, increments, log_sum, mixture, running, started
+from plimsoll.core.statistics.bounded_rate import ABOVE, ABOVE_WEIGHTS, BELOW, BELOW_WEIGHTS, Trials
+from plimsoll.core.statistics.wealth import Array, Restarted, increments, mixture, running
 
 #: How far c is beyond the tolerance, as parts of it; equal bets.
 BEYOND = np.array([0.2, 1.0])
-_WEIGHTS = np.outer(np.full(len(BEYOND), 1 / len(BEYOND)), ABOVE_WEIGHTS).ravel()
+_LOG_WEIGHTS = np.log(np.outer(np.full(len(BEYOND), 1 / len(BEYOND)), ABOVE_WEIGHTS).ravel())
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """The two hypotheses at each c, both (edges, c): the candidate's rate is at most `most`, the stable one's at least
+    `least`. `alternatives` (2, 1, edges, c, 4) to either; those to the second are shares of what is no event."""
+
+    most: Array
+    least: Array
+    alternatives: Array
+
+    @classmethod
+    def of(cls, margin: Array, tolerance: Array) -> Levels:
+        """Of margins and tolerances (edges,), the tolerances above 0 and below 1/2."""
+        most, least = tolerance[:, None] * (1 + BEYOND), tolerance[:, None] * BEYOND / margin[:, None]
+        odds = (most / (1 - most))[..., None] * ABOVE
+        return cls(most, least, np.stack([odds / (1 + odds), 1 - least[..., None] * BELOW])[:, None])
+
+    def tests(self, spell: Array, cv: Array) -> tuple[Trials, Array]:
+        """Of what both arms had in the spell so far, (rows, 4, edges): each (2, rows, edges, c), with alternatives."""
+        columns, counts = np.empty((4, 2, len(cv), *self.most.shape)), spell[..., None]
+        k, n, null, variance = columns
+        n[0], n[1] = counts[:, 1], counts[:, 3]
+        k[0], k[1] = counts[:, 0], counts[:, 3] - counts[:, 2]
+        null[0], null[1] = self.most, 1 - self.least
+        variance[0], variance[1] = self.most, self.least
+        variance *= cv[..., None]
+        variance *= variance
+        others = np.broadcast_to(self.alternatives, (*n.shape, self.alternatives.shape[-1]))
+        return Trials(columns, n > 0), others
 
 
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """Where the evidence stands after some rows: of all (edges, bets), of the spell under way, and what the bets had
-    when each step began, (steps, edges, bets). The i-th step (from 1) has 2⁻ⁱ of the capital."""
+    """Where the evidence stands after some rows: of all (edges, bets) and of the spell under way, and what it makes of
+    the bets, which begin anew with each step."""
 
     total: Array | float = 0.0
     so_far: Array | float = 0.0
-    begun: tuple[Array, ...] = field(default=())
+    bets: Restarted = field(default_factory=Restarted)
 
-    def after(
-        self, spell: Array, marks: tuple[NDArray[np.bool_], NDArray[np.bool_]], cv: Array, bound: tuple[Array, Array]
-    ) -> tuple[Apart, Array]:
+    def after(self, logs: Array, begins: NDArray[np.bool_], anew: NDArray[np.bool_]) -> tuple[Apart, Array]:
         """Where it stands after these rows as well, and the log e-values (rows, edges) in them.
 
-        `spell` (rows, 4, edges) is what both arms had in the spell so far, events and trials of the candidate and of
-        the stable arm; `marks` say where a spell and where a step begins, (rows,). `bound` is margin and tolerance,
-        (edges,), the tolerance above 0 and below 1/2.
+        `logs` (2, rows, edges, c, 4) are those of `Levels.tests`; `begins` says where a spell begins, `anew` where a
+        step does, (rows,).
         """
-        begins, anew = marks
-        so_far = _log_apart(spell, cv, bound)
+        never = mixture(logs[1], BELOW_WEIGHTS)
+        so_far = np.minimum(logs[0], never[..., None]).reshape(*never.shape[:2], len(_LOG_WEIGHTS))
         total = running(increments(so_far, begins, self.so_far), self.total)
-        earlier = np.concatenate([started(self.total, total), total[:-1]])
-        known = len(self.begun)
-        begun = (*self.begun, *(earlier[row] for row in np.flatnonzero(anew)))
-        since = [0] * known + [int(row) for row in np.flatnonzero(anew)]
-        parts = [np.full(total.shape[:2], -len(begun) * np.log(2))]
-        for place, (first, had) in enumerate(zip(since, begun, strict=True)):
-            logs = mixture(total - had, _WEIGHTS)
-            logs[:first] = 0.0
-            parts.append(logs - (place + 1) * np.log(2))
-        return Apart(total[-1], so_far[-1], begun), log_sum(np.stack(parts), 0)
-
-
-def _log_apart(spell: Array, cv: Array, bound: tuple[Array, Array]) -> Array:
-    """Log e-values of each spell by itself, (rows, edges, bets)."""
-    k_c, n_c, k_s, n_s = (np.repeat(spell[:, place, :, None], len(BEYOND), axis=-1) for place in range(4))
-    margin, tolerance = (one[:, None] for one in bound)
-    most = np.broadcast_to(tolerance * (1 + BEYOND), k_c.shape)
-    least = np.broadcast_to(tolerance * BEYOND / margin, k_c.shape)
-    noise = np.repeat(cv[..., None], len(BEYOND), axis=-1)
-    odds = (most / (1 - most))[..., None] * ABOVE
-    often = log_ratios(Trials(k_c, n_c, most, (noise * most) ** 2, n_c > 0), odds / (1 + odds))
-    never = mixture(log_ratios(*below(k_s, n_s, least, noise)), BELOW_WEIGHTS)
-    found: Array = np.minimum(often, never[..., None])
-    return found.reshape(*cv.shape, -1)
+        steps = anew[:, None] * np.ones(total.shape[1])
+        bets, wealth = self.bets.after(total, _LOG_WEIGHTS, steps)
+        return Apart(total[-1], so_far[-1], bets), wealth

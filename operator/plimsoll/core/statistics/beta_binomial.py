@@ -35,7 +35,8 @@ def log_likelihood_ratio(k: Array, n: Array, null: Array, alternative: Array, s:
     a0, b0 = s * null, s * (1 - null)
     upper = np.minimum(alternative, _NEVER_ONE)
     a1, b1 = np.maximum(s * upper, a0 + 1), s * (1 - upper)
-    return _log_beta(k + a1, n - k + b1) - _log_beta(a1, b1) - _log_beta(k + a0, n - k + b0) + _log_beta(a0, b0)
+    others = n - k
+    return _log_beta(k + a1, others + b1) - _log_beta(a1, b1) - _log_beta(k + a0, others + b0) + _log_beta(a0, b0)
 
 
 def _log_beta(a: Array, b: Array) -> Array:

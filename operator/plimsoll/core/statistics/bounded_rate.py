@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,9 @@ def log_rate_below(k: Array, n: Array, limit: Level, cv: Array) -> Array:
     With no event it is 20 after 378 trials at a limit of 1 % and cv 0.2 (300 without mixture and noise).
     """
     limits = np.broadcast_to(limit, k.shape)
-    return log_ratios(*below(k, n, limits, cv))
+    told = (n > 0) & (limits > 0) & (limits < 1)
+    trials = Trials(np.stack([n - k, n, 1 - limits, (cv * limits) ** 2]), told)
+    return log_ratios(trials, 1 - limits[..., None] * BELOW)
 
 
 def log_rate_above(k: Array, n: Array, limit: float, cv: Array) -> Array:
@@ -36,33 +39,38 @@ def log_rate_above(k: Array, n: Array, limit: float, cv: Array) -> Array:
     told = (n > 0) & (0 < limit < 1)
     odds = limit / (1 - limit) * ABOVE if 0 < limit < 1 else ABOVE
     null = np.full(k.shape, limit)
-    return log_ratios(Trials(k, n, null, cv**2 * limit**2, told), np.broadcast_to(odds / (1 + odds), (*k.shape, 4)))
+    trials = Trials(np.stack([k, n, null, cv**2 * limit**2]), told)
+    return log_ratios(trials, np.broadcast_to(odds / (1 + odds), (*k.shape, 4)))
 
 
 @dataclass(frozen=True, slots=True)
 class Trials:
-    """`k` of `n` against "the share is at most `null`", of whose mean over windows `variance` is that; where `told` is
-    false nothing is. All of one shape."""
+    """`k` of `n` against "the share is at most `null`", which varies between windows with this `variance`: the
+    `columns` (4, …). Where `told` (…) is false nothing is."""
 
-    k: Array
-    n: Array
-    null: Array
-    variance: Array
+    columns: Array
     told: NDArray[np.bool_]
-
-
-def below(k: Array, n: Array, limit: Array, cv: Array) -> tuple[Trials, Array]:
-    """Those that are no events, and the alternatives (…, 4), of `log_rate_below`."""
-    told = (n > 0) & (limit > 0) & (limit < 1)
-    return Trials(n - k, n, 1 - limit, (cv * limit) ** 2, told), 1 - limit[..., None] * BELOW
 
 
 def log_ratios(trials: Trials, alternatives: Array) -> Array:
     """Log e-values by the beta-binomial, of the shape of the alternatives; 0 where nothing is told."""
     logs = np.zeros(alternatives.shape)
-    told = trials.told
-    if told.any():
-        k, n, null = trials.k[told], trials.n[told], trials.null[told]
-        s = concentration(trials.variance[told], null)
-        logs[told] = log_likelihood_ratio(k[:, None], n[:, None], null[:, None], alternatives[told], s[:, None])
+    k, n, null, variance = trials.columns[:, trials.told][..., None]
+    if k.size:
+        s = concentration(variance, null)
+        logs[trials.told] = log_likelihood_ratio(k, n, null, alternatives[trials.told], s)
     return logs
+
+
+def log_ratios_of(tests: Sequence[tuple[Trials, Array]]) -> list[Array]:
+    """`log_ratios` of each of these, all with as many alternatives, in one go."""
+    trials = Trials(
+        np.concatenate([one.columns.reshape(4, -1) for one, _ in tests], axis=1),
+        np.concatenate([one.told.ravel() for one, _ in tests]),
+    )
+    logs = log_ratios(trials, np.concatenate([others.reshape(-1, others.shape[-1]) for _, others in tests]))
+    found, first = [], 0
+    for one, others in tests:
+        found.append(logs[first : first + one.told.size].reshape(others.shape))
+        first += one.told.size
+    return found

@@ -76,12 +76,12 @@ def log_worse(arms: Arms, cv: Array, margin: Level, tolerance: Level = 0.0) -> A
     the worst point of the null (nothing slow in the stable arm), found by enumeration, is 1.0003 (tolerance 1 %) and
     1.00001 (5 %).
     """
-    return log_ratios(*_trials(arms.checked(), cv, (margin, tolerance), worse=True))
+    return log_ratios(*compared(shares(arms.checked(), margin, tolerance, worse=True), cv, worse=True))
 
 
 def log_not_worse(arms: Arms, cv: Array, margin: Level, tolerance: Level = 0.0) -> Array:
     """Log e-values against "p_c ≥ margin·p_s + tolerance": the reverse of `log_worse`; (windows, edges, 3)."""
-    return log_ratios(*not_worse(arms.checked(), cv, margin, tolerance))
+    return log_ratios(*compared(shares(arms.checked(), margin, tolerance, worse=False), cv, worse=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,55 +96,62 @@ class Shares:
     ratio: Array
     useful: NDArray[np.bool_]
 
+    def rows(self, chosen: slice) -> Shares:
+        """Those of some windows."""
+        return Shares(
+            self.k[chosen], self.total[chosen], self.base[chosen], self.ratio[chosen], self.useful[chosen]
+        )  # fmt: skip
 
-def shares(arms: Arms, margin: Level, tolerance: Level, *, worse: bool) -> Shares:
+
+def shares(arms: Arms, margin: Level, tolerance: Level, *, worse: bool | NDArray[np.bool_]) -> Shares:
     """The share that decides whether p_c is above (`worse`) or below margin·p_s + tolerance."""
     told = (arms.n_candidate > 0) & (arms.n_stable > 0)
     n_c, n_s = np.where(told, arms.n_candidate, 1.0), np.where(told, arms.n_stable, 1.0)
-    k_c, k_s = np.where(told, arms.k_candidate, 0.0), np.where(told, arms.k_stable, 0.0)
-    theta, pooled = n_c / (n_c + n_s), (k_c + k_s) / (n_c + n_s)
-    slow = pooled <= 0.5
-    bound = (margin, tolerance)
-    ratio = np.where(slow, *_boundary_ratios(wilson(k_c + k_s, n_c + n_s), theta, bound, worse=worse))
-    upward = slow == worse  # whose share is large when the null is wrong: the candidate's among events
-    events_c, events_s = np.where(slow, k_c, n_c - k_c), np.where(slow, k_s, n_s - k_s)
-    k, total = np.where(upward, events_c, events_s), events_c + events_s
-    with np.errstate(divide="ignore"):
-        base, ratio = np.where(upward, theta, 1 - theta), np.where(upward, ratio, 1 / ratio)
-    useful = told & (total > 0) & np.isfinite(ratio) & (ratio > 0)
-    k, total, base, ratio = (np.where(useful, x, y) for x, y in ((k, 0.0), (total, 0.0), (base, 0.5), (ratio, 1.0)))
-    return Shares(k, total, base, ratio, useful)
+    k_c, k_s = arms.k_candidate * told, arms.k_stable * told
+    n, events = n_c + n_s, k_c + k_s
+    theta = n_c / n
+    slow = events / n <= 0.5
+    with np.errstate(divide="ignore", invalid="ignore"):
+        odds = np.where(slow, *_boundary_ratios(wilson(events, n), theta, (margin, tolerance), worse=worse))
+        upward = slow == worse  # whose share is large when the null is wrong: the candidate's among events
+        ratio = np.where(upward, odds, 1 / odds)
+    events_c, total = np.where(slow, k_c, n_c - k_c), np.where(slow, events, n - events)
+    k, base = np.where(upward, events_c, total - events_c), np.where(upward, theta, 1 - theta)
+    useful = told & (total > 0) & (ratio > 0) & (ratio < np.inf)
+    return Shares(k, total, base, np.where(useful, ratio, 1.0), useful)
 
 
-def not_worse(arms: Arms, cv: Array, margin: Level, tolerance: Level) -> tuple[Trials, Array]:
-    """What `log_not_worse` tests, and its alternatives (windows, edges, 3)."""
-    return _trials(arms, cv, (margin, tolerance), worse=False)
-
-
-def _trials(arms: Arms, cv: Array, bound: tuple[Level, Level], *, worse: bool) -> tuple[Trials, Array]:
-    found = shares(arms, *bound, worse=worse)
+def compared(found: Shares, cv: Array, *, worse: bool) -> tuple[Trials, Array]:
+    """What is tested of the shares, and its alternatives (windows, edges, 4 or 3)."""
     ratio, base = found.ratio[..., None], found.base
     steps = ratio * WORSE if worse else ratio ** (1 - EQUAL)
-    null, others = _share(found.ratio, base), _share(steps, base[..., None])
-    return Trials(found.k, found.total, null, 2 * (cv * null * (1 - null)) ** 2, found.useful), others
+    columns = np.empty((4, *base.shape))
+    columns[0], columns[1], columns[2] = found.k, found.total, _share(found.ratio, base)
+    columns[3] = 2 * (cv * columns[2] * (1 - columns[2])) ** 2
+    return Trials(columns, found.useful), _share(steps, base[..., None])
 
 
 def _share(ratio: Array, base: Array) -> Array:
-    return ratio * base / (ratio * base + 1 - base)
+    odds = ratio * base
+    return odds / (odds + 1 - base)
 
 
 def _boundary_ratios(
-    pooled: tuple[Array, Array], theta: Array, bound: tuple[Level, Level], *, worse: bool
+    pooled: tuple[Array, Array], theta: Array, bound: tuple[Level, Level], *, worse: bool | NDArray[np.bool_]
 ) -> tuple[Array, Array]:
     """Ratios candidate:stable of events, and of non-events, at the boundary; inf or 0 where "worse" cannot be."""
     margin, tolerance = bound
-    low, high = pooled
     slope = theta * margin + 1 - theta
-    at = [np.maximum((p - theta * tolerance) / slope, 0.0) for p in ((low, high) if worse else (high, low))]
-    events, others = margin * at[0] + tolerance, 1 - (margin * at[1] + tolerance)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(at[0] > 0, events / at[0], np.where(np.equal(tolerance, 0), margin, np.inf))
-        rest = others / (1 - at[1])
-    if worse:
-        return np.where(events < 1, ratio, np.inf), np.where(others > 0, rest, 0.0)
-    return np.minimum(ratio, MAX_RATIO), np.maximum(rest, 1 / MAX_RATIO)
+    low, high = (np.maximum((p - theta * tolerance) / slope, 0.0) for p in pooled)
+    first, last = np.where(worse, low, high), np.where(worse, high, low)
+    events, others = margin * first + tolerance, 1 - (margin * last + tolerance)
+    # Where nothing is an event there, the margin alone is the ratio, or with a tolerance none is.
+    ratio = events / first
+    if not (first > 0).all():
+        ratio = np.where(first > 0, ratio, np.where(np.equal(tolerance, 0), margin, np.inf))
+    rest = others / (1 - last)
+    most, least = np.where(worse, np.inf, MAX_RATIO), np.where(worse, 0.0, 1 / MAX_RATIO)
+    return (
+        np.where(worse & (events >= 1), np.inf, np.minimum(ratio, most)),
+        np.where(worse & (others <= 0), 0.0, np.maximum(rest, least)),
+    )

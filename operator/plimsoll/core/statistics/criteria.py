@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plimsoll.core.statistics.tables import Table, step_start
-from plimsoll.core.statistics.wealth import Array, average
+from plimsoll.core.statistics.wealth import Array
 
 #: Logs are compared to so many decimals, so that a replay on another processor decides alike.
 _DECIMALS = 9
@@ -59,13 +59,14 @@ class Criterion:
 
     def failed_at(self) -> int | None:
         """The first row whose evidence of harm suffices, or None."""
-        rows = np.flatnonzero(reaches(self.failing, self.alpha))
-        return int(rows[0]) if len(rows) else None
+        if not reached(self.failing.max(), self.alpha):
+            return None
+        return int(reaches(self.failing, self.alpha).argmax())
 
     def passes(self, row: int) -> bool:
         """Whether the evidence of health suffices after this row."""
         if self.against_harm is not None:
-            return bool(reaches(self.against_harm[row].min(), self.beta))
+            return reached(self.against_harm[row].min(), self.beta)
         return self.within is None or bool(self.within[row])
 
     def describe_failure(self, row: int) -> str:
@@ -115,23 +116,17 @@ class Criterion:
 
     def _sums(self, row: int, edge: int, first: int) -> tuple[int, int, int, int]:
         """Of all windows, or where arms are compared of those with both."""
-        arms, rows = self.data.arms, np.arange(first, row + 1)
-        if self.margin is not None:
-            rows = rows[self.data.both()[rows]]
-        k_c, n_c = (int(column[rows, edge].sum()) for column in (arms.k_candidate, arms.n_candidate))
-        k_s, n_s = (int(column[rows, edge].sum()) for column in (arms.k_stable, arms.n_stable))
-        return k_c, n_c, k_s, n_s
+        return self.data.sums(slice(first, row + 1), edge, both=self.margin is not None)
 
 
-def failing(against_health: Array, matters: NDArray[np.bool_]) -> Array:
-    """The average over the edges, (rows,), of log e-values against health; nothing where it does not matter."""
-    logs = average(against_health) if against_health.shape[1] > 1 else against_health[:, 0]
-    return np.where(matters, logs, -inf)
-
-
-def reaches(log_e: Array | np.float64, level: float) -> NDArray[np.bool_]:
+def reaches(log_e: Array, level: float) -> NDArray[np.bool_]:
     """Whether the e-values suffice at this level."""
     return np.asarray(np.round(log_e, _DECIMALS) >= round(log(1 / level), _DECIMALS))
+
+
+def reached(log_e: float, level: float) -> bool:
+    """Whether the e-value suffices at this level."""
+    return bool(round(float(log_e), _DECIMALS) >= round(log(1 / level), _DECIMALS))
 
 
 def share(k: int, n: int, unit: str) -> str:
@@ -141,7 +136,7 @@ def share(k: int, n: int, unit: str) -> str:
 
 def against(log_e: float, level: float) -> str:
     """`e = 708 ≥ 200`."""
-    sign = "≥" if reaches(np.float64(log_e), level) else "<"
+    sign = "≥" if reached(log_e, level) else "<"
     return f"e = {_e_value(log_e)} {sign} {_e_value(log(1 / level))}"
 
 

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from plimsoll.core.statistics.bounded_rate import BELOW_WEIGHTS, log_rate_below
-from plimsoll.core.statistics.comparison import Arms
 from plimsoll.core.statistics.criteria import Criterion
 from plimsoll.core.statistics.measures import PASS_CAP, above
 from plimsoll.core.statistics.tables import Noise, Table, starts_of
@@ -28,7 +27,7 @@ def disagreement(windows: Sequence[Window], limit: float, levels: tuple[float, f
     k = np.array([[one.differed] for one in pairs], dtype=np.float64)
     n = np.array([[one.differed + one.matched] for one in pairs], dtype=np.float64)
     cv, none = np.full_like(k, noise.cv_floor), np.zeros_like(k)
-    data = Table(Arms(k, n, none, none), cv, starts_of(windows))
+    data = Table(np.stack([k, n, none, none], axis=1), cv, starts_of(windows))
     against_health = above(data, limit)
     return Criterion(
         name="shadow disagreement",

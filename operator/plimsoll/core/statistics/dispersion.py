@@ -27,7 +27,25 @@ def coefficient_of_variation(k: Array, n: Array, begins: NDArray[np.bool_], floo
     between stable pods is independent of the candidate's share given the total, so that the current window may be used
     without spoiling the e-process.
     """
-    return Dispersion().after(k, n, begins, floor)[1]
+    return Dispersion().after(moments(Pods.of(np.stack([k, n], axis=1))), begins, floor)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """`k` events of `n` trials of like pods, (windows, pods, edges), their sums `events` and `trials`, and how many
+    pods were `there`, (windows, edges)."""
+
+    k: Array
+    n: Array
+    events: Array
+    trials: Array
+    there: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, counts: Array) -> Pods:
+        """From both, (windows, 2, pods, edges)."""
+        sums, n = counts.sum(axis=2), counts[:, 1]
+        return cls(counts[:, 0], n, sums[:, 0], sums[:, 1], np.count_nonzero(n, axis=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +55,28 @@ class Dispersion:
     total: Array | float = 0.0
     so_far: Array | float = 0.0
 
-    def after(self, k: Array, n: Array, begins: NDArray[np.bool_], floor: float) -> tuple[Dispersion, Array]:
-        """Where it stands after these windows as well, and the bound in each of them."""
-        so_far = _moments(k, n)
+    def after(self, so_far: Array, begins: NDArray[np.bool_], floor: float) -> tuple[Dispersion, Array]:
+        """Where it stands after these windows as well, of whose spells `so_far` are the moments, and the bound in each
+        of them."""
         total = running(increments(so_far, begins, self.so_far), self.total)
         freedom, excess, weight = total[:, 0], total[:, 1], total[:, 2]
         scale = np.maximum(1.0, 1.0 + excess / np.maximum(freedom, 1.0))
-        above = PRIOR_WEIGHT * floor**2 + excess + STANDARD_ERRORS * scale * np.sqrt(2 * np.maximum(freedom, 0.0))
-        bounded = np.clip(np.sqrt(np.maximum(above / (PRIOR_WEIGHT + weight), 0.0)), floor, max(MAX_CV, floor))
+        above = PRIOR_WEIGHT * floor**2 + excess + STANDARD_ERRORS * scale * np.sqrt(2 * freedom)
+        bounded = np.sqrt(np.maximum(above / (PRIOR_WEIGHT + weight), 0.0))
+        bounded = np.minimum(np.maximum(bounded, floor), max(MAX_CV, floor))
         return Dispersion(total[-1], so_far[-1]), bounded
 
 
-def _moments(k: Array, n: Array) -> Array:
+def moments(pods: Pods) -> Array:
     """Degrees of freedom, X² less its expectation by chance, and C: (windows, 3, edges)."""
-    pods, events, trials = (n > 0).sum(axis=1), k.sum(axis=1), n.sum(axis=1)
-    usable = (pods >= 2) & (events > 0) & (events < trials)
-    events, trials = np.where(usable, events, 1.0), np.where(usable, trials, 2.0)
-    p = events / trials
-    chi = ((k**2 / np.maximum(n, 1.0)).sum(axis=1) - events * p) / (p * (1 - p))
-    spread = events * (1 - (n**2).sum(axis=1) / trials**2) / (1 - p)
-    freedom = pods - 1.0
-    return np.where(usable[:, None], np.stack([freedom, chi - freedom, spread], axis=1), 0.0)
+    usable = (pods.there >= 2) & (pods.events > 0) & (pods.events < pods.trials)
+    events, trials = np.where(usable, pods.events, 1.0), np.where(usable, pods.trials, 2.0)
+    p, k, n = events / trials, pods.k, pods.n
+    rest = 1 - p
+    chi = ((k * k / np.maximum(n, 1.0)).sum(axis=1) - events * p) / (p * rest)
+    spread = events * (1 - (n * n).sum(axis=1) / (trials * trials)) / rest
+    freedom = pods.there - 1.0
+    found = np.empty((len(p), 3, *p.shape[1:]))
+    found[:, 0], found[:, 1], found[:, 2] = freedom, chi - freedom, spread
+    found *= usable[:, None]
+    return found

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plimsoll.core.statistics import means
-from plimsoll.core.statistics.criteria import Criterion, against, failing, reaches
+from plimsoll.core.statistics.criteria import Criterion, against, reached, reaches
 from plimsoll.core.statistics.measures import Bounds, above, whole
-from plimsoll.core.statistics.tables import Noise, table
+from plimsoll.core.statistics.tables import Noise, starts_of, table
 from plimsoll.core.statistics.wealth import Array, average, mixture, restarted
 from plimsoll.facts import ArmCounts, Demand, External, Window
 
@@ -107,7 +107,8 @@ def _ratio(windows: Sequence[Window], demand: Demand, said: Sequence[External], 
     return Criterion(
         name=demand.name, data=data, units=("",), margin=demand.margin, tolerance=0.0, negligible=levels.negligible,
         alpha=levels.alpha, beta=levels.beta, against_health=found.against_health,
-        failing=failing(found.against_health, found.rise[:, 0] >= levels.floor), against_harm=found.against_harm,
+        failing=np.where(found.rise[:, 0] >= levels.floor, found.against_health[:, 0], -np.inf),
+        against_harm=found.against_harm,
     )  # fmt: skip
 
 
@@ -131,10 +132,8 @@ class _Means:
         bounds = (demand.low, demand.high) if demand.sign > 0 else (-demand.high, -demand.low)
         margin = demand.margin or 0.0
         candidate, stable = self._arms
-        steps = np.array([window.step for window in windows])
-        starts = np.flatnonzero(np.concatenate([[True], steps[1:] != steps[:-1]]))
         harm = means.log_worse(candidate, stable, margin, bounds)[:, None, :]
-        self._failing: Array = restarted(harm, means.BET_WEIGHTS, starts)[:, 0]
+        self._failing: Array = restarted(harm, means.BET_WEIGHTS, starts_of(windows))[:, 0]
         health = np.cumsum(means.log_worse(candidate, stable, margin, bounds, sign=-1), axis=0)
         self._passing: Array = mixture(health, means.BET_WEIGHTS)
 
@@ -143,7 +142,7 @@ class _Means:
         return int(rows[0]) if len(rows) else None
 
     def passes(self, row: int) -> bool:
-        return bool(reaches(self._passing[row], self._levels.beta))
+        return reached(self._passing[row], self._levels.beta)
 
     def describe_failure(self, row: int) -> str:
         return f"{self._means(row)}; {self._bound('more')}; {against(self._failing[row], self._levels.alpha)}"

@@ -21,23 +21,24 @@ odds are multiplied by the ratio of two gamma variables, integrated on a grid.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from plimsoll.core.statistics.comparison import WORSE, WORSE_WEIGHTS, Arms, shares
+from plimsoll.core.statistics.comparison import WORSE, WORSE_WEIGHTS, Arms, Shares, shares
+from plimsoll.core.statistics.dispersion import Pods
 from plimsoll.core.statistics.wealth import (
     Array,
     Level,
+    Restarted,
     begins_in,
     increments,
-    log_sum,
     mixture,
     running,
-    started,
     within,
 )
 
@@ -71,41 +72,41 @@ class Models:
 
 
 NULLS = 3 * len(QUIET) + len(LOUD)
-#: Noise is the same in the models of every margin: each kind once, and which one a model has.
+#: Noise is the same in the models of every margin: each kind once (none first), and which one a model has.
 _NOISES, _NOISE_OF = np.unique(Models.of(1.5).cv, return_inverse=True)
-_WEIGHTS = np.outer(BET_WEIGHTS, WORSE_WEIGHTS).ravel()
+_QUIET, _NOISY = np.flatnonzero(_NOISE_OF == 0), np.flatnonzero(_NOISE_OF)
+_LOG_WEIGHTS = np.log(np.outer(BET_WEIGHTS, WORSE_WEIGHTS).ravel())
+
+
+def log_worse_in_noise(
+    counts: tuple[Array, Array],
+    begins: NDArray[np.bool_],
+    steps: NDArray[np.int64],
+    margin: float,
+    tolerance: Level = 0.0,
+) -> Array:
+    """Running log e-values (windows, edges) against "p_c ≤ margin·p_s + tolerance", whatever the noise.
+
+    `counts` are those of both arms, (windows, 4, edges) as in `Arms.stacked`, and of the stable pods, (windows, 2,
+    pods, edges); `begins` says where a spell begins, `steps` names the step of each row. Rows without one of the arms
+    tell only about the noise of pods.
+    """
+    arms, pods = (np.concatenate([one, within(one, begins)]) for one in counts)
+    found = shares(Arms.stacked(arms).checked(), margin, tolerance, worse=True)
+    told = (counts[0][:, 1] > 0) & (counts[0][:, 3] > 0)
+    evidence = Evidence(found, Pods.of(pods), told, np.full(told.shape[1], margin))
+    return LearnedNoise().after(evidence, begins, begins_in(steps))[1]
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Both arms, (windows, edges), and the pods of the stable one, `k` of `n`, (windows, pods, edges)."""
+    """What rows show: `shares` and stable `pods` of each row by itself, followed by those of the spell up to each;
+    whether a row has both arms, `told` (rows, edges); and the `margins` (edges,)."""
 
-    arms: Arms
-    k: Array
-    n: Array
-
-    def then(self, more: Evidence) -> Evidence:
-        """Both, one after the other."""
-        return Evidence(self.arms.then(more.arms), np.concatenate([self.k, more.k]), np.concatenate([self.n, more.n]))
-
-    def within(self, begins: NDArray[np.bool_]) -> Evidence:
-        """Sums over the rows since the last that begins a spell."""
-        arms = self.arms
-        sums = [within(x, begins) for x in (arms.k_candidate, arms.n_candidate, arms.k_stable, arms.n_stable)]
-        return Evidence(Arms(*sums), within(self.k, begins), within(self.n, begins))
-
-
-def log_worse_in_noise(
-    evidence: Evidence, begins: NDArray[np.bool_], steps: NDArray[np.int64], margin: Level, tolerance: Level = 0.0
-) -> Array:
-    """Running log e-values (windows, edges) against "p_c ≤ margin·p_s + tolerance", whatever the noise.
-
-    `begins` says where a spell begins, `steps` names the step of each row. Rows without one of the arms tell only about
-    the noise of pods.
-    """
-    evidence.arms.checked()
-    evidence = evidence.then(evidence.within(begins))
-    return LearnedNoise().after(evidence, begins, begins_in(steps), (margin, tolerance))[1]
+    shares: Shares
+    pods: Pods
+    told: NDArray[np.bool_]
+    margins: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,139 +115,110 @@ class LearnedNoise:
 
     Likelihoods (edges, models): `lasting` where noise lasts a spell, `so_far` of the spell under way; `passing` (edges,
     NULLS) where it is drawn for each window. In each step a candidate may turn worse, from the first of its rows with
-    both arms; `compared` (edges,) counts these. The i-th such moment (from 1), of which there were `turns` (edges,),
-    gets 2⁻ⁱ of the capital, which until then bets that the candidate is like the stable version and so learns about
-    noise: `turned` (turns, edges, bets) is what that had earned by then, less what the bets had.
+    both arms (`compared` (edges,) counts these): there the bets begin anew, with capital that until then bets that the
+    candidate is like the stable version and so learns about noise.
     """
 
     lasting: Array | float = 0.0
     so_far: Array | float = 0.0
     passing: Array | float = 0.0
     compared: Array | float = 0.0
-    turns: Array | float = 0.0
-    turned: Array | None = None
+    turned: Restarted = field(default_factory=Restarted)
 
     def after(
-        self,
-        evidence: Evidence,
-        begins: NDArray[np.bool_],
-        anew: NDArray[np.bool_],
-        bound: tuple[Level, Level],
+        self, evidence: Evidence, begins: NDArray[np.bool_], anew: NDArray[np.bool_]
     ) -> tuple[LearnedNoise, Array]:
-        """Where it stands after these rows as well, and the log e-values in them.
-
-        `evidence` is that of each row, followed by that of the spell up to each; `begins` says where a spell begins,
-        `anew` where a step does, (rows,).
-        """
-        logs, rows = _log_likelihoods(evidence, bound), len(begins)
+        """Where it stands after these rows as well, and the log e-values in them; `begins` says where a spell begins,
+        `anew` where a step does, (rows,)."""
+        logs, rows = _log_likelihoods(evidence), len(begins)
         so_far = logs[rows:]
         lasting = running(increments(so_far, begins, self.so_far), self.lasting)
         passing = running(logs[:rows, :, :NULLS], self.passing)
         null = np.maximum(lasting[..., :NULLS], passing).max(axis=-1)
-        arms = evidence.arms
-        told = ((arms.n_candidate[:rows] > 0) & (arms.n_stable[:rows] > 0)).astype(np.float64)
-        compared = within(told, anew, self.compared)
-        turns = running(told * (compared == 1), self.turns)
-        turned = self._turned(lasting, turns)
-        state = LearnedNoise(lasting[-1], so_far[-1], passing[-1], compared[-1], turns[-1], turned)
-        return state, _mixed(lasting, turns, turned) - null
-
-    def _turned(self, lasting: Array, turns: Array) -> Array:
-        """What being alike had earned at each turn, less what the bets had: (turns, edges, bets)."""
-        if self.turned is not None and (turns[-1] == self.turns).all():
-            return self.turned
-        shape = (int(turns[-1].max()), turns.shape[1], len(_WEIGHTS))
-        turned = np.zeros(shape)
-        if self.turned is not None:
-            turned[: len(self.turned)] = self.turned
-        earlier = np.concatenate([started(self.lasting, lasting), lasting[:-1]])
-        had = np.broadcast_to(np.asarray(self.turns), turns.shape[1:])
-        for place in range(shape[0]):
-            edges = np.flatnonzero((turns[-1] > place) & (had <= place))
-            if len(edges):
-                at = earlier[(turns[:, edges] > place).argmax(axis=0), edges]
-                bets = at[:, NULLS : -len(BETS)].reshape(len(edges), len(BETS), len(WORSE))
-                turned[place, edges] = (at[:, -len(BETS) :, None] - bets).reshape(len(edges), -1)
-        return turned
+        compared = within(evidence.told.astype(np.float64), anew, self.compared)
+        bets, alike = lasting[..., NULLS : -len(BETS)], lasting[..., -len(BETS) :]
+        turned, wealth = self.turned.after(
+            bets,
+            _LOG_WEIGHTS,
+            evidence.told * (compared == 1),
+            idle=mixture(alike, BET_WEIGHTS),
+            alike=alike.repeat(len(WORSE), axis=-1),
+        )
+        return LearnedNoise(lasting[-1], so_far[-1], passing[-1], compared[-1], turned), wealth - null
 
 
-def _mixed(lasting: Array, turns: Array, turned: Array) -> Array:
-    """The mixture over when it turned worse: alike until then, worse from there on; (windows, edges)."""
-    bets, idle = lasting[..., NULLS : -len(BETS)], mixture(lasting[..., -len(BETS) :], BET_WEIGHTS)
-    parts = [idle - len(turned) * np.log(2)]
-    for place, before in enumerate(turned):
-        later = np.where(turns > place, mixture(bets + before, _WEIGHTS), idle)
-        parts.append(later - (place + 1) * np.log(2))
-    return log_sum(np.stack(parts), 0)
-
-
-def _log_likelihoods(evidence: Evidence, bound: tuple[Level, Level]) -> Array:
+def _log_likelihoods(evidence: Evidence) -> Array:
     """Of each row by itself, relative to the boundary without noise; (windows, edges, models)."""
-    pods = np.maximum((evidence.n > 0).sum(axis=1), 1)
-    logs: Array = _of_pods(evidence.k, evidence.n, _NOISES)[..., _NOISE_OF]
-    found = shares(evidence.arms, *bound, worse=True)
-    odds = found.ratio * found.base / (1 - found.base)
-    margins = np.broadcast_to(bound[0], pods.shape)
-    for margin in np.unique(bound[0]):
-        mine = found.useful & (margins == margin)
-        for count in np.unique(pods[mine]):
-            rows = mine & (pods == count)
-            logs[rows] += _of_shares(found.k[rows], found.total[rows], odds[rows], int(count), Models.of(float(margin)))
+    logs: Array = _of_pods(evidence.pods).take(_NOISE_OF, axis=-1)
+    found, useful = evidence.shares, evidence.shares.useful
+    pods = np.maximum(evidence.pods.there, 1)[useful].tolist()
+    if pods:
+        margins = np.broadcast_to(evidence.margins, useful.shape)[useful].tolist()
+        base = found.base[useful]
+        odds = found.ratio[useful] * base / (1 - base)
+        kinds = list(zip(margins, pods, strict=True))
+        logs[useful] += _of_shares(found.k[useful], found.total[useful], odds, kinds)
     return logs
 
 
-def _of_shares(k: Array, total: Array, odds: Array, pods: int, models: Models) -> Array:
-    """The binomial likelihood of `k` of `total`, its odds shifted and noisy; (cells, models).
+def _of_shares(k: Array, total: Array, odds: Array, kinds: Sequence[tuple[float, int]]) -> Array:
+    """The binomial likelihood of `k` of `total`, its odds shifted and noisy, by the models of its kind, which is margin
+    and number of pods; all (cells,), the result (cells, models).
 
     Where so much is known of a share that the grid is too coarse for it, the likelihood is flattened (a power below 1):
     less is concluded than could be.
     """
+    known = tuple(sorted(set(kinds)))
+    place = [known.index(kind) for kind in kinds] if len(known) > 1 else 0
+    points, growth, laws = _laws(known)
     information = k * (total - k) / np.maximum(total, 1.0)
-    power = np.minimum(1.0, STEP**-2 / np.maximum(information, 1.0))[:, None]
-
-    def curve(shift: Array) -> Array:
-        logs: Array = k[:, None] * shift - total[:, None] * np.log1p(
-            odds[:, None] * np.expm1(shift) / (1 + odds[:, None])
-        )
-        return power * logs
-
-    on_grid = curve(GRID)
+    power = np.minimum(1.0, STEP**-2 / np.maximum(information, 1.0))
+    curve = np.log1p((odds / (1 + odds))[:, None] * growth[place])
+    curve *= (-power * total)[:, None]
+    curve += (power * k)[:, None] * points[place]
+    on_grid = curve[:, : len(GRID)]
     top = on_grid.max(axis=1, keepdims=True)
-    noisy = models.cv > 0
-    logs = np.empty((len(k), len(models.cv)))
-    logs[:, ~noisy] = curve(models.shift[~noisy])
-    laws = _ratio_laws(tuple(models.cv[noisy]), tuple(models.shift[noisy]), pods)
-    logs[:, noisy] = np.log(np.maximum(np.exp(on_grid - top) @ laws, 1e-300)) + top
+    noisy = (np.exp(on_grid - top) @ laws).reshape(len(k), len(known), -1)[np.arange(len(k)), place]
+    logs = np.empty((len(k), len(_NOISE_OF)))
+    logs[:, _QUIET] = curve[:, len(GRID) :]
+    logs[:, _NOISY] = np.log(np.maximum(noisy, 1e-300)) + top
     return logs
 
 
-@lru_cache(maxsize=256)
-def _ratio_laws(cvs: tuple[float, ...], shifts: tuple[float, ...], pods: int) -> Array:
-    """How probable each log ratio of GRID is under each law, (grid, laws): one gamma variable over the mean of `pods`
-    ones, moved by its shift."""
-    shape, log_ratio = np.array(cvs) ** -2, GRID[:, None] - np.array(shifts)
+@lru_cache(maxsize=64)
+def _laws(kinds: tuple[tuple[float, int], ...]) -> tuple[Array, Array, Array]:
+    """For each kind where its likelihood is asked for, (kinds, points): on GRID and at the shifts of the models without
+    noise; what these add to the odds, as parts of them; and the laws of its noisy models side by side, (grid, all)."""
+    models = [Models.of(margin) for margin, _ in kinds]
+    points = np.array([[*GRID, *one.shift[_QUIET]] for one in models])
+    laws = [_ratio_laws(one, pods) for one, (_, pods) in zip(models, kinds, strict=True)]
+    return points, np.expm1(points), np.concatenate(laws, axis=1)
+
+
+def _ratio_laws(models: Models, pods: int) -> Array:
+    """How probable each log ratio of GRID is under each noisy law, (grid, laws): one gamma variable over the mean of
+    `pods` ones, moved by its shift."""
+    shape, log_ratio = models.cv[_NOISY] ** -2, GRID[:, None] - models.shift[_NOISY]
     logs = shape * log_ratio - (pods + 1) * shape * np.log1p(np.exp(log_ratio) / pods)
     likelihoods = np.exp(logs - logs.max(axis=0))
     laws: Array = likelihoods / likelihoods.sum(axis=0)
     return laws
 
 
-def _of_pods(k: Array, n: Array, noises: Array) -> Array:
+def _of_pods(pods: Pods) -> Array:
     """Log likelihood of the split between pods by the Dirichlet-multinomial, less that without noise: (windows, edges,
     noises)."""
-    events, trials, pods = k.sum(axis=1), n.sum(axis=1), (n > 0).sum(axis=1)
-    logs = np.zeros((*events.shape, len(noises)))
-    told, noisy = (pods > 1) & (events > 0), noises > 0
-    if not told.any():
+    logs = np.zeros((*pods.events.shape, len(_NOISES)))
+    told = (pods.there > 1) & (pods.events > 0)
+    rows, edges = told.nonzero()
+    if not len(rows):
         return logs
-    rows, edges = np.nonzero(told)
-    k, n = k[rows, :, edges][:, None], n[rows, :, edges][:, None]
-    share = np.where(n > 0, n / trials[told][:, None, None], 1.0)
-    whole = pods[told][:, None] / noises[noisy] ** 2
-    each = whole[..., None] * share
-    split = np.where(n > 0, gammaln(k + each) - gammaln(each), 0.0).sum(axis=-1)
-    plain = (k * np.log(share)).sum(axis=-1)
-    found = np.zeros((len(rows), len(noises)))
-    found[:, noisy] = gammaln(whole) - gammaln(whole + events[told][:, None]) + split - plain
-    logs[told] = found
+    k, n, events = pods.k[rows, :, edges], pods.n[rows, :, edges], pods.events[told]
+    there = n > 0
+    share = np.where(there, n / pods.trials[told][:, None], 1.0)
+    whole = pods.there[told][:, None] / _NOISES[1:] ** 2
+    each = whole[:, None] * share[..., None]
+    split = ((gammaln(k[..., None] + each) - gammaln(each)) * there[..., None]).sum(axis=1)
+    plain = (k * np.log(share)).sum(axis=1)
+    logs[rows, edges, 1:] = gammaln(whole) - gammaln(whole + events[:, None]) + split - plain[:, None]
     return logs

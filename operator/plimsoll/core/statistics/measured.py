@@ -9,11 +9,10 @@ from functools import lru_cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from plimsoll.core.statistics.comparison import Arms
-from plimsoll.core.statistics.criteria import Criterion, failing
+from plimsoll.core.statistics.criteria import Criterion
 from plimsoll.core.statistics.measures import Bounds, Compared, Comparison
-from plimsoll.core.statistics.tables import Noise, Rows, Table, spells_of, starts_in, tabulated
-from plimsoll.core.statistics.wealth import Array
+from plimsoll.core.statistics.tables import Noise, Rows, Table, spells_of, tabulated
+from plimsoll.core.statistics.wealth import Array, average, begins_in
 from plimsoll.facts import ArmCounts, Window
 from plimsoll.names import LATENCY_EDGES
 
@@ -42,12 +41,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One criterion: its edges, the units of their counts, its part of alpha, and the least rise that can fail."""
+    """One criterion: its edges, the units of their counts, its part of alpha, what is accepted, and the least rise that
+    can fail."""
 
     name: str
     edges: slice
     units: tuple[str, ...]
     alpha: float
+    margin: float
+    tolerance: float
+    negligible: float
     least_rise: float = -1.0
 
 
@@ -68,14 +71,15 @@ def _bounds(limits: Limits) -> Bounds:
 @lru_cache(maxsize=64)
 def _parts(limits: Limits) -> tuple[_Part, ...]:
     """Those that are switched on."""
-    alphas = dict(limits.alphas)
+    alphas, few, slow = dict(limits.alphas), limits.negligible, limits.negligible_latency
     parts = []
     if limits.error_margin is not None:
-        parts.append(_Part("error rate", slice(0, 1), ("",), alphas["error rate"], limits.error_floor))
-        parts.append(_Part("client error rate", slice(1, 2), ("",), alphas["client error rate"]))
+        margin, errors, client_errors = limits.error_margin, "error rate", "client error rate"
+        parts.append(_Part(errors, slice(0, 1), ("",), alphas[errors], margin, 0.0, few, limits.error_floor))
+        parts.append(_Part(client_errors, slice(1, 2), ("",), alphas[client_errors], margin, few, few))
     if limits.latency_margin is not None:
         units = tuple(slower(edge) for edge in LATENCY_EDGES[limits.first_edge :])
-        parts.append(_Part("latency", slice(2, None), units, alphas["latency"]))
+        parts.append(_Part("latency", slice(2, None), units, alphas["latency"], limits.latency_margin, slow, slow))
     return tuple(parts)
 
 
@@ -83,17 +87,17 @@ def _parts(limits: Limits) -> tuple[_Part, ...]:
 class Measured:
     """The pods' own counters of the windows so far.
 
-    Edges are those of errors, client errors and latency; `counts` is (windows, 4, edges) as in `tables.Rows`, `failing`
-    (windows, criteria) what the criteria hold against 1/alpha.
+    Edges are those of errors, client errors and latency; `found` (windows, 7, edges) are the counts as in
+    `tables.Rows`, log e-values against health and against harm, and cv. `failing` (windows, criteria) is what the
+    criteria hold against 1/alpha, `starts` are the windows with which a step begins.
     """
 
     limits: Limits
     comparison: Comparison = field(default_factory=Comparison)
     #: The window that the spell under way began with.
     spell: Window | None = None
-    steps: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    counts: Array | None = None
-    found: Compared | None = None
+    starts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    found: Array | None = None
     failing: Array | None = None
 
     def after(self, windows: Sequence[Window]) -> Measured:
@@ -104,44 +108,57 @@ class Measured:
         begins, spell = spells_of(windows, limits.noise.seconds, self.spell)
         count = partial(_counted, first=limits.first_edge)
         rows = tabulated(windows, count, 2 + _BUCKETS - limits.first_edge, begins)
-        comparison, found = self.comparison.after(rows, _bounds(limits), limits.noise.cv_floor)
-        counts, failed = rows.counts, _failing(limits, rows, found)
-        if self.counts is not None and self.found is not None and self.failing is not None:
-            counts, failed = np.concatenate([self.counts, counts]), np.concatenate([self.failing, failed])
-            found = self.found.then(found)
-        return Measured(limits, comparison, spell, np.concatenate([self.steps, rows.steps]), counts, found, failed)
+        comparison, compared = self.comparison.after(rows, _bounds(limits), limits.noise.cv_floor)
+        found, failed, starts = _found(rows, compared), _failing(_parts(limits), rows, compared), self.starts
+        anew = begins_in(rows.steps, self.comparison.step)
+        if anew.any():
+            starts = np.concatenate([starts, np.flatnonzero(anew) + (0 if self.found is None else len(self.found))])
+        if self.found is not None and self.failing is not None:
+            found, failed = np.concatenate([self.found, found]), np.concatenate([self.failing, failed])
+        return Measured(limits, comparison, spell, starts, found, failed)
 
     def criteria(self) -> list[Criterion]:
         """Those that are switched on, of at least one window; client errors can only fail."""
-        counts, found, failed = self.counts, self.found, self.failing
-        assert counts is not None and found is not None and failed is not None
-        bounds, starts = _bounds(self.limits), starts_in(self.steps)
-        return [
-            Criterion(
-                name=part.name,
-                data=Table(Arms.stacked(counts[:, :, part.edges]), found.cv[:, part.edges], starts),
-                units=part.units,
-                margin=float(bounds.margin[part.edges.start]),
-                tolerance=float(bounds.tolerance[part.edges.start]),
-                negligible=float(bounds.negligible[part.edges.start]),
-                alpha=part.alpha,
-                beta=self.limits.beta,
-                against_health=found.against_health[:, part.edges],
-                failing=failed[:, place],
-                against_harm=None if part.name == "client error rate" else found.against_harm[:, part.edges],
+        found, failed = self.found, self.failing
+        assert found is not None and failed is not None
+        criteria = []
+        for place, part in enumerate(_parts(self.limits)):
+            mine = found[:, :, part.edges]
+            criteria.append(
+                Criterion(
+                    name=part.name,
+                    data=Table(mine[:, :4], mine[:, 6], self.starts),
+                    units=part.units,
+                    margin=part.margin,
+                    tolerance=part.tolerance,
+                    negligible=part.negligible,
+                    alpha=part.alpha,
+                    beta=self.limits.beta,
+                    against_health=mine[:, 4],
+                    failing=failed[:, place],
+                    against_harm=None if part.name == "client error rate" else mine[:, 5],
+                )
             )
-            for place, part in enumerate(_parts(self.limits))
-        ]
+        return criteria
 
 
-def _failing(limits: Limits, rows: Rows, found: Compared) -> Array:
-    """What each criterion holds against 1/alpha, (windows, criteria)."""
-    both = (rows.counts[:, 1] > 0) & (rows.counts[:, 3] > 0)
-    logs = np.empty((len(both), len(_parts(limits))))
-    for place, part in enumerate(_parts(limits)):
-        first = part.edges.start
-        matters = both[:, first] & (found.rise[:, first] >= part.least_rise)
-        logs[:, place] = failing(found.against_health[:, part.edges], matters)
+def _found(rows: Rows, compared: Compared) -> Array:
+    """What `Measured.found` holds of these windows."""
+    found = np.empty((len(rows.counts), 7, rows.counts.shape[-1]))
+    found[:, :4], found[:, 4], found[:, 5] = rows.counts, compared.against_health, compared.against_harm
+    found[:, 6] = compared.cv
+    return found
+
+
+def _failing(parts: Sequence[_Part], rows: Rows, compared: Compared) -> Array:
+    """What each criterion holds against 1/alpha, (windows, criteria): the average over its edges, or nothing where it
+    does not matter."""
+    logs, firsts = np.empty((len(rows.counts), len(parts))), [part.edges.start for part in parts]
+    for place, part in enumerate(parts):
+        mine = compared.against_health[:, part.edges]
+        logs[:, place] = average(mine) if len(part.units) > 1 else mine[:, 0]
+    trials, least = rows.counts[:, 1::2, firsts], [part.least_rise for part in parts]
+    logs[(trials <= 0).any(axis=1) | (compared.rise[:, firsts] < least)] = -np.inf
     return logs
 
 

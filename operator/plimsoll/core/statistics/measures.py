@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plimsoll.core.statistics.apart import Apart
-from plimsoll.core.statistics.bounded_rate import ABOVE_WEIGHTS, BELOW_WEIGHTS, Trials, log_rate_above, log_ratios
-from plimsoll.core.statistics.bounded_rate import below as rate_below
-from plimsoll.core.statistics.comparison import EQUAL_WEIGHTS, Arms
-from plimsoll.core.statistics.comparison import not_worse as log_not_worse
-from plimsoll.core.statistics.dispersion import Dispersion
+from plimsoll.core.statistics.apart import Apart, Levels
+from plimsoll.core.statistics.bounded_rate import (
+    ABOVE_WEIGHTS,
+    BELOW,
+    BELOW_WEIGHTS,
+    Trials,
+    log_rate_above,
+    log_ratios_of,
+)
+from plimsoll.core.statistics.comparison import EQUAL_WEIGHTS, Arms, Shares, compared, shares
+from plimsoll.core.statistics.dispersion import Dispersion, Pods
 from plimsoll.core.statistics.learned_noise import Evidence, LearnedNoise
 from plimsoll.core.statistics.tables import Count, Noise, Rows, Table, noise_of, spells_of, starts_in, tabulated
 from plimsoll.core.statistics.wealth import Array, Capped, begins_in, log_sum, restarted, running, within
@@ -25,10 +31,11 @@ PASS_WEIGHTS = np.array([0.7, 0.2, 0.1])
 PASS_CAP = float(np.log(1e4))
 #: What is bet on the alternatives of the three parts, (3, 4); the comparison has one less.
 _BETS = PASS_WEIGHTS[:, None] * np.stack([BELOW_WEIGHTS, [*EQUAL_WEIGHTS, 0.0], BELOW_WEIGHTS])
-_LOG_BETS = np.log(np.maximum(_BETS, 1e-300))[:, None]
+_LOG_BETS = np.log(np.maximum(_BETS, 1e-300)).ravel()
+_LOG_2 = float(np.log(2))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Bounds:
     """What is accepted at each edge, (edges,): above `margin` × stable + `tolerance` is harm, below `margin` × stable +
     `negligible` is health."""
@@ -36,6 +43,28 @@ class Bounds:
     margin: Array
     tolerance: Array
     negligible: Array
+
+    @cached_property
+    def rare(self) -> NDArray[np.int64]:
+        """The edges with a tolerance that rare events may hide in."""
+        return np.flatnonzero((self.tolerance > 0) & (self.tolerance < 0.5))
+
+    @cached_property
+    def apart(self) -> Levels:
+        """What tells of these edges."""
+        return Levels.of(self.margin[self.rare], self.tolerance[self.rare])
+
+    @cached_property
+    def rates(self) -> Array:
+        """Rates that harm implies, (2, 1, edges): of events of the candidate at least the first, and of the stable
+        arm's requests that are none at least the second."""
+        return np.stack([self.negligible, 1 - (1 - self.negligible) / self.margin])[:, None]
+
+    @cached_property
+    def below(self) -> Array:
+        """The alternatives to `rates`, as shares of the others: (2, 1, edges, 4)."""
+        others: Array = 1 - self.rates[..., None] * BELOW
+        return others
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +77,6 @@ class Compared:
     against_harm: Array
     cv: Array
     rise: Array
-
-    def then(self, more: Compared) -> Compared:
-        """Both, one after the other."""
-        return Compared(*(np.concatenate([getattr(self, name), getattr(more, name)]) for name in self.__slots__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +104,25 @@ class Comparison:
         window changes nothing but what is known of the noise.
         """
         told = (rows.counts[:, 1] > 0) & (rows.counts[:, 3] > 0)
-        both = np.where(told[:, None], rows.counts, 0.0)
-        spell, pods = within(both, rows.begins, self.spell), self._spell_of_pods(rows)
-        dispersion, cv = noise_of(rows, pods, self.dispersion, floor)
-        arms, split = np.concatenate([both, spell]), np.concatenate([rows.pods, pods])
-        evidence = Evidence(Arms.stacked(arms), split[:, 0], split[:, 1])
-        anew = begins_in(rows.steps, self.step)
-        worse, against_health = self.worse.after(evidence, rows.begins, anew, (bounds.margin, bounds.tolerance))
-        apart, against_health = self._apart(spell, (rows.begins, anew), cv, bounds, against_health)
-        passing, against_harm = _not_worse(rows.arms, cv, bounds, self.passing)
+        both = rows.counts * told[:, None]
+        spell = within(both, rows.begins, self.spell)
+        pods = self._spell_of_pods(rows)
+        like = Pods.of(np.concatenate([rows.pods, pods]))
+        dispersion, cv = noise_of(like, rows.begins, self.dispersion, floor)
+        against, anew, rare = _shares(both, spell, bounds), begins_in(rows.steps, self.step), bounds.rare
+        tests = [_health(rows.counts, cv, bounds, against.rows(slice(2 * len(both), None)))]
+        if len(rare):
+            tests.append(bounds.apart.tests(spell[..., rare], cv[:, rare]))
+        health, *hidden = log_ratios_of(tests)
+        evidence = Evidence(against.rows(slice(2 * len(both))), like, told, bounds.margin)
+        worse, against_health = self.worse.after(evidence, rows.begins, anew)
+        apart = self.apart
+        if len(rare):
+            # Where a tolerance is one that rare events may hide in, half of what is bet against health goes to these.
+            apart, found = apart.after(hidden[0], rows.begins, anew)
+            against_health[:, rare] = np.logaddexp(against_health[:, rare], found) - _LOG_2
+        passing, wealth = self.passing.after(health.swapaxes(0, 1), PASS_CAP)
+        against_harm = log_sum(wealth.swapaxes(1, 2).reshape(*cv.shape, -1) + _LOG_BETS, -1)
         total = running(both, self.total)
         before = _latest(total - both, anew, self.before)
         rise = np.maximum(_rise(total), _rise(total - before))
@@ -95,19 +130,6 @@ class Comparison:
             spell[-1], pods[-1], dispersion, worse, apart, passing, total[-1], before[-1], int(rows.steps[-1])
         )
         return now, Compared(against_health, against_harm, cv, rise)
-
-    def _apart(
-        self, spell: Array, marks: tuple[NDArray[np.bool_], NDArray[np.bool_]], cv: Array, bounds: Bounds, logs: Array
-    ) -> tuple[Apart, Array]:
-        """Half of what is bet against health goes to rare events, where there is a tolerance that these may hide in."""
-        rare = (bounds.tolerance > 0) & (bounds.tolerance < 0.5)
-        if not rare.any():
-            return self.apart, logs
-        bound = bounds.margin[rare], bounds.tolerance[rare]
-        apart, found = self.apart.after(spell[..., rare], marks, cv[:, rare], bound)
-        logs = logs.copy()
-        logs[:, rare] = log_sum(np.stack([logs[:, rare], found]), 0) - np.log(2)
-        return apart, logs
 
     def _spell_of_pods(self, rows: Rows) -> Array:
         """Sums within spells. The number of pods is that of the spell: where another begins it may be another."""
@@ -130,31 +152,39 @@ def _rise(total: Array) -> Array:
     return rates
 
 
-def _not_worse(arms: Arms, cv: Array, bounds: Bounds, known: Capped) -> tuple[Capped, Array]:
-    """Running log e-values (windows, edges) against H: p_c ≥ margin·p_s + negligible.
+def _shares(both: Array, spell: Array, bounds: Bounds) -> Shares:
+    """What tells of harm, of each row and then of each spell so far, and after these what tells of health, by row."""
+    harm = np.arange(3 * len(both))[:, None] < 2 * len(both)
+    tolerance = np.where(harm, bounds.tolerance, bounds.negligible)
+    return shares(Arms.stacked(np.concatenate([both, spell, both])), bounds.margin, tolerance, worse=harm)
+
+
+def _health(counts: Array, cv: Array, bounds: Bounds, found: Shares) -> tuple[Trials, Array]:
+    """What is tested against H: p_c ≥ margin·p_s + negligible, (3, windows, edges), with alternatives.
 
     H implies three things, and an e-process against any of them is one against H; their average is used:
     p_c ≥ negligible (speaks when events are rare or none), the comparison itself (in the middle), and
     p_s ≤ (1 − negligible)/margin (speaks when nearly everything is an event in both arms).
     """
-    least, common = bounds.negligible + 0 * cv, 1 - (1 - bounds.negligible) / bounds.margin + 0 * cv
-    between, equal = log_not_worse(arms, cv, bounds.margin, bounds.negligible)
-    tests = (
-        rate_below(arms.k_candidate, arms.n_candidate, least, cv),
-        (between, np.concatenate([equal, equal[..., :1]], axis=-1)),
-        rate_below(arms.n_stable - arms.k_stable, arms.n_stable, common, cv),
-    )
-    columns = [np.array([getattr(one, name) for one, _ in tests]) for name in Trials.__slots__]
-    logs = log_ratios(Trials(*columns), np.array([others for _, others in tests]))
-    known, wealth = known.after(logs.swapaxes(0, 1), PASS_CAP)
-    return known, log_sum((wealth + _LOG_BETS).swapaxes(1, 2).reshape(*cv.shape, -1), -1)
+    between, equal = compared(found, cv, worse=False)
+    columns, others = np.empty((4, 3, *cv.shape)), np.empty((3, *cv.shape, len(BELOW)))
+    k, n, null, variance = columns
+    columns[:, 1] = between.columns
+    n[0], n[2] = counts[:, 1], counts[:, 3]
+    k[0], k[2] = counts[:, 1] - counts[:, 0], counts[:, 2]
+    null[::2], variance[::2] = 1 - bounds.rates, (cv * bounds.rates) ** 2
+    others[::2], others[1, ..., :-1], others[1, ..., -1] = bounds.below, equal, equal[..., 0]
+    told = n > 0
+    told[1] = between.told
+    told[::2] &= (bounds.rates > 0) & (bounds.rates < 1)
+    return Trials(columns, told), others
 
 
 def whole(windows: Sequence[Window], count: Count, bounds: Bounds, noise: Noise) -> tuple[Table, Compared]:
     """The comparison over at least one window, from the first to the last."""
     rows = tabulated(windows, count, len(bounds.margin), spells_of(windows, noise.seconds)[0])
     found = Comparison().after(rows, bounds, noise.cv_floor)[1]
-    return Table(rows.arms, found.cv, starts_in(rows.steps)), found
+    return Table(rows.counts, found.cv, starts_in(rows.steps)), found
 
 
 def above(data: Table, limit: float) -> Array:

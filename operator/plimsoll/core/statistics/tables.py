@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plimsoll.core.statistics.comparison import Arms
-from plimsoll.core.statistics.dispersion import Dispersion
+from plimsoll.core.statistics.dispersion import Dispersion, Pods, moments
 from plimsoll.core.statistics.wealth import Array, begins_in, within
 from plimsoll.facts import ArmCounts, Window
 
@@ -48,32 +48,43 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The counts of one measure: arms and cv of shape (windows, edges), and the rows where a step begins."""
+    """The counts of one measure, (windows, 4, edges) as in `Rows`, the cv (windows, edges), and the rows where a step
+    begins."""
 
-    arms: Arms
+    counts: Array
     cv: Array
     starts: NDArray[np.int64]
 
-    def both(self) -> NDArray[np.bool_]:
-        """The rows (windows,) in which both arms had trials: only those compare, and only they may fail."""
-        return np.asarray(((self.arms.n_candidate > 0) & (self.arms.n_stable > 0)).any(axis=1))
+    @property
+    def arms(self) -> Arms:
+        """The two arms."""
+        return Arms.stacked(self.counts)
+
+    def sums(self, rows: slice, edge: int, *, both: bool) -> tuple[int, int, int, int]:
+        """Events and trials of the candidate and of the stable arm at an edge; with `both` of those rows in which both
+        arms had trials: only these compare, and only they may fail."""
+        counts = self.counts[rows]
+        told = ((counts[:, 1] > 0) & (counts[:, 3] > 0)).any(axis=1) if both else np.ones(len(counts))
+        k_c, n_c, k_s, n_s = (told @ counts[:, :, edge]).tolist()
+        return int(k_c), int(n_c), int(k_s), int(n_s)
 
 
 def tabulated(windows: Sequence[Window], count: Count, edges: int, begins: NDArray[np.bool_]) -> Rows:
     """`count` of both arms of at least one window, and of the stable pods. Raises ValueError where there are more
     events than trials."""
     pods = max(len(window.stable_pods) for window in windows)
-    counts = [
-        count(arm)
-        for window in windows
-        for arm in (
-            window.candidate, window.stable, *window.stable_pods, *(_NOBODY,) * (pods - len(window.stable_pods)),
-        )
-    ]  # fmt: skip
+    counts: list[float] = []
+    for window in windows:
+        missing = (_NOBODY,) * (pods - len(window.stable_pods))
+        for arm in (window.candidate, window.stable, *window.stable_pods, *missing):
+            events, trials = count(arm)
+            counts += events
+            counts += trials
     found = np.array(counts, dtype=np.float64).reshape(len(windows), pods + 2, 2, edges)
     steps = np.array([window.step for window in windows])
     arms = found[:, :2].reshape(len(windows), 4, edges)
-    Arms.stacked(arms).checked()
+    if (found[:, :2, 0] > found[:, :2, 1]).any():
+        Arms.stacked(arms).checked()
     return Rows(arms, found[:, 2:].swapaxes(1, 2), steps, begins)
 
 
@@ -115,15 +126,17 @@ def _kind(window: Window) -> tuple[int, int, int]:
 def table(windows: Sequence[Window], count: Count, edges: int, noise: Noise) -> Table:
     """Tabulate `count` of both arms of at least one window, with the noise of the stable pods."""
     rows = tabulated(windows, count, edges, spells_of(windows, noise.seconds)[0])
-    cv = noise_of(rows, within(rows.pods, rows.begins), Dispersion(), noise.cv_floor)[1]
-    return Table(rows.arms, cv, starts_in(rows.steps))
+    pods = Pods.of(np.concatenate([rows.pods, within(rows.pods, rows.begins)]))
+    cv = noise_of(pods, rows.begins, Dispersion(), noise.cv_floor)[1]
+    return Table(rows.counts, cv, starts_in(rows.steps))
 
 
-def noise_of(rows: Rows, spell: Array, known: Dispersion, floor: float) -> tuple[Dispersion, Array]:
+def noise_of(pods: Pods, begins: NDArray[np.bool_], known: Dispersion, floor: float) -> tuple[Dispersion, Array]:
     """The cv of each row, (windows, edges), and what is known then: noise may change with each window or last a whole
-    spell, whose sums are `spell` (windows, 2, pods, edges); the larger estimate is taken."""
-    edges = spell.shape[-1]
-    both = np.concatenate([rows.pods, spell], axis=-1)
-    anew = rows.begins[:, None, None] | (np.arange(2 * edges) < edges)
-    known, cv = known.after(both[:, 0], both[:, 1], anew, floor)
+    spell; the larger estimate is taken. `pods` are those of each row, followed by their sums in the spell up to each;
+    `begins` says where a spell begins, (windows,)."""
+    found, rows, edges = moments(pods), len(begins), pods.events.shape[-1]
+    both = np.concatenate([found[:rows], found[rows:]], axis=-1)
+    anew = begins[:, None, None] | (np.arange(2 * edges) < edges)
+    known, cv = known.after(both, anew, floor)
     return known, np.maximum(cv[:, :edges], cv[:, edges:])

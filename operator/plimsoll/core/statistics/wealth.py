@@ -14,11 +14,15 @@ Level = float | Array
 
 def log_sum(logs: Array, axis: int) -> Array:
     """Log of Σ exp over an axis, which is dropped."""
-    top = np.max(logs, axis=axis, keepdims=True)
-    top = np.where(np.isfinite(top), top, 0.0)
+    top = np.maximum(logs.max(axis=axis, keepdims=True), _LEAST)
     with np.errstate(divide="ignore"):
-        total: Array = np.squeeze(top, axis) + np.log(np.sum(np.exp(logs - top), axis=axis))
+        total: Array = np.log(np.exp(logs - top).sum(axis=axis))
+    total += top.reshape(total.shape)
     return total
+
+
+#: In place of −∞, from which −∞ cannot be taken.
+_LEAST = -np.finfo(np.float64).max
 
 
 def mixture(log_wealth: Array, weights: Array) -> Array:
@@ -35,18 +39,59 @@ def restarted(log_factors: Array, weights: Array, starts: NDArray[np.int64]) -> 
     """Log wealth (windows, edges) of factors (windows, edges, alternatives), restarted at the windows `starts` (the
     first is 0).
 
-    The i-th start (from 1) gets 2⁻ⁱ of the capital, which lies idle until then: a mixture of e-processes, so an
-    e-process. Without it the losses of a healthy beginning hide what breaks only at a higher weight; it costs a
-    factor of 2 at first.
+    Without it the losses of a healthy beginning hide what breaks only at a higher weight; it costs a factor of 2 at
+    first.
     """
-    total = np.cumsum(log_factors, axis=0)
-    before = np.concatenate([np.zeros_like(total[:1]), total])[starts]
-    started = np.arange(len(total))[:, None] >= starts[None, :]
-    logs = total[:, None] - before[None, :]
-    bets = mixture(np.where(started[:, :, None, None], logs, 0.0), weights)
-    shares = 0.5 ** np.arange(1, len(starts) + 1)
-    idle = np.full((len(total), 1, total.shape[1]), np.log(shares[-1]))
-    return log_sum(np.concatenate([bets + np.log(shares)[None, :, None], idle], axis=1), 1)
+    anew = np.zeros(log_factors.shape[:2])
+    anew[starts] = 1.0
+    return Restarted().after(log_factors.cumsum(axis=0), np.log(weights), anew)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """Where bets stand that begin anew: the i-th time (from 1) with 2⁻ⁱ of the capital, which until then lies idle. It
+    is a mixture of e-processes, so an e-process.
+
+    `times` (edges,) counts how often, `had` (times, edges, bets) is what the idle capital had earned by each time, less
+    what the bets had, and `spare` (edges, bets) the same by the last row.
+    """
+
+    times: Array | float = 0.0
+    had: Array | None = None
+    spare: Array | float = 0.0
+
+    def after(
+        self, bets: Array, log_weights: Array, anew: Array, idle: Array | float = 0.0, alike: Array | float = 0.0
+    ) -> tuple[Restarted, Array]:
+        """Where they stand after these rows as well, and the log wealth (rows, edges) in them.
+
+        `bets` (rows, edges, bets) are running log wealth, `anew` (rows, edges) is 1 where they begin again. Idle
+        capital may earn too: `idle` (rows, edges) in all, `alike` (rows, edges, bets) what goes to each bet.
+        """
+        spare, times = alike - bets, running(anew, self.times)
+        had = self._had(spare, times) if self.had is None or anew.any() else self.had
+        idle = np.broadcast_to(idle, anew.shape)
+        place = np.arange(1, len(had) + 1)[:, None, None]
+        begun = np.where(times >= place, log_sum(bets + (had[:, None] + log_weights), -1), idle) - place * _LOG_2
+        logs: Array = np.logaddexp(idle - len(had) * _LOG_2, np.logaddexp.reduce(begun, axis=0))
+        return Restarted(times[-1], had, spare[-1]), logs
+
+    def _had(self, spare: Array, times: Array) -> Array:
+        """With what the times among these rows begin."""
+        known = 0 if self.had is None else len(self.had)
+        most = max(known, int(times[-1].max()))
+        had = np.zeros((most, *spare.shape[1:]))
+        if self.had is not None:
+            had[:known] = self.had
+        earlier = np.concatenate([started(self.spare, spare), spare[:-1]])
+        before = np.broadcast_to(self.times, times.shape[1:])
+        for place in range(most):
+            edges = np.flatnonzero((times[-1] > place) & (before <= place))
+            had[place, edges] = earlier[(times[:, edges] > place).argmax(axis=0), edges]
+        return had
+
+
+_LOG_2 = float(np.log(2))
 
 
 def restarted_evenly(log_factors: Array, starts: NDArray[np.int64]) -> Array:
@@ -80,7 +125,9 @@ class Capped:
 
 def running(values: Array, before: Array | float = 0.0) -> Array:
     """Sums over the rows up to each (axis 0), and `before`, which the rows before come to."""
-    total: Array = np.cumsum(np.concatenate([started(before, values), values]), axis=0)[1:]
+    if len(values) == 1:  # one window more, as nearly always
+        return values + before
+    total: Array = np.concatenate([started(before, values), values]).cumsum(axis=0)[1:]
     return total
 
 
@@ -101,6 +148,8 @@ def begins_in(labels: NDArray[np.int64], before: int | None = None) -> NDArray[n
 def within(counts: Array, begins: NDArray[np.bool_], before: Array | float = 0.0) -> Array:
     """Sums of whole numbers (axis 0) over the rows since the last that begins a spell, as `begins` (rows,) says;
     `before` is what the spell has come to before the first row, should that not begin one."""
+    if len(counts) == 1:
+        return counts if begins[0] else counts + before
     total = np.cumsum(counts, axis=0)
     firsts = np.maximum.accumulate(np.where(begins, np.arange(len(counts)), -1))
     goes_on = (firsts < 0).reshape(-1, *(1,) * (counts.ndim - 1))
@@ -110,6 +159,8 @@ def within(counts: Array, begins: NDArray[np.bool_], before: Array | float = 0.0
 def increments(so_far: Array, begins: NDArray[np.bool_], before: Array | float = 0.0) -> Array:
     """What each row adds to figures that begin anew with each spell (axis 0); `begins` says where, (rows,) or of
     another shape that broadcasts; `before` is the figure before the first row."""
-    earlier = np.concatenate([started(before, so_far), so_far[:-1]])
+    earlier = started(before, so_far)
+    if len(so_far) > 1:
+        earlier = np.concatenate([earlier, so_far[:-1]])
     begins = begins.reshape(-1, *(1,) * (so_far.ndim - 1)) if begins.ndim == 1 else begins
     return so_far - np.where(begins, 0.0, earlier)
