@@ -14,7 +14,7 @@ from plimsoll.core.evidence import uncompared, window_between
 from plimsoll.core.predictions import pruned
 from plimsoll.core.release import pace, sources
 from plimsoll.core.release.observed import Observed
-from plimsoll.core.release.record import Record, files_of, is_unjudged, ledger_text, recorded
+from plimsoll.core.release.record import Record, extended, files_of, is_unjudged, ledger_text, recorded
 from plimsoll.core.release.turn import Evidence, Status
 from plimsoll.core.verdict import Mode, Policy, judge
 from plimsoll.facts import ArmCounts, External, Sample, Verdict, Window
@@ -115,8 +115,7 @@ def _grown(observed: Observed, record: Record, sample: Sample, followed: bool) -
         return record
     window = _window(observed, record, record.cursor, sample)
     try:
-        grown = ledger.append(_ledger(observed, record.windows), window)
-        return Record(grown, _kept(observed, sample), text=ledger.encode(grown))
+        return extended(ledger.append(_ledger(observed, record.windows), window), _kept(observed, sample))
     except ledger.LedgerError as error:
         return replace(record, full=str(error))
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import sha256
 
 from plimsoll import names
@@ -45,8 +45,28 @@ def recorded(observed: Observed) -> Record:
     return Record(found, cursor.decode(files.get(cursor.CURSOR_KEY)))
 
 
-#: A pass asks more than once, and most passes find what the last one found.
-_decoded = lru_cache(maxsize=32)(ledgers.decode)
+#: What was read or written last: most passes find what the last one found or wrote, and to read a long ledger again
+#: takes longer than to judge its new window.
+_recent: OrderedDict[str, Ledger] = OrderedDict()
+_MOST_RECENT = 64
+
+
+def _decoded(text: str) -> Ledger:
+    found = _recent.pop(text, None)
+    return _remembered(text, ledgers.decode(text) if found is None else found)
+
+
+def _remembered(text: str, ledger: Ledger) -> Ledger:
+    _recent[text] = ledger
+    while len(_recent) > _MOST_RECENT:
+        _recent.popitem(last=False)
+    return ledger
+
+
+def extended(ledger: Ledger, cursor: Sample) -> Record:
+    """The record of a ledger that has a window more. Raises LedgerError when it cannot be kept."""
+    text = ledgers.encode(ledger)
+    return Record(_remembered(text, ledger), cursor, text=text)
 
 
 def _is_of(found: Ledger, status: Status) -> bool:
