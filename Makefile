@@ -13,7 +13,10 @@ UV := build/uv-$(UV_VERSION)/bin/uv
 CONFORMANCE := build/conformance/.venv
 COMPILED := build/compiled
 # The server that is tested by its answers and measured: `compiled` as the image ships it, or `plain`, from its sources.
-CODE ?= $(if $(shell command -v cc),compiled,plain)
+ifndef CODE
+CODE := $(shell $(PYTHON) -c 'import os, shutil, sysconfig; header = os.path.join(sysconfig.get_path("include"), "Python.h"); \
+  print("compiled" if shutil.which("cc") and os.path.exists(header) else "plain")')
+endif
 SERVING := $(if $(filter compiled,$(CODE)),$(COMPILED),serving)
 SERVER := $(if $(filter compiled,$(CODE)),$(COMPILED)/.complete)
 GATEWAY := build/gateway/.venv
