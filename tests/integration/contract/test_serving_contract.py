@@ -241,8 +241,7 @@ def _epoch(pod: Pod) -> int:
     return int(read(pod, names.METRIC_ROUTE_EPOCH)[names.METRIC_ROUTE_EPOCH][0].value)
 
 
-# Those of shadows exist once a route has an arm with mode Mirror, which the operator does not write yet: the tests of
-# the server read them.
+# Those of shadows exist once a route has an arm with mode Mirror: the tests of the server read them.
 @pytest.mark.parametrize("metric", sorted(m for m in {*asked(), *METRICS} if not m.startswith("plimsoll_shadow_")))
 def test_each_metric_of_the_contract_is_exported_with_its_labels(rendered: Rendered, metric: str) -> None:
     infer(rendered)
