@@ -33,6 +33,8 @@ def quick(manifest: dict[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = json.loads(json.dumps(manifest))
     release = made["spec"]["release"]
     analysis = release.get("analysis", {}) | {"window": "1s", "latency": {"enabled": False}}
+    if release["strategy"] == "ABTest":
+        analysis["prePeriod"] = "5s"
     release |= {"analysis": analysis, "probation": "2s"}
     # The calendar is tried without a cluster: these tests run on any day.
     release.pop("freezeWindows", None)
@@ -142,6 +144,9 @@ def test_a_good_version_is_promoted_by_every_strategy_and_no_request_fails(servi
     assert ledger["stable"].endswith("-b2"), "it was compared with pods as young as its own"
     beside = [row[6]["a"][0] for row in ledger["windows"] if row[4] == 10 and row[5] is None]
     assert sum(beside) > 0, "the old pods answered the most of them"
+    alone = [row for row in services.ledger("ab-test", 2)["windows"] if row[4] == 0 and row[5] is None]
+    assert len(alone) >= 3, "the old version was watched before the test"
+    assert sum(row[7][0] for row in alone) > 0 and not any(row[8][0] for row in alone)
 
 
 def test_a_bad_version_is_taken_back_by_every_strategy(services: Services) -> None:
