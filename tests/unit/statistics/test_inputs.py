@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from plimsoll.core.statistics.inputs import ALPHA, input_shift
 from plimsoll.facts import OutputBins
 
@@ -29,6 +30,12 @@ def test_the_worst_comes_first() -> None:
 def test_values_that_nobody_had_before_are_a_shift() -> None:
     (shift,) = input_shift([feature("a", (250, 250, 0, 500), (500, 500, 0, 0))]).shifts
     assert (shift.bin, shift.here, shift.there) == ("missing", 0.5, 0.0)
+
+
+@pytest.mark.parametrize("rows", range(100, 160, 7))
+def test_of_two_bins_the_one_that_the_candidate_has_more_of_is_named(rows: int) -> None:
+    (shift,) = input_shift([feature("a", (rows, 240 - rows), (0, 160))]).shifts
+    assert shift.bin == "le:0.0"
 
 
 def test_few_rows_tell_nothing_and_neither_does_a_feature_with_one_bin() -> None:

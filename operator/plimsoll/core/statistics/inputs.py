@@ -66,5 +66,7 @@ def _shift(feature: OutputBins, least: float, alpha: float) -> FeatureShift | No
     if freedom < 1 or psi < least or psi + freedom * noise < noise * float(chi2.isf(alpha, freedom)):
         return None
     shares = here / here.sum(), there / there.sum()
-    most = int(np.argmax(abs(shares[0] - shares[1])))
+    differs = [float(one) for one in shares[0] - shares[1]]
+    # Two bins differ by as much as each other: then the one that is more frequent here is named.
+    most = max(range(len(differs)), key=lambda at: (round(abs(differs[at]), 9), differs[at]))
     return FeatureShift(feature.name, psi, feature.bins[most], float(shares[0][most]), float(shares[1][most]))
