@@ -145,12 +145,12 @@ def _deadlines(observed: Observed, status: Status, collected: Collected) -> Iter
     if (frozen := gate.freeze(observed, status)) is not None and frozen.until is not None:
         yield frozen.until
     measured = pace.measured(status)
-    if measured and status.step_since is not None and collected.next_at is not None:
+    counts = pace.precedes(observed, status) or (measured and status.step_since is not None)
+    if counts and collected.next_at is not None:
         yield collected.next_at
-    if pace.precedes(observed, status):
-        yield from (one for one in (collected.next_at,) if one is not None)
-        ends = pace.pre_period_ends(observed, status, collected.evidence.windows)
-        yield from (one for one in (ends,) if one is not None and one > now)
+    ends = pace.pre_period_ends(observed, status, collected.evidence.windows)
+    if ends is not None and ends > now:
+        yield ends
     if measured and (renewal := route.renewal_due(observed)) is not None:
         yield renewal
     if status.candidate is not None and (due := pace.deadline(observed, status)) is not None and due > now:
