@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from plimsoll.core.simulation.baseline import draw_beside, pods_of
 from plimsoll.core.simulation.judged import Judged, Rules, judged
 from plimsoll.core.simulation.standing import Standing, put, taken
 from plimsoll.core.simulation.world import MINUTE, Counts, Hour, Traffic, draw, hour
@@ -47,7 +48,8 @@ class Releases:
 class Trial:
     """What is tried: a policy and its steps on a traffic, with a candidate `effect` times as bad as the stable
     version. `window_seconds` must divide a minute; `horizon` in seconds from the candidate's first share, before which
-    the stable version alone is watched for `pre_seconds`."""
+    the stable version alone is watched for `pre_seconds`. With `fresh` the candidate is compared with a baseline of its
+    own age."""
 
     policy: Policy
     steps: Sequence[Step]
@@ -56,6 +58,7 @@ class Trial:
     window_seconds: float = 10.0
     horizon: float = 1800.0
     pre_seconds: float = 0.0
+    fresh: bool = False
 
     @property
     def minutes(self) -> int:
@@ -65,7 +68,7 @@ class Trial:
 
 def run(trial: Trial, runs: int, seed: int) -> Releases:
     """Simulate `runs` releases; the same seed gives the same releases."""
-    fixed = hour(trial.traffic, runs, trial.minutes, seed)
+    fixed = hour(trial.traffic, runs, trial.minutes, seed, fresh=trial.fresh)
     return Walk(trial, fixed, runs, np.random.default_rng([seed, 1])).result()
 
 
@@ -99,7 +102,8 @@ class Walk:
         self.outcome = np.full(runs, UNDECIDED, dtype=np.int8)
         self.ended = np.full(runs, self.windows)
         self.bad = np.zeros(runs)
-        self.standing = Standing.new(runs, trial.traffic.stable_pods, trial.policy.breaker_windows)
+        pods = pods_of(trial.traffic) if trial.fresh else trial.traffic.stable_pods
+        self.standing = Standing.new(runs, pods, trial.policy.breaker_windows)
 
     def result(self) -> Releases:
         """Take all runs to their ends."""
@@ -153,7 +157,10 @@ class Walk:
         weight = np.full((1, len(begins)), percent / 100)
         # What is before the first share are the last minutes of the hour, so that nothing else is moved by it.
         drawn = begins[None] % (trial.minutes * MINUTE)
-        found = draw(trial.traffic, group.hours, trial.effect, trial.window_seconds, drawn, weight, self.rng)
+        traffic, seconds = trial.traffic, trial.window_seconds
+        if trial.fresh:
+            return draw_beside(traffic, group.hours, trial.effect, seconds, drawn, weight, self.rng)
+        found = draw(traffic, group.hours, trial.effect, seconds, drawn, (weight, 1 - weight), self.rng)
         return found.in_one_pod() if number == len(trial.steps) - 1 and number else found
 
     def judged(self, number: int, group: Group, counts: Counts, begins: Array) -> tuple[Standing, Judged]:
