@@ -156,7 +156,12 @@ class Counts:
 
 
 def draw(
-    traffic: Traffic, fixed: Hour, effect: float, seconds: float, begins: Array, shares: tuple[Array, Array],
+    traffic: Traffic,
+    fixed: Hour,
+    effect: float,
+    seconds: float,
+    begins: Array,
+    shares: tuple[Array, Array],
     rng: Generator,
 ) -> Counts:
     """Counts of windows of `seconds` that begin at `begins` (rows, runs), in seconds since the release began, where the
