@@ -8,7 +8,15 @@ from dataclasses import replace
 import numpy as np
 
 from plimsoll.core.simulation.world import (
-    CANDIDATE_PODS, MINUTE, Counts, Generator, Hour, Traffic, draw, minute_of, pods_for,
+    CANDIDATE_PODS,
+    MINUTE,
+    Counts,
+    Generator,
+    Hour,
+    Traffic,
+    draw,
+    minute_of,
+    pods_for,
 )  # fmt: skip
 from plimsoll.core.statistics.wealth import Array
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from plimsoll.core.simulation.baseline import draw_beside, pods_of
 from plimsoll.core.simulation.judged import Judged, Rules, judged
-from plimsoll.core.simulation.standing import Standing, put, taken
+from plimsoll.core.simulation.standing import Standing, joined, put, taken
 from plimsoll.core.simulation.world import MINUTE, Counts, Hour, Traffic, draw, hour
 from plimsoll.core.statistics.policy import Policy
 from plimsoll.core.statistics.wealth import Array
@@ -130,7 +130,7 @@ class Walk:
         step, seconds = self.trial.steps[number], self.trial.window_seconds
         entered = np.zeros(len(self.outcome), dtype=np.int64)
         entered[runs] = began
-        passed, after = [runs[:0]], [began[:0]]
+        passed, after, states = [runs[:0]], [began[:0]], []
         group = Group(runs, self.fixed.of(runs), taken(self.standing, runs), began < self.windows)
         for row in range(self.windows):
             if not group.going.any():
@@ -143,13 +143,16 @@ class Walk:
             passes = said.passes & ~said.failed & group.going & (standing.in_step >= step.min_requests)
             passes &= (row + 1) * seconds >= step.min_seconds
             self._roll_back(group.runs[fails], entered, row)
-            passed.append(group.runs[passes])
-            after.append(entered[passed[-1]] + row + 1)
-            if passes.any() and number + 1 < len(self.trial.steps):
-                self.standing = put(self.standing, passed[-1], taken(standing, passes))
+            if passes.any():
+                passed.append(group.runs[passes])
+                after.append(entered[passed[-1]] + row + 1)
+                states.append(taken(standing, passes))
             time_left = entered[group.runs] + row + 1 < self.windows
             group = group.then(standing, group.going & ~fails & ~passes & time_left)
-        return np.concatenate(passed), np.concatenate(after)
+        through = np.concatenate(passed)
+        if states and number + 1 < len(self.trial.steps):
+            self.standing = put(self.standing, through, joined(states))
+        return through, np.concatenate(after)
 
     def window(self, number: int, group: Group, begins: Array) -> Counts:
         """What the runs of a group count in a window of step `number` that begins at `begins`, in seconds: one row."""
