@@ -116,8 +116,8 @@ def _reasons(document: Row) -> Iterator[str]:
             more."""
     if not _cost(document)[1]:
         most = max(one["milliseconds"] for one in document["verdict"]["judge"])
-        yield f"""**What a verdict costs** is processor time, as the machine was during the run. A release gets one each 10
-            s, so that {10_000 / most:,.0f} releases would keep a core busy."""
+        yield f"""**What a verdict costs** is processor time, as the machine was then. A release gets one each 10 s, so
+            that {10_000 / most:,.0f} releases would keep a core busy."""
 
 
 def _cold(document: Row) -> str:
