@@ -172,7 +172,7 @@ def test_half_of_a_surrogate_pair_is_refused_and_nothing_is_left_under_way(flowe
     assert response.status_code == 400
     assert "half of a surrogate pair" in response.json()["error"]
     assert flowers.answered() == before + 1
-    assert set(flowers.counts("plimsoll_inflight_requests", "revision").values()) == {0.0}
+    assert set(flowers.counts("plimsoll_inflight_requests", "version").values()) == {0.0}
 
 
 def test_other_methods_and_types_are_refused(flowers: Server) -> None:
