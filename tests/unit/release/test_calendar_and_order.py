@@ -78,6 +78,21 @@ def test_a_release_goes_on_after_a_freeze() -> None:
     assert life.run(400, stop=lambda: life.serves(2))
 
 
+def test_the_time_of_a_freeze_counts_against_no_deadline() -> None:
+    life = serving(onInconclusive="Rollback", progressDeadline="20s")
+    life.add(version(2))
+    life.until("Analyzing")
+    freeze(life, -5, 1)
+    life.until("Held")
+    life.character(2).quota_exceeded = True
+    life.edit(lambda body: body["spec"]["runtime"].update(replicas=4))
+    assert life.run(150, stop=lambda: life.status.get("heldReason") == "InsufficientCapacity")
+    life.run(10)
+    assert life.status["phase"] == "Held", "what holds it next has a deadline of its own"
+    life.character(2).quota_exceeded = False
+    assert life.run(60, stop=lambda: life.serves(2))
+
+
 def test_a_person_may_promote_in_a_freeze() -> None:
     life = serving()
     life.add(version(2))

@@ -17,6 +17,8 @@ from plimsoll.core.revision import baseline_name
 _UNSEEN_ROLLBACK_SECONDS = 4 * route.LAG_SECONDS
 #: Holds that only a person or a new spec ends.
 _MANUAL = {"Paused", "Aborted"}
+#: Holds whose time is nobody's lack of progress: once they are over the deadline starts anew.
+_EXCUSED = stops.FOR_A_PERSON | {"FreezeWindow"}
 
 
 def _at_rest(turn: Turn, status: Status) -> Status:
@@ -265,6 +267,8 @@ def _held(turn: Turn, status: Status) -> Status:
     frozen = reason == "FreezeWindow" and gate.freeze(turn.observed, status)
     if reason in _MANUAL or asked or frozen:
         return status
+    if reason in _EXCUSED:
+        status = moves.changed(status, progress_at=timestamp(turn.now))
     if (
         pace.overdue(turn.observed, status)
         and stops.rolls_back(turn, status)
