@@ -232,6 +232,38 @@ def test_doubt_that_lasts_rolls_back_when_told_to_roll_back() -> None:
     assert outcomes(life)[0] == "v2 RolledBack"
 
 
+@pytest.mark.parametrize("recovers", [True, False])
+@pytest.mark.parametrize("doubt", ["Hold", "Rollback"])
+def test_doubt_never_takes_a_candidate_back_to_a_version_that_is_down(doubt: str, recovers: bool) -> None:
+    life = serving(progressDeadline="20s", onInconclusive=doubt)
+    life.rate = 2000.0
+    life.add(version(2))
+    life.until("Analyzing")
+    life.character(1).crashes = True
+    life.until("Held", 60)
+    life.run(30)
+    assert (life.status["phase"], life.status["heldReason"]) == ("Held", "StableDown")
+    assert "no pod of version 1 is ready, so there is nothing to go back to" in life.status["message"]
+    if recovers:
+        life.character(1).crashes = False
+    else:
+        life.command("now", "promote")
+    life.until("Idle")
+    assert (life.serves(2), life.status.get("quarantine", [])) == (True, [])
+
+
+def test_a_candidate_that_is_late_to_replace_a_version_that_is_down_still_does() -> None:
+    life = serving(progressDeadline="20s", onInconclusive="Rollback")
+    life.character(1).crashes = True
+    life.run(2)
+    life.character(2).boot = 60.0
+    life.add(version(2))
+    life.until("Held")
+    assert life.status["heldReason"] == "StableDown"
+    life.until("Idle")
+    assert life.serves(2)
+
+
 def test_a_candidate_that_crashes_is_taken_back_before_it_has_a_share() -> None:
     life = serving()
     life.character(2).crashes = True

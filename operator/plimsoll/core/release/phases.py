@@ -17,7 +17,7 @@ from plimsoll.core.revision import baseline_name
 _UNSEEN_ROLLBACK_SECONDS = 4 * route.LAG_SECONDS
 #: Holds that only a person or a new spec ends.
 _MANUAL = {"Paused", "Aborted"}
-#: Holds whose time is nobody's lack of progress: once they are over the deadline starts anew.
+#: Holds whose time is nobody's lack of progress.
 _EXCUSED = stops.FOR_A_PERSON | {"FreezeWindow"}
 
 
@@ -267,9 +267,10 @@ def _held(turn: Turn, status: Status) -> Status:
     frozen = reason == "FreezeWindow" and gate.freeze(turn.observed, status)
     if reason in _MANUAL or asked or frozen:
         return status
-    if reason in _EXCUSED:
+    excused = _excused(turn, status)
+    if excused:
         status = moves.changed(status, progress_at=timestamp(turn.now))
-    if (
+    elif (
         pace.overdue(turn.observed, status)
         and stops.rolls_back(turn, status)
         and turn.evidence.outage is None
@@ -283,7 +284,13 @@ def _held(turn: Turn, status: Status) -> Status:
     if inner.phase == "Held":
         return hold(turn, status, inner.held_reason or "", inner.reason or "")
     stuck = (inner.phase, inner.step, inner.epoch) == (phase, status.step, status.epoch)
-    return status if stuck and reason == "ProgressDeadline" else inner
+    return status if stuck and reason in stops.LATE and not excused else inner
+
+
+def _excused(turn: Turn, status: Status) -> bool:
+    """Whether what held is over and its time was nobody's lack of progress: the deadline starts anew."""
+    back = status.held_reason == "StableDown" and not pace.stable_is_down(turn.observed, status)
+    return back or status.held_reason in _EXCUSED
 
 
 #: By the phase of the status.
