@@ -103,6 +103,20 @@ def test_a_person_may_promote_in_a_freeze() -> None:
     assert life.run(100, stop=lambda: life.serves(2))
 
 
+def test_a_promote_in_a_freeze_outlives_another_hold() -> None:
+    life = serving()
+    life.add(version(2))
+    life.until("Analyzing")
+    freeze(life, -5, 30)
+    life.until("Held")
+    life.character(2).quota_exceeded = True
+    life.edit(lambda body: body["spec"]["runtime"].update(replicas=3))
+    life.command("now", "promote")
+    assert life.run(20, stop=lambda: life.status.get("heldReason") == "InsufficientCapacity")
+    life.character(2).quota_exceeded = False
+    assert life.run(100, stop=lambda: life.serves(2))
+
+
 def test_another_version_in_a_freeze_takes_the_candidate_away_and_waits() -> None:
     life = serving()
     life.add(version(2))

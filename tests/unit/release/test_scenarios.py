@@ -495,6 +495,38 @@ def test_a_pause_keeps_the_share_and_resume_goes_on() -> None:
     life.until("Idle")
 
 
+def test_what_a_person_paused_stays_paused_whatever_crashes_and_recovers() -> None:
+    life = serving()
+    life.add(version(2))
+    life.until("Analyzing")
+    life.command("a", "pause")
+    life.run(2)
+    for number in (1, 2):
+        life.character(number).crashes = True
+    life.run(15)
+    assert life.status["heldReason"] == "Paused"
+    assert "Paused: paused by ann; " in life.status["message"] and "crashes" in life.status["message"]
+    for number in (1, 2):
+        life.character(number).crashes = False
+    life.run(60)
+    assert (life.status["heldReason"], life.weights) == ("Paused", {"1": 90, "2": 10})
+    assert "crashes" not in life.status["message"]
+    life.command("b", "resume")
+    life.until("Idle")
+
+
+def test_a_first_version_that_was_aborted_is_not_served_because_it_crashed_meanwhile() -> None:
+    life = Life(version(1), service())
+    life.character(1).crashes = True
+    life.until("Held")
+    life.command("a", "abort")
+    life.run(5)
+    assert life.status["heldReason"] == "Aborted"
+    life.character(1).crashes = False
+    life.run(30)
+    assert (life.status["phase"], life.status["heldReason"]) == ("Held", "Aborted")
+
+
 def test_a_paused_release_that_fails_is_taken_back_all_the_same() -> None:
     life = serving()
     life.add(version(2))

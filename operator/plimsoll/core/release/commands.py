@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from plimsoll import names
-from plimsoll.api.inferenceservice import CommandRecord
+from plimsoll.api.inferenceservice import CommandRecord, Waiver
 from plimsoll.core.conditions import shortened, timestamp, unix
 from plimsoll.core.release import pace, pins, stops
 from plimsoll.core.release import turn as moves
@@ -128,7 +128,8 @@ def _promote(turn: Turn, status: Status, command: Command) -> Status | Refusal:
     if phase == "Probation":
         said = command.said("probation ended")
         return moves.succeed(turn, moves.recorded(turn, status, "Promoted", said, by=command.by))
-    return moves.enter(turn, status, "Promoting", reason=command.said("promoted"), paused_at=None, approved=PROMOTION)
+    waiver = Waiver(by=command.by, reason=shortened(command.said("promoted"), _MESSAGE_LIMIT))
+    return moves.enter(turn, status, "Promoting", waiver=waiver, paused_at=None, approved=PROMOTION)
 
 
 def _pause(turn: Turn, status: Status, command: Command) -> Status | Refusal:

@@ -42,8 +42,7 @@ def wait(observed: Observed, status: Status, wanted: Revision | None) -> Wait | 
 
 def stopped(turn: Turn, before: Status, after: Status) -> Frozen | None:
     """The freeze that forbids this move; a person's promote is above it."""
-    waived = before.reason is not None and before.phase in {"Promoting", "Probation"}
-    return None if waived or not _advances(before, after) else freeze(turn.observed, before)
+    return None if before.waiver is not None or not _advances(before, after) else freeze(turn.observed, before)
 
 
 def _advances(before: Status, after: Status) -> bool:

@@ -130,7 +130,7 @@ def message(turn: Turn, status: Status) -> str:
             return f"{candidate} serves {status.weight} %, {stable} stays warm; {said}"
         case "RollingBack":
             return f"taking {candidate} back: {status.reason or ''}"
-    return f"{_held(status)} ({status.held_phase} of {candidate} {_share(status)})"
+    return f"{_held(turn, status)} ({status.held_phase} of {candidate} {_share(status)})"
 
 
 def _warming(turn: Turn, status: Status) -> str:
@@ -175,8 +175,11 @@ def _worse(status: Status) -> str:
     return f", degraded: {status.degraded.reason}" if status.degraded else ""
 
 
-def _held(status: Status) -> str:
-    return f"held, {status.held_reason}: {status.reason or ''}"
+def _held(turn: Turn, status: Status) -> str:
+    """A person's hold says nothing of crashes, and stays while there are some."""
+    found = trouble(turn.observed, _name(status)) if status.held_reason in moves.BY_A_PERSON else None
+    said = f"; {found.message}" if found is not None and found.fault else ""
+    return f"held, {status.held_reason}: {status.reason or ''}{said}"
 
 
 def _taken_back(status: Status) -> str:

@@ -31,7 +31,8 @@ def failed(turn: Turn, status: Status) -> Status | None:
     verdict = turn.evidence.verdict
     if not turn.evidence.fresh or verdict is None or status.stable is None:
         return None
-    if verdict.hold and (status.held_reason in SEEN if status.phase == "Held" else status.reason is None):
+    looked_at = status.waiver is not None or (status.phase == "Held" and status.held_reason not in SEEN)
+    if verdict.hold and not looked_at:
         return hold(turn, status, verdict.hold, f"{verdict.reason}{inputs.explained(turn.observed.inputs)}")
     if verdict.outcome != "Fail":
         return None
@@ -108,7 +109,7 @@ def unless_overdue(turn: Turn, status: Status, doubt: str) -> Status:
 
 
 def rolls_back(turn: Turn, status: Status) -> bool:
-    """At the deadline, as the spec says; never to what is down, for then it is the candidate that users may hope for."""
+    """At the deadline, as the spec says; never to what is down: the candidate may be all that users can hope for."""
     asked = turn.observed.spec.release.on_inconclusive == "Rollback"
     return asked and not pace.stable_is_down(turn.observed, status)
 
