@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -156,6 +157,26 @@ def test_a_circle_is_told_and_nobody_of_it_begins() -> None:
     assert order.cycle(observed) == "digits → a → b → digits"
     assert "wait for each other" in (waits(observed) or "")
     assert order.cycle(seen([other("a", after=("b",)), other("b", after=("a",))], "a")) is None, "not a circle of ours"
+
+
+class Asked(dict[str, Any]):
+    """Counts how often somebody asks for a service."""
+
+    times = 0
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.times += 1
+        return super().get(key, default)
+
+
+def test_a_circle_is_looked_for_once_in_each_service_however_many_ways_lead_there() -> None:
+    chain = [f"s{number}" for number in range(40)]
+    dense = Asked({name: other(name, after=tuple(chain[:number][-10:])) for number, name in enumerate(chain)})
+    observed = replace(seen([], *chain[-10:]), others=dense)
+    assert order.cycle(observed) is None
+    assert dense.times <= len(chain)
+    dense["s0"] = other("s0", after=("digits",))
+    assert order.cycle(observed) == "digits → s30 → s20 → s10 → s0 → digits", "the shortest one is told"
 
 
 def test_the_condition_of_a_circle_goes_with_it() -> None:
