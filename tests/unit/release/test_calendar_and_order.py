@@ -101,6 +101,36 @@ def test_another_version_in_a_freeze_takes_the_candidate_away_and_waits() -> Non
     assert "v3 waits: frozen until " in life.status["message"]
 
 
+def test_a_rollback_to_what_served_before_waits_for_no_freeze_and_for_nobody() -> None:
+    life = serving()
+    life.add(version(2))
+    assert life.run(300, stop=lambda: life.serves(2))
+    freeze(life, -5, 600)
+    life.add(other("stage", phase="Analyzing"))
+    life.edit(lambda body: body["spec"]["release"].update(after=["stage"]))
+    life.run(5)
+    life.command("a", "rollback", to="1")
+    life.until("Analyzing")
+    assert life.status["lastCommand"]["message"] == "rollback to version 1 asked for by ann"
+    assert life.run(300, stop=lambda: life.serves(1)), "no step of it waits either"
+    life.edit(lambda body: body["spec"]["runtime"].update(replicas=3, env=[{"name": "MARK", "value": "1"}]))
+    life.run(60)
+    assert life.condition("Promoted")["reason"] == "FreezeWindow", "another runtime of it is nobody's rollback"
+
+
+def test_a_rollback_to_what_never_served_waits_and_the_answer_says_for_what() -> None:
+    life = serving()
+    freeze(life, -5, 600)
+    life.add(version(2))
+    life.run(5)
+    life.command("a", "rollback", to="2")
+    life.run(30)
+    assert (life.status["attempt"], life.weights) == (1, {"1": 100})
+    said = life.status["lastCommand"]
+    head = "rollback to version 2 asked for by ann; it never served here and waits as any release: frozen until "
+    assert (said["outcome"], said["message"][: len(head)]) == ("Obeyed", head)
+
+
 def test_where_nothing_serves_a_freeze_protects_nothing() -> None:
     life = Life(version(1), service(freezeWindows=[{"from": "2000-01-01", "to": "2999-01-01"}]))
     life.until("Idle")
