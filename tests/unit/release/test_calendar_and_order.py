@@ -127,7 +127,9 @@ def test_a_rollback_to_what_never_served_waits_and_the_answer_says_for_what() ->
     life.run(30)
     assert (life.status["attempt"], life.weights) == (1, {"1": 100})
     said = life.status["lastCommand"]
-    head = "rollback to version 2 asked for by ann; it never served here and waits as any release: frozen until "
+    head = (
+        "rollback to version 2 asked for by ann; it did not serve here of late and waits as any release: frozen until "
+    )
     assert (said["outcome"], said["message"][: len(head)]) == ("Obeyed", head)
 
 

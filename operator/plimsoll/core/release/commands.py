@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from plimsoll import names
 from plimsoll.api.inferenceservice import CommandRecord
 from plimsoll.core.conditions import shortened, timestamp, unix
-from plimsoll.core.release import pace, pins, stops
+from plimsoll.core.release import gate, pace, pins, stops
 from plimsoll.core.release import turn as moves
-from plimsoll.core.release.choice import is_quarantined, out_of_reach
+from plimsoll.core.release.choice import choose, is_quarantined, out_of_reach
 from plimsoll.core.release.course import PROMOTION
 from plimsoll.core.release.turn import Status, Turn
 from plimsoll.facts import Manifest
@@ -197,6 +197,12 @@ def _rollback(turn: Turn, status: Status, command: Command) -> Status | Refusal:
     return moves.changed(status, pin=pins.made(observed, command.to, command.by))
 
 
+def _still_waits(turn: Turn, before: Status, after: Status) -> str | None:
+    """What keeps a rollback from beginning now."""
+    found = gate.wait(turn.observed, after, choose(replace(turn.observed, status=after)).revision)
+    return f"it did not serve here of late and waits as any release: {found.message}" if found else None
+
+
 def _locks(turn: Turn, revision: str) -> bool:
     return is_quarantined(turn.observed.status, revision, turn.observed.spec.release.retry_token)
 
@@ -211,7 +217,10 @@ _DEEDS: Mapping[str, Callable[[Turn, Status, Command], Status | Refusal]] = {
     "rollback": _rollback,
 }
 #: What a person should know besides, given the status before and after.
-_REMARKS: Mapping[str, Callable[[Turn, Status, Status], str | None]] = {"unquarantine": _still_away}
+_REMARKS: Mapping[str, Callable[[Turn, Status, Status], str | None]] = {
+    "unquarantine": _still_away,
+    "rollback": _still_waits,
+}
 _DONE: Mapping[str, str] = {
     "promote": "promoted",
     "abort": "aborted",
