@@ -198,8 +198,11 @@ def _rollback(turn: Turn, status: Status, command: Command) -> Status | Refusal:
 
 
 def _still_waits(turn: Turn, before: Status, after: Status) -> str | None:
-    """What keeps a rollback from beginning now."""
-    found = gate.wait(turn.observed, after, choose(replace(turn.observed, status=after)).revision)
+    """What keeps a rollback to another version from beginning now."""
+    wanted = choose(replace(turn.observed, status=after)).revision
+    if wanted is None or (after.stable is not None and wanted.version == after.stable.version):
+        return None
+    found = gate.wait(turn.observed, after, wanted)
     return f"it did not serve here of late and waits as any release: {found.message}" if found else None
 
 
