@@ -77,6 +77,13 @@ class InferenceServiceSpec(Part):
             " remove it, or use provider: Builtin",
             ".release.shadowFirst",
         ),
+        Rule(
+            "self.traffic.provider != 'GatewayAPI' || !has(self.release.analysis.judges)"
+            " || !self.release.analysis.judges.exists(judge, has(judge.job))",
+            "a judge's job does not apply with traffic.provider: GatewayAPI: what it asks of the pods would count as"
+            " users' requests; use a webhook, or provider: Builtin",
+            ".release.analysis.judges",
+        ),
         *(
             Rule(
                 f"!has(self.traffic.gatewayRef) || !has(self.traffic.gatewayRef.{field})"

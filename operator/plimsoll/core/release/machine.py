@@ -13,7 +13,7 @@ from plimsoll.api.inferenceservice import VerdictStatus
 from plimsoll.core import route
 from plimsoll.core.conditions import precise, shortened, timestamp, unix
 from plimsoll.core.effect import ratio_of_failures
-from plimsoll.core.release import commands, gate, pace, pins, watching
+from plimsoll.core.release import choice, commands, gate, pace, pins, watching
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.archive import attempt_of
 from plimsoll.core.release.phases import PHASES
@@ -134,11 +134,7 @@ def _superseded(turn: Turn, status: Status) -> Status | None:
     if wanted.name == candidate.revision:
         return None
     if status.stable is not None and wanted.name == status.stable.revision:
-        pin, stable = status.pin, status.stable.version
-        who = f"{pin.by or 'a command'} rolled" if pin is not None and pin.version == stable else "the spec went"
-        return moves.roll_back(
-            turn, status, "Superseded", f"{who} back to version {stable}", by=pin.by if pin is not None else None
-        )
+        return _back(turn, status, status.stable.version)
     serves = status.primary == candidate.revision and (
         status.phase != "Held" or not pace.stable_is_down(turn.observed, status)
     )
@@ -154,6 +150,19 @@ def _superseded(turn: Turn, status: Status) -> Status | None:
     else:
         status = moves.changed(status, primary=None)
     return moves.begin(turn, status, wanted)
+
+
+def _back(turn: Turn, status: Status, stable: str) -> Status:
+    """Back to what serves, in the name of a person only when they said so during this very release."""
+    assert status.candidate is not None
+    pin, candidate = status.pin, status.candidate.version
+    meant = pin is not None and pin.version == stable and unix(pin.at) >= unix(status.started_at or pin.at)
+    if pin is not None and meant:
+        reason = f"{pin.by or 'a command'} rolled back to version {stable}"
+        return moves.roll_back(turn, status, "Superseded", reason, by=pin.by)
+    refused = choice.refused_since(turn.observed, candidate)
+    why = f"version {candidate} is {refused}: back" if refused else "the spec went back"
+    return moves.roll_back(turn, status, "Superseded", f"{why} to version {stable}")
 
 
 def _disowned(turn: Turn, status: Status) -> Status | None:

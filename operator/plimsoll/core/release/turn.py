@@ -221,7 +221,8 @@ def recorded(turn: Turn, status: Status, outcome: Outcome, reason: str, *, by: s
 def _decided_by(status: Status) -> str | None:
     """Who rolled back to the candidate, or waived its evidence; None when it was nobody."""
     assert status.candidate is not None
-    if status.pin is not None and status.pin.version == status.candidate.version:
+    version = status.stable.version if status.stable else ""
+    if status.pin is not None and status.pin.version == status.candidate.version != version:
         return status.pin.by
     return status.waiver.by if status.waiver is not None else None
 
