@@ -149,6 +149,41 @@ def test_a_candidate_that_is_no_longer_wanted_is_taken_back_without_quarantine(n
     assert f"digits-v{named}" in life.condition("Promoted")["message"]
 
 
+@pytest.mark.parametrize("named", ["auto", "1"])
+def test_a_first_version_that_is_rejected_while_it_waits_is_not_served_until_it_is_approved(named: str) -> None:
+    life = Life(version(1), service(version=named))
+    life.character(1).unschedulable = True
+    life.until("Held")
+    ref = Ref(names.API_VERSION, "ModelVersion", NAMESPACE, "digits-v1")
+    life.cluster.edit(ref, lambda body: body.update(status={"phase": "Rejected"}), spec=False)
+    life.ring()
+    life.run(5)
+    life.character(1).unschedulable = False
+    life.run(30)
+    assert (life.status["phase"], life.status["heldReason"]) == ("Held", "ModelVersionNotReady")
+    assert "Rejected" in life.status["message"]
+    assert (life.status.get("stable"), life.status.get("primary")) == (None, None)
+    life.cluster.edit(ref, lambda body: body.update(status={"phase": "Ready"}), spec=False)
+    life.ring()
+    life.until("Idle")
+    assert life.serves(1)
+
+
+def test_a_first_version_that_was_aborted_stays_so_when_it_is_rejected_and_approved_again() -> None:
+    life = Life(version(1), service())
+    life.character(1).unschedulable = True
+    life.until("Held")
+    life.command("a", "abort")
+    life.run(2)
+    ref = Ref(names.API_VERSION, "ModelVersion", NAMESPACE, "digits-v1")
+    life.character(1).unschedulable = False
+    for phase in ("Rejected", "Ready"):
+        life.cluster.edit(ref, lambda body, phase=phase: body.update(status={"phase": phase}), spec=False)
+        life.ring()
+        life.run(5)
+    assert (life.status["phase"], life.status["heldReason"]) == ("Held", "Aborted")
+
+
 def test_applying_the_same_manifest_again_does_nothing() -> None:
     life = serving()
     before = len(life.effects)

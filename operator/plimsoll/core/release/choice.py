@@ -25,16 +25,12 @@ QUARANTINE_LIMIT = 10
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The revision to serve, or why there is none; `passed_over` are newer revisions that are in quarantine.
-
-    `refused` says that a person or the verification said no to the version that the spec names.
-    """
+    """The revision to serve, or why there is none; `passed_over` are newer revisions that are in quarantine."""
 
     revision: Revision | None = None
     reason: str = ""
     message: str = ""
     passed_over: tuple[str, ...] = ()
-    refused: bool = False
 
 
 def choose(observed: Observed) -> Choice:
@@ -87,7 +83,6 @@ def _pinned(observed: Observed, manifest: Manifest | None, number: int) -> Choic
             None,
             "ModelVersionNotReady",
             f"spec.model.version: ModelVersion {name} {_why_not_ready(observed, name, phase)}",
-            refused=phase in _REFUSED,
         )
     found = _revision(observed, manifest, number)
     if is_quarantined(observed.status, found.name, observed.spec.release.retry_token):

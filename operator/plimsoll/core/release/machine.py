@@ -166,12 +166,15 @@ def _back(turn: Turn, status: Status, stable: str) -> Status:
 
 
 def _disowned(turn: Turn, status: Status) -> Status | None:
-    """Back, when a pinned candidate was rejected meanwhile, or the spec names another version that cannot be served."""
+    """Back, when the candidate was rejected meanwhile, or the spec names another version that cannot be served. Where
+    there is nothing to go back to, what nobody has yet waits."""
     assert status.candidate is not None
-    pinned = turn.observed.spec.model.version
-    if pinned == "auto" or status.stable is None:
+    pinned, candidate = turn.observed.spec.model.version, status.candidate
+    serves = status.primary == candidate.revision
+    rejected = choice.refused_since(turn.observed, candidate.version) is not None
+    moved_on = pinned not in {"auto", candidate.version} and not serves
+    if not (rejected or moved_on):
         return None
-    moved_on = pinned != status.candidate.version and status.primary != status.candidate.revision
-    if not (turn.choice.refused or moved_on):
-        return None
-    return moves.roll_back(turn, status, "Superseded", turn.choice.message)
+    if status.stable is not None:
+        return moves.roll_back(turn, status, "Superseded", turn.choice.message)
+    return None if serves else moves.hold(turn, status, "ModelVersionNotReady", turn.choice.message)
