@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from plimsoll.facts import Endpoint, External, Manifest, PrometheusSource, Reading, Sample
+from plimsoll.facts import Endpoint, External, Manifest, PodCounters, PrometheusSource, Reading, Sample
 
 from tests.builders.release import Life
 
@@ -57,3 +57,24 @@ class FakeSources:
         self.endpoints += [endpoint for endpoint, _ in asked.values()]
         self.asked += [document for _, document in asked.values()]
         return {name: self.verdict(document) for name, (_, document) in asked.items()}
+
+
+@dataclass
+class TwoPrometheus(FakeSources):
+    """Two replicas behind one address, which answer in turn. Each scrapes each pod at moments of its own."""
+
+    every: float = 15.0
+    _scraped: dict[tuple[int, str], tuple[float, PodCounters]] = field(default_factory=dict)
+
+    async def counters(self, source: PrometheusSource, namespace: str, pods: Sequence[Manifest]) -> Sample:
+        self.endpoints.append(source.endpoint)
+        now, there = self.life.time, (await self.life.metrics.sample(namespace, pods)).pods
+        for replica in (0, 1):
+            for number, pod in enumerate(there):
+                offset = 7.0 * replica + 5.0 * number
+                at, _ = self._scraped.get((replica, pod.pod), (0.0, pod))
+                if (now - offset) // self.every > (at - offset) // self.every:
+                    self._scraped[replica, pod.pod] = now, replace(pod, epoch=None)
+        answer = [self._scraped[len(self.endpoints) % 2, pod.pod] for pod in there]
+        moments = [at for at, _ in answer]
+        return Sample(min(moments), tuple(pod for _, pod in answer), until=max(moments))

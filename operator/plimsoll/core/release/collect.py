@@ -104,12 +104,15 @@ def _grown(observed: Observed, record: Record, sample: Sample, followed: bool) -
     elif observed.status.step_since is None:
         # Until every pod reports the share, nobody knows which one the counts are of.
         return _based(observed, record, sample) if followed else record
-    if record.cursor is None or sample.at < record.cursor.at:
+    if record.cursor is None or record.cursor.at > observed.now:
         # The record was lost, or the clock was set back.
         return _based(observed, record, sample)
+    if sample.at <= (record.cursor.until or record.cursor.at):
+        # Some of it was counted already: replicas of a Prometheus know different scrapes.
+        return record
     if sources.from_prometheus(observed) and _precedes_share(observed, record.cursor):
         # Scrapes are older than the pass that reads them: these may be of the share before.
-        return _based(observed, record, sample) if sample.at > record.cursor.at else record
+        return _based(observed, record, sample)
     due = _due(observed, record)
     if due is None or sample.at < due - pace.EARLY_SECONDS:
         return record
