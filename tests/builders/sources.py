@@ -17,13 +17,15 @@ PASS = External(answer="Pass")
 class FakeSources:
     """Implements `plimsoll.converge.ports.Sources`; `every` is the scrape interval in seconds, `away` an outage.
 
-    `metric` gives a custom metric's value for a query, `verdict` a judge's answer to a document.
+    `metric` gives a custom metric's value for a query, or all of them have these `series`; `verdict` gives a judge's
+    answer to a document.
     """
 
     life: Life
     every: float = 5.0
     away: str | None = None
     metric: Callable[[str], float | str] = lambda query: 0.0
+    series: Mapping[str, float] = field(default_factory=dict)
     verdict: Callable[[Mapping[str, Any]], External] = lambda document: PASS
     asked: list[Mapping[str, Any]] = field(default_factory=list)
     endpoints: list[Endpoint] = field(default_factory=list)
@@ -47,6 +49,8 @@ class FakeSources:
 
     def _read(self, queries: Mapping[str, str]) -> Reading:
         self.queries += queries.values()
+        if self.series:
+            return Reading(dict.fromkeys(queries, self.series))
         found = {key: self.metric(query) for key, query in queries.items()}
         gaps = [value for value in found.values() if isinstance(value, str)]
         if gaps:

@@ -170,6 +170,15 @@ def test_a_healthy_custom_ratio_lets_it_pass() -> None:
     assert life.run(900, stop=lambda: life.serves(2))
 
 
+def test_a_custom_ratio_with_a_bound_of_its_own_passes_where_only_the_new_version_has_the_metric() -> None:
+    bounded = RATIO | {"max": 0.1}
+    del bounded["margin"]
+    life, sources = releasing({"custom": [bounded], "latency": {"enabled": False}})
+    rates = {"candidate/seen": 40.0, "candidate/declined": 0.8}
+    sources.metric = counters(life, rates)  # asked for a stable one, it has none
+    assert life.run(400, stop=lambda: life.serves(2))
+
+
 def test_a_custom_metric_that_is_away_holds_until_it_is_back() -> None:
     life, sources = releasing({"custom": [RATIO]}, onInconclusive="Rollback", progressDeadline="30s")
     sources.metric = lambda query: OUTAGE
@@ -179,6 +188,18 @@ def test_a_custom_metric_that_is_away_holds_until_it_is_back() -> None:
     assert life.status["verdict"]["outcome"] == "Inconclusive"
     assert f"declined: no answer ({OUTAGE})" in life.status["verdict"]["reason"]
     assert life.condition("Progressing")["message"].startswith(f"declined: {OUTAGE}; since ")
+
+
+def test_a_series_that_misses_scrapes_is_no_new_evidence() -> None:
+    counter = {"name": "panics", "kind": "Counter", "query": 'panics_total{revision="$revision"}', "max": 5}
+    life, sources = releasing({"custom": [counter]}, steps=[{"weight": 10, "minDuration": "5m", "minRequests": 20}])
+    sources.series = {"pod-a": 4.0, "pod-b": 2.0}
+    assert life.run(60, stop=lambda: bool(life.status.get("windows")))
+    for there in ({"pod-b": 2.0}, sources.series) * 2:
+        sources.series = there
+        life.run(6)
+    assert len(recorded(life)) >= 5
+    assert {one.external["panics"] for one in recorded(life)} == {External((0,))}
 
 
 def test_an_install_that_does_not_allow_it_runs_no_query_of_users() -> None:

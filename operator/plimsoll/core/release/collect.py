@@ -118,7 +118,7 @@ def _grown(observed: Observed, record: Record, sample: Sample, followed: bool) -
         return record
     window = _window(observed, record, record.cursor, sample)
     try:
-        return extended(ledger.append(_ledger(observed, record.windows), window), _kept(observed, sample))
+        return extended(ledger.append(_ledger(observed, record.windows), window), _kept(observed, record, sample))
     except ledger.LedgerError as error:
         return replace(record, full=str(error))
 
@@ -130,15 +130,20 @@ def _precedes_share(observed: Observed, base: Sample) -> bool:
 
 def _based(observed: Observed, record: Record, sample: Sample) -> Record:
     """The next window starts here. What was judged keeps the policy that it was judged by."""
-    return Record(record.ledger or _ledger(observed, ()), _kept(observed, sample), record.full)
+    return Record(record.ledger or _ledger(observed, ()), _kept(observed, record, sample), record.full)
 
 
-def _kept(observed: Observed, sample: Sample) -> Sample:
+def _kept(observed: Observed, record: Record, sample: Sample) -> Sample:
     """What of a sample the next window needs."""
     stable, candidate = route.compared(observed.status), observed.status.candidate
     assert stable is not None and candidate is not None
     arms, versions = (stable.revision, candidate.revision), (stable.version, candidate.version)
-    return replace(sample, pods=tuple(pruned(pod, arms, versions) for pod in sample.pods))
+    known = record.cursor.external if record.cursor else {}
+    return replace(
+        sample,
+        pods=tuple(pruned(pod, arms, versions) for pod in sample.pods),
+        external={name: external.remembered(known.get(name), one) for name, one in sample.external.items()},
+    )
 
 
 def _ledger(observed: Observed, windows: tuple[Window, ...]) -> ledger.Ledger:
