@@ -17,6 +17,7 @@ PASS = External(answer="Pass")
 class FakeSources:
     """Implements `plimsoll.converge.ports.Sources`; `every` is the scrape interval in seconds, `away` an outage.
 
+    `lost` is of how many pods nothing is known, where that is an outage.
     `metric` gives a custom metric's value for a query, or all of them have these `series`; `verdict` gives a judge's
     answer to a document.
     """
@@ -24,6 +25,7 @@ class FakeSources:
     life: Life
     every: float = 5.0
     away: str | None = None
+    lost: int = 0
     metric: Callable[[str], float | str] = lambda query: 0.0
     series: Mapping[str, float] = field(default_factory=dict)
     verdict: Callable[[Mapping[str, Any]], External] = lambda document: PASS
@@ -42,7 +44,8 @@ class FakeSources:
         named = {pod["metadata"]["name"] for pod in pods}
         # What Prometheus stores says nothing of epochs that the pods do not say themselves.
         kept = tuple(replace(one, epoch=None) for one in self._last.pods if one.pod in named)
-        return Sample(self._last.at, kept)
+        absent = dict.fromkeys([one.pod for one in kept[: self.lost]], "stale: no fresh sample")
+        return Sample(self._last.at, kept[self.lost :], absent, outage="stale: too few pods" if absent else None)
 
     async def custom(self, source: PrometheusSource, queries: Mapping[str, Mapping[str, str]]) -> Mapping[str, Reading]:
         return {name: self._read(asked) for name, asked in queries.items()}

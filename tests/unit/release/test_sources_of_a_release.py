@@ -119,6 +119,35 @@ def test_an_outage_holds_and_says_since_when_and_never_decides(failing: float) -
     assert life.status["phase"] == ("RolledBack" if failing else "Idle")
 
 
+def test_pods_that_were_there_in_an_outage_do_not_decide_alone_after_it() -> None:
+    life, sources = releasing(
+        BY_PROMETHEUS | {"latency": {"enabled": False}}, replicas=4,
+        steps=[{"weight": 10, "minDuration": "5m", "minRequests": 20}],
+    )  # fmt: skip
+    assert life.run(60, stop=lambda: bool(life.status.get("windows")))
+    sources.lost = 3
+    assert life.run(60, stop=lambda: recorded(life)[-1].gap == "stale: too few pods")
+    sources.lost = 0
+    life.run(20)
+    after = [one for one in recorded(life) if one.gap is None]
+    assert len(after) >= 3 and recorded(life)[-1].gap is None
+    assert {len(one.stable_pods) for one in after} == {4}
+
+
+def test_the_stable_version_is_watched_by_prometheus_before_the_first_share_too() -> None:
+    life, sources = releasing(BY_PROMETHEUS | {"prePeriod": "30s"})
+    life.until("Warming")
+    asked = len(sources.endpoints)
+    life.run(20)
+    assert len(sources.endpoints) > asked
+    assert [one.weight for one in recorded(life) if one.gap is None]
+    sources.away = OUTAGE
+    life.until("Analyzing")
+    assert recorded(life)[-1].gap == OUTAGE
+    sources.away = None
+    assert life.run(60, stop=lambda: recorded(life)[-1].weight > 0 and recorded(life)[-1].gap is None)
+
+
 def test_a_rollback_waits_for_no_prometheus() -> None:
     life, sources = releasing(BY_PROMETHEUS)
     life.until("Analyzing")

@@ -110,6 +110,9 @@ def _grown(observed: Observed, record: Record, sample: Sample, followed: bool) -
     if sample.at <= (record.cursor.until or record.cursor.at):
         # Some of it was counted already: replicas of a Prometheus know different scrapes.
         return record
+    if record.cursor.outage and not sample.outage:
+        # The pods that were there in the outage would decide alone.
+        return _based(observed, record, sample)
     if sources.from_prometheus(observed) and _precedes_share(observed, record.cursor):
         # Scrapes are older than the pass that reads them: these may be of the share before.
         return _based(observed, record, sample)

@@ -135,9 +135,10 @@ def from_prometheus(observed: Observed) -> bool:
 
 
 def counts(observed: Observed) -> bool:
-    """Whether counters are evidence in this pass: the pods were seen to follow the share that is in force."""
+    """Whether counters are evidence in this pass: the pods were seen to follow the share that is in force, or there is
+    none yet and the stable version is watched."""
     status = observed.status
     if status.stable is None or not pace.measured(status):
-        return False
+        return status.stable is not None and pace.precedes(observed, status)
     follow = route.followed(observed, status) and gateway.followed(observed, status)
     return status.step_since is not None or follow
