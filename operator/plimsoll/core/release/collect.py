@@ -116,18 +116,24 @@ def _grown(observed: Observed, record: Record, sample: Sample, followed: bool) -
     elif observed.status.step_since is None:
         # Until every pod reports the share, nobody knows which one the counts are of.
         return _based(observed, record, sample) if followed else record
-    if record.cursor is None or sample.at < record.cursor.at:
+    if record.cursor is None or record.cursor.at > observed.now:
         # The record was lost, or the clock was set back.
+        return _based(observed, record, sample)
+    if sample.at <= (record.cursor.until or record.cursor.at):
+        # Some of it was counted already: replicas of a Prometheus know different scrapes.
+        return record
+    if record.cursor.outage and not sample.outage:
+        # The pods that were there in the outage would decide alone.
         return _based(observed, record, sample)
     if sources.from_prometheus(observed) and _precedes_share(observed, record.cursor):
         # Scrapes are older than the pass that reads them: these may be of the share before.
-        return _based(observed, record, sample) if sample.at > record.cursor.at else record
+        return _based(observed, record, sample)
     due = _due(observed, record)
     if due is None or sample.at < due - pace.EARLY_SECONDS:
         return record
     window = _window(observed, record, record.cursor, sample)
     try:
-        return extended(ledger.append(_ledger(observed, record.windows), window), _kept(observed, sample))
+        return extended(ledger.append(_ledger(observed, record.windows), window), _kept(observed, record, sample))
     except ledger.LedgerError as error:
         return replace(record, full=str(error))
 
@@ -139,15 +145,20 @@ def _precedes_share(observed: Observed, base: Sample) -> bool:
 
 def _based(observed: Observed, record: Record, sample: Sample) -> Record:
     """The next window starts here. What was judged keeps the policy that it was judged by."""
-    return Record(record.ledger or _ledger(observed, ()), _kept(observed, sample), record.full)
+    return Record(record.ledger or _ledger(observed, ()), _kept(observed, record, sample), record.full)
 
 
-def _kept(observed: Observed, sample: Sample) -> Sample:
+def _kept(observed: Observed, record: Record, sample: Sample) -> Sample:
     """What of a sample the next window needs."""
     stable, candidate = route.compared(observed.status), observed.status.candidate
     assert stable is not None and candidate is not None
     arms, versions = (stable.revision, candidate.revision), (stable.version, candidate.version)
-    return replace(sample, pods=tuple(pruned(pod, arms, versions) for pod in sample.pods))
+    known = record.cursor.external if record.cursor else {}
+    return replace(
+        sample,
+        pods=tuple(pruned(pod, arms, versions) for pod in sample.pods),
+        external={name: external.remembered(known.get(name), one) for name, one in sample.external.items()},
+    )
 
 
 def _ledger(observed: Observed, windows: tuple[Window, ...]) -> ledger.Ledger:
