@@ -9,11 +9,9 @@ from plimsoll_serving.breaker import Breaker
 from plimsoll_serving.http.client import Failure, Reason
 from plimsoll_serving.http.deadlines import Deadlines
 from plimsoll_serving.http.forward import ForwardedHeads
-from plimsoll_serving.http.message import Header, Request, Response
+from plimsoll_serving.http.message import DELEGATED, Request, Response
 from plimsoll_serving.http.pool import ConnectionPool
 from plimsoll_serving.route import Arm
-
-DELEGATED: Header = (b"plimsoll-delegated", b"1")
 
 
 class Outcome(StrEnum):

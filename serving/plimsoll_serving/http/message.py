@@ -25,6 +25,10 @@ HOP_BY_HOP = frozenset(
 )
 
 Header = tuple[bytes, bytes]
+# A request that another pod sends on; it is answered by whoever gets it.
+DELEGATED: Header = (b"plimsoll-delegated", b"1")
+# Says to that pod that requests which it sends on one connection without waiting are worked on together.
+TOGETHER: Header = (b"plimsoll-together", b"1")
 
 
 class Request:

@@ -9,6 +9,12 @@ from plimsoll_serving.http.deadlines import Deadlines
 from plimsoll_serving.http.message import Response
 
 MAX_AGE_SECONDS = 30.0
+# So many requests of one turn of the loop may go over one connection, where the peer works on them at once: nearly all
+# that sending one on costs are system calls. Each waits for those before it, so they are few and small.
+TOGETHER_REQUESTS = 8
+TOGETHER_BYTES = 16 * 1024
+# Requests of one turn share connections once there are so many of these, for a Service spreads connections over pods.
+SPREAD = 16
 
 Done = Callable[[Response | Failure], None]
 
@@ -23,16 +29,17 @@ class ConnectionPool:
         self._host = host
         self._port = port
         self._idle: deque[ClientConnection] = deque()
+        self._due: list[Exchange] = []
         self._loop = asyncio.get_running_loop()
         self._heads = AnswerHeads()
         self._closed = False
         self.deadlines = deadlines
 
     def take(self) -> ClientConnection | None:
-        """A kept connection, the one used last; None when there is none."""
+        """A kept connection, the one unused for longest; None when there is none."""
         oldest = self._loop.time() - MAX_AGE_SECONDS
         while self._idle:
-            connection = self._idle.pop()
+            connection = self._idle.popleft()
             if connection.usable and connection.born > oldest:
                 return connection
             connection.close()
@@ -49,13 +56,41 @@ class ConnectionPool:
         return connection
 
     def keep(self, connection: ClientConnection) -> None:
-        """Hand a connection back after a complete exchange."""
+        """Hand a connection back on which no answer is to come."""
         if self._closed or not connection.usable or self._loop.time() - connection.born >= MAX_AGE_SECONDS:
             connection.close()
             return
         while self._idle and not self._idle[0].usable:
             self._idle.popleft()
         self._idle.append(connection)
+
+    def _send(self) -> None:
+        """What one turn of the loop brought."""
+        due = [exchange for exchange in self._due if not exchange.over]
+        self._due = []
+        fresh = max(0, min(len(due), SPREAD) - len(self._idle))
+        for exchange in due[:fresh]:
+            exchange.connect()
+        place = fresh
+        while place < len(due):
+            connection = self.take()
+            if connection is None:
+                due[place].connect()
+                place += 1
+            else:
+                place = self._share(connection, due, place)
+
+    @staticmethod
+    def _share(connection: ClientConnection, due: "list[Exchange]", place: int) -> int:
+        """Send what one connection takes from ``place`` on, at least one; the place of the first that it does not."""
+        first = due[place]
+        first.ask(connection)
+        place += 1
+        stop = min(len(due), place + TOGETHER_REQUESTS - 1) if connection.together and first.small else place
+        while place < stop and due[place].small:
+            due[place].ask(connection)
+            place += 1
+        return place
 
     def close(self) -> None:
         """Close the idle connections; those in use are closed after their exchange."""
@@ -73,7 +108,10 @@ class ConnectionPool:
         """
         exchange = Exchange(self, message, self._loop.time() + seconds, done)
         exchange.max_bytes = max_bytes
-        exchange.start()
+        self.deadlines.add(exchange)
+        self._due.append(exchange)
+        if len(self._due) == 1:
+            self._loop.call_soon(self._send)
 
 
 class Exchange:
@@ -91,20 +129,28 @@ class Exchange:
         self.deadline = deadline
         self.max_bytes = 0
 
-    def start(self) -> None:
-        self._pool.deadlines.add(self)
-        kept = self._pool.take()
-        if kept is None:
-            self._connect()
-        else:
-            self._kept = True
-            self._ask(kept)
+    @property
+    def over(self) -> bool:
+        """Whether ``done`` was called."""
+        return self._done is None
+
+    @property
+    def small(self) -> bool:
+        """Whether others may have to wait for it."""
+        return len(self._message[1]) <= TOGETHER_BYTES
+
+    def ask(self, connection: ClientConnection) -> None:
+        """Send it over a kept connection."""
+        self._kept = True
+        self._ask(connection)
 
     def _ask(self, connection: ClientConnection) -> None:
         self._connection = connection
-        connection.ask(*self._message, self)
+        head, body = self._message
+        connection.ask(head, body, self)
 
-    def _connect(self) -> None:
+    def connect(self) -> None:
+        """Send it over a new connection."""
         self._kept = False
         self._connection = None
         self._connecting = self._pool.connect()
@@ -130,25 +176,27 @@ class Exchange:
 
     def on_answer(self, response: Response) -> None:
         connection = self._connection
-        if connection is not None:
+        if connection is not None and not connection.busy:
             self._pool.keep(connection)
         self._finish(response)
 
     def on_broken(self, failure: Failure, answered: bool) -> None:
         # The peer may close a kept connection at any moment; that is no failure of the peer.
-        if self._kept and not answered:
-            self._connect()
+        if self._kept and not answered and not self.over:
+            self.connect()
         else:
             self._finish(failure)
 
     def expire(self) -> None:
         """The deadline has come."""
         reason = Reason.UNREACHABLE if self._connection is None else Reason.TIMEOUT
+        done, self._done = self._done, None
         if self._connecting is not None:
             self._connecting.cancel()
         if self._connection is not None:
-            self._connection.close()
-        self._finish(Failure(reason, "no answer in time"))
+            self._connection.left()
+        if done is not None:
+            done(Failure(reason, "no answer in time"))
 
     def _finish(self, result: Response | Failure) -> None:
         self._pool.deadlines.remove(self)
