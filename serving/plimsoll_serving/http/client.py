@@ -13,7 +13,7 @@ from plimsoll_serving.http.message import HOP_BY_HOP, TOGETHER, Header, Response
 
 CACHED_HEADS = 256
 CACHED_HEAD_BYTES = 4096
-# Below this head and body go out as one piece; beyond it joining them would cost more than a second piece.
+# Up to this, pieces are joined before they are written; beyond it joining them would cost more than it saves.
 JOINED_BYTES = 64 * 1024
 PREDICTION_ID = b"plimsoll-prediction-id"
 _END = b"\r\n\r\n"
@@ -172,18 +172,17 @@ class ClientConnection(asyncio.Protocol):
         if all(asker.over for asker in self._askers):
             self.close()
 
-    def ask(self, head: bytes, body: bytes, asker: Asker) -> None:
-        """Send a request. The connection must be usable, and nobody else may wait on it unless it is ``together``.
+    def ask(self, pieces: list[bytes], askers: list[Asker]) -> None:
+        """Send requests, as many as there are askers: heads and bodies in turn.
 
-        What is sent in one turn of the loop leaves in one piece.
+        The connection must be usable and nobody wait on it; more than one may be sent where it is ``together``.
         """
-        self._askers.append(asker)
+        self._askers.extend(askers)
         transport = cast("asyncio.Transport", self._transport)
-        if len(body) <= JOINED_BYTES:
-            transport.write(head + body)
+        if sum([len(piece) for piece in pieces]) <= JOINED_BYTES:
+            transport.write(b"".join(pieces))
         else:
-            transport.write(head)
-            transport.write(body)
+            transport.writelines(pieces)
 
     def data_received(self, data: bytes) -> None:
         position, size = 0, len(data)

@@ -56,6 +56,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._current: Request | None = None
         self._turns: deque[Turn] = deque()
+        self._held: list[bytes] = []
         self._pumping = False
         self._continue_due = False
         self._reading_paused = False
@@ -188,10 +189,30 @@ class Connection(asyncio.Protocol):
         # A request that has begun to arrive is still answered: the close is announced only when nothing is under way.
         pending = reader.in_message or bool(reader.ready) or bool(self._turns)
         close = not request.keep_alive or (not pending and self._to_be_closed(response, self._idle_at))
-        transport.write(render(response, close, request))
+        data = render(response, close, request)
+        if self._turns and not close:
+            self._hold(data)
+            return
+        if self._held:
+            data = b"".join((*self._held, data))
+            self._held.clear()
+        transport.write(data)
         if close:
             self._close()
         elif pending or self._peer_finished:
+            self._go_on()
+
+    def _hold(self, data: bytes) -> None:
+        """Those of one run of the model leave in one piece: a system call costs as much as the rest of an answer."""
+        if not self._held:
+            self._listener.call_soon(self._release)
+        self._held.append(data)
+
+    def _release(self) -> None:
+        """Nobody waits longer for those behind than the turn of the loop takes."""
+        if self._held and self._open and self._transport is not None:
+            self._transport.write(b"".join(self._held))
+            self._held.clear()
             self._go_on()
 
     def _go_on(self) -> None:

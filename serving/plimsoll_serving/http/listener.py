@@ -66,6 +66,7 @@ class Listener:
         self._sweep: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
+        self.call_soon = self._loop.call_soon
 
     async def start(self, host: str, port: int) -> None:
         """Listen; port 0 takes a free one, told by ``port``. Raises SettingsError when it is not to be had."""

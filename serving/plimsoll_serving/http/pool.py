@@ -83,14 +83,16 @@ class ConnectionPool:
     @staticmethod
     def _share(connection: ClientConnection, due: "list[Exchange]", place: int) -> int:
         """Send what one connection takes from ``place`` on, at least one; the place of the first that it does not."""
-        first = due[place]
-        first.ask(connection)
-        place += 1
-        stop = min(len(due), place + TOGETHER_REQUESTS - 1) if connection.together and first.small else place
-        while place < stop and due[place].small:
-            due[place].ask(connection)
-            place += 1
-        return place
+        stop = place + 1
+        if connection.together and due[place].small:
+            most = min(len(due), place + TOGETHER_REQUESTS)
+            while stop < most and due[stop].small:
+                stop += 1
+        sent = due[place:stop]
+        for exchange in sent:
+            exchange.kept(connection)
+        connection.ask([piece for exchange in sent for piece in exchange.message], [*sent])
+        return stop
 
     def close(self) -> None:
         """Close the idle connections; those in use are closed after their exchange."""
@@ -117,11 +119,11 @@ class ConnectionPool:
 class Exchange:
     """One request over a kept connection, or over a new one when the kept one turns out to be closed."""
 
-    __slots__ = ("_connecting", "_connection", "_done", "_kept", "_message", "_pool", "deadline", "max_bytes")
+    __slots__ = ("_connecting", "_connection", "_done", "_kept", "_pool", "deadline", "max_bytes", "message")
 
     def __init__(self, pool: ConnectionPool, message: tuple[bytes, bytes], deadline: float, done: Done) -> None:
         self._pool = pool
-        self._message = message
+        self.message = message
         self._done: Done | None = done
         self._connection: ClientConnection | None = None
         self._connecting: asyncio.Task[ClientConnection] | None = None
@@ -137,17 +139,12 @@ class Exchange:
     @property
     def small(self) -> bool:
         """Whether others may have to wait for it."""
-        return len(self._message[1]) <= TOGETHER_BYTES
+        return len(self.message[1]) <= TOGETHER_BYTES
 
-    def ask(self, connection: ClientConnection) -> None:
-        """Send it over a kept connection."""
+    def kept(self, connection: ClientConnection) -> None:
+        """It is sent over a kept connection."""
         self._kept = True
-        self._ask(connection)
-
-    def _ask(self, connection: ClientConnection) -> None:
         self._connection = connection
-        head, body = self._message
-        connection.ask(head, body, self)
 
     def connect(self) -> None:
         """Send it over a new connection."""
@@ -170,7 +167,8 @@ class Exchange:
             self._finish(Failure(Reason.UNREACHABLE, repr(error)))
             raise error
         elif task.result().usable:
-            self._ask(task.result())
+            self._connection = connection = task.result()
+            connection.ask([*self.message], [self])
         else:
             self._finish(Failure(Reason.BROKEN, "the connection was closed"))
 
