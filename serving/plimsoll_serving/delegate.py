@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 
 from plimsoll_serving.breaker import Breaker
@@ -30,13 +29,15 @@ class Outcome(StrEnum):
         return cls.CLIENT_ERROR if status >= 400 else cls.OK
 
 
-@dataclass(frozen=True, slots=True)
 class Delegated:
     """The outcome of a delegation, and the arm's response when it gave one."""
 
-    outcome: Outcome
-    response: Response | None
-    detail: str = ""
+    __slots__ = ("detail", "outcome", "response")
+
+    def __init__(self, outcome: Outcome, response: Response | None, detail: str = "") -> None:
+        self.outcome = outcome
+        self.response = response
+        self.detail = detail
 
 
 Settled = Callable[[Delegated], None]

@@ -7,7 +7,7 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
-from plimsoll_serving.http.limits import LINGER_SECONDS, PIPELINE_DEPTH
+from plimsoll_serving.http.limits import LINGER_SECONDS, PIPELINE_DEPTH, TOGETHER_DEPTH
 from plimsoll_serving.http.message import (
     CONTINUE,
     DELEGATED,
@@ -134,7 +134,7 @@ class Connection(asyncio.Protocol):
         while ready and self._current is None and self._write_paused_at is None and self._open:
             item = ready[0]
             together = isinstance(item, Request) and self._is_together(item)
-            if self._turns and (not together or len(self._turns) >= PIPELINE_DEPTH):
+            if self._turns and (not together or len(self._turns) >= TOGETHER_DEPTH):
                 break
             ready.popleft()
             if isinstance(item, Response):

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from plimsoll_serving.http.client import AnswerHeads, ClientConnection, Failure, Reason
 from plimsoll_serving.http.deadlines import Deadlines
+from plimsoll_serving.http.limits import TOGETHER_DEPTH
 from plimsoll_serving.http.message import Response
 
 MAX_AGE_SECONDS = 30.0
-# So many requests of one turn of the loop may go over one connection, where the peer works on them at once: nearly all
-# that sending one on costs are system calls. Each waits for those before it, so they are few and small.
-TOGETHER_REQUESTS = 8
+# Requests of one turn of the loop go over one connection, where the peer works on them at once: most of what sending
+# one on costs are system calls. Each waits for those before it, with which it shares a run anyway, so they are small.
 TOGETHER_BYTES = 16 * 1024
 # Requests of one turn share connections once there are so many of these, for a Service spreads connections over pods.
 SPREAD = 16
@@ -85,7 +85,7 @@ class ConnectionPool:
         """Send what one connection takes from ``place`` on, at least one; the place of the first that it does not."""
         stop = place + 1
         if connection.together and due[place].small:
-            most = min(len(due), place + TOGETHER_REQUESTS)
+            most = min(len(due), place + TOGETHER_DEPTH)
             while stop < most and due[stop].small:
                 stop += 1
         sent = due[place:stop]

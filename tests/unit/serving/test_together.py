@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import pytest
 from plimsoll_serving.http.client import Failure, Reason
 from plimsoll_serving.http.deadlines import Deadlines
-from plimsoll_serving.http.limits import Budget, Limits
+from plimsoll_serving.http.limits import TOGETHER_DEPTH, Budget, Limits
 from plimsoll_serving.http.listener import Listener
 from plimsoll_serving.http.message import Request, Respond, Response
-from plimsoll_serving.http.pool import SPREAD, TOGETHER_BYTES, TOGETHER_REQUESTS, ConnectionPool
+from plimsoll_serving.http.pool import SPREAD, TOGETHER_BYTES, ConnectionPool
 
 Result = Response | Failure
 REQUEST = re.compile(rb"POST /(\w+) HTTP/1.1\r\nplimsoll-delegated: 1\r\ncontent-length: (\d+)\r\n\r\n")
@@ -112,7 +112,7 @@ async def test_requests_of_one_turn_share_connections_once_there_are_enough_and_
         await warm(pool)
         assert pod.connections == SPREAD
         pod.waits = True
-        wanted = names(2 * TOGETHER_REQUESTS + 1)
+        wanted = names(2 * TOGETHER_DEPTH + 1)
         results = ask(pool, wanted)
         await until(lambda: len(pod.held) == len(wanted))
         for name in reversed(wanted):
@@ -126,12 +126,12 @@ async def test_a_shared_connection_carries_no_more_than_its_share() -> None:
     async with serving(pod) as pool:
         await warm(pool)
         pod.waits = True
-        results = ask(pool, names(TOGETHER_REQUESTS + 1))
-        await until(lambda: len(pod.held) == TOGETHER_REQUESTS + 1)
-        pod.answer(names(TOGETHER_REQUESTS + 1)[-1])
-        assert (await asyncio.wait_for(results[-1], 20)).body.endswith(b"8"), "it waits for nobody"  # type: ignore[union-attr]
+        results = ask(pool, names(TOGETHER_DEPTH + 1))
+        await until(lambda: len(pod.held) == TOGETHER_DEPTH + 1)
+        pod.answer(names(TOGETHER_DEPTH + 1)[-1])
+        assert (await asyncio.wait_for(results[-1], 20)).body.endswith(b"/r16"), "it waits for nobody"  # type: ignore[union-attr]
         assert not any(result.done() for result in results[:-1])
-        for name in names(TOGETHER_REQUESTS):
+        for name in names(TOGETHER_DEPTH):
             pod.answer(name)
         await _all(results)
 
