@@ -156,6 +156,11 @@ class Batcher:
             return False
         return not self._hurry()
 
+    @property
+    def quick(self) -> bool:
+        """Whether a small request runs on the loop: then nobody waits long for those before."""
+        return not self._runs and not self._bounds.window and self._blocking(1) < INLINE_SECONDS
+
     def submit(self, job: Job) -> None:
         """Queue a job, or answer at once with 503 when it would wait too long."""
         if self.full:

@@ -2,18 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 
 from plimsoll_serving.breaker import Breaker
 from plimsoll_serving.http.client import Failure, Reason
 from plimsoll_serving.http.deadlines import Deadlines
 from plimsoll_serving.http.forward import ForwardedHeads
-from plimsoll_serving.http.message import Header, Request, Response
+from plimsoll_serving.http.message import DELEGATED, Request, Response
 from plimsoll_serving.http.pool import ConnectionPool
 from plimsoll_serving.route import Arm
-
-DELEGATED: Header = (b"plimsoll-delegated", b"1")
 
 
 class Outcome(StrEnum):
@@ -32,13 +29,15 @@ class Outcome(StrEnum):
         return cls.CLIENT_ERROR if status >= 400 else cls.OK
 
 
-@dataclass(frozen=True, slots=True)
 class Delegated:
     """The outcome of a delegation, and the arm's response when it gave one."""
 
-    outcome: Outcome
-    response: Response | None
-    detail: str = ""
+    __slots__ = ("detail", "outcome", "response")
+
+    def __init__(self, outcome: Outcome, response: Response | None, detail: str = "") -> None:
+        self.outcome = outcome
+        self.response = response
+        self.detail = detail
 
 
 Settled = Callable[[Delegated], None]

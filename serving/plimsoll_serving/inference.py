@@ -10,11 +10,11 @@ from typing import Any
 
 from plimsoll_serving.batcher import Batcher, Computing, Result
 from plimsoll_serving.codec import Codec, InferRequest
-from plimsoll_serving.delegate import DELEGATED, Outcome
+from plimsoll_serving.delegate import Outcome
 from plimsoll_serving.engine import Engine
 from plimsoll_serving.errors import RequestError
 from plimsoll_serving.forwarding import Forwarding
-from plimsoll_serving.http.message import Request, Respond, Response, error_response
+from plimsoll_serving.http.message import DELEGATED, Request, Respond, Response, error_response
 from plimsoll_serving.logs import LOGGER, ErrorLog, trace_id
 from plimsoll_serving.metrics import ServingMetrics
 from plimsoll_serving.readiness import Readiness
@@ -240,6 +240,10 @@ class Inference:
     @staticmethod
     def _fields(request: Request) -> dict[str, object]:
         return {"path": request.path, "traceId": trace_id(request.header(b"traceparent"))}
+
+    def quick(self) -> bool:
+        """Whether a request for the own model is answered in the turn of the loop in which it comes."""
+        return self._batcher is not None and self._batcher.quick
 
     @property
     def under_way(self) -> int:

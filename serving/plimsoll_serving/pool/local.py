@@ -4,9 +4,9 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from plimsoll_serving.delegate import DELEGATED, Delegate, Delegated, Outcome, Settled
+from plimsoll_serving.delegate import Delegate, Delegated, Outcome, Settled
 from plimsoll_serving.http.client import Failure, Reason
-from plimsoll_serving.http.message import Request, Response, error_response
+from plimsoll_serving.http.message import DELEGATED, Request, Response, error_response
 from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.pool.host import Host, State
 from plimsoll_serving.route import Arm, Route

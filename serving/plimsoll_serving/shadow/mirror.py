@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from plimsoll_serving.delegate import DELEGATED
 from plimsoll_serving.http.client import Failure, Reason
 from plimsoll_serving.http.deadlines import Deadlines
 from plimsoll_serving.http.forward import ForwardedHeads
-from plimsoll_serving.http.message import Header, Request, Response
+from plimsoll_serving.http.message import DELEGATED, Header, Request, Response
 from plimsoll_serving.http.pool import ConnectionPool
 from plimsoll_serving.logs import LOGGER, ErrorLog, trace_id
 from plimsoll_serving.route import Arm

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from plimsoll_serving.breaker import Breaker
@@ -53,8 +52,7 @@ class Stage:
         routing = Routing("stable", lambda _: None, lambda: 0.5)
         routing.apply(parse(json.dumps(document).encode()))
         self.arms = Arms()
-        delegate: Any = self.arms
-        self.forwarding = Forwarding(routing, delegate, metrics)
+        self.forwarding = Forwarding(routing, self.arms, metrics)
         self.answers: list[Response] = []
 
     def delegate(self, deadline: float | None = None, local: Callable[[Respond], None] | None = None) -> Response:
