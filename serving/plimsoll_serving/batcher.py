@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from plimsoll_serving.codec import Codec, InferRequest
 from plimsoll_serving.http.limits import Bounds
-from plimsoll_serving.http.message import Request, Response
+from plimsoll_serving.http.message import EXPIRED, Request, Response
 from plimsoll_serving.logs import LOGGER
 
 INLINE_SECONDS = 0.001
@@ -249,7 +249,9 @@ class Batcher:
             if job.request.cancelled:
                 job.done(Result(job.codec.refuse(499, "the client has gone"), 0))
             elif job.request.deadline is not None and now >= job.request.deadline:
-                job.done(Result(job.codec.refuse(504, "the deadline of the request passed while it waited"), 0))
+                response = job.codec.refuse(504, "the deadline of the request passed while it waited")
+                response.headers.append(EXPIRED)
+                job.done(Result(response, 0))
             elif job.arrived < oldest:
                 job.done(Result(self.busy(job.codec), 0))
             else:

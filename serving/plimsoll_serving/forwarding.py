@@ -43,6 +43,14 @@ class Forwarding:
             return
 
         def settled(result: Delegated) -> None:
+            if self._gave_up(request, result):
+                self._metrics.arm_answered(arm.revision, Outcome.DEADLINE)
+                breaker.left()
+                if result.response is not None:
+                    respond(result.response)
+                else:
+                    self._guarded(local, respond, request)
+                return
             self._metrics.arm_answered(arm.revision, result.outcome)
             if result.outcome is Outcome.OK and result.response is not None:
                 breaker.succeeded()
@@ -53,7 +61,7 @@ class Forwarding:
                 if result.outcome is Outcome.CLIENT_ERROR and 400 <= response.status < 500:
                     breaker.succeeded()  # both models refuse it: the request is at fault, not the arm
                 else:
-                    self._failed(breaker, request, result)
+                    breaker.failed(self._loop.time())
                     self._fell_back(arm, request, result)
                 respond(response)
 
@@ -74,18 +82,20 @@ class Forwarding:
                 breaker.succeeded()
                 respond(result.response)
                 return
-            self._failed(breaker, request, result)
+            if self._gave_up(request, result):
+                breaker.left()
+            else:
+                breaker.failed(self._loop.time())
             self._fell_back(primary, request, result)
             self._guarded(local, respond, request)
 
         self._arms.send(primary, request, self._seconds(request), settled)
 
-    def _failed(self, breaker: Breaker, request: Request, result: Delegated) -> None:
-        now = self._loop.time()
-        if result.response is None and request.deadline is not None and now >= request.deadline:
-            breaker.left()
-        else:
-            breaker.failed(now)
+    def _gave_up(self, request: Request, result: Delegated) -> bool:
+        """Whether the caller's own deadline is over, as the arm said or this pod knows."""
+        if result.response is not None:
+            return result.outcome is Outcome.DEADLINE
+        return request.deadline is not None and self._loop.time() >= request.deadline
 
     def _guarded(self, local: Local, respond: Respond, request: Request) -> None:
         """Nobody above would answer when ``local`` raises."""

@@ -27,6 +27,10 @@ HOP_BY_HOP = frozenset(
 Header = tuple[bytes, bytes]
 # A request that another pod sends on; it is answered by whoever gets it.
 DELEGATED: Header = (b"plimsoll-delegated", b"1")
+# A copy of one, whose answer nobody gets.
+MIRRORED: Header = (b"plimsoll-mirrored", b"1")
+# On a 504: the time that its caller gave it was over, which says nothing about who was asked.
+EXPIRED: Header = (b"plimsoll-deadline", b"exceeded")
 # Says to that pod that requests which it sends on one connection without waiting are worked on together.
 TOGETHER: Header = (b"plimsoll-together", b"1")
 
