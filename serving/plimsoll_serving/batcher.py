@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from plimsoll_serving.codec import Codec, InferRequest
 from plimsoll_serving.http.limits import Bounds
-from plimsoll_serving.http.message import Request, Response
+from plimsoll_serving.http.message import EXPIRED, Request, Response
 from plimsoll_serving.logs import LOGGER
 
 INLINE_SECONDS = 0.001
@@ -156,6 +156,11 @@ class Batcher:
             return False
         return not self._hurry()
 
+    @property
+    def quick(self) -> bool:
+        """Whether a small request runs on the loop: then nobody waits long for those before."""
+        return not self._runs and not self._bounds.window and self._blocking(1) < INLINE_SECONDS
+
     def submit(self, job: Job) -> None:
         """Queue a job, or answer at once with 503 when it would wait too long."""
         if self.full:
@@ -244,7 +249,9 @@ class Batcher:
             if job.request.cancelled:
                 job.done(Result(job.codec.refuse(499, "the client has gone"), 0))
             elif job.request.deadline is not None and now >= job.request.deadline:
-                job.done(Result(job.codec.refuse(504, "the deadline of the request passed while it waited"), 0))
+                response = job.codec.refuse(504, "the deadline of the request passed while it waited")
+                response.headers.append(EXPIRED)
+                job.done(Result(response, 0))
             elif job.arrived < oldest:
                 job.done(Result(self.busy(job.codec), 0))
             else:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 LINGER_SECONDS = 2.0
 PIPELINE_DEPTH = 8
+# Most requests of another pod that one connection has under way.
+TOGETHER_DEPTH = 16
 SMALL_BODY = 64 * 1024
 # The bounds of the CRD's maxBatchSize and maxDelayMilliseconds.
 MOST_BATCH_ROWS = 65536

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import math
+from collections.abc import Callable
 from typing import Protocol
 
 from plimsoll_serving.errors import SettingsError
@@ -39,10 +40,20 @@ class Listener:
         limits, budget: bounds of one connection, and of all together.
         life: seconds after which a connection is closed politely, ±20 %; infinite by default. A change holds for
             connections opened after it.
+        together: of requests that other pods send on, several of a connection are worked on at once; called to know
+            whether that is worth asking for. None takes one after the other.
     """
 
-    def __init__(self, handler: Handler, limits: Limits, budget: Budget, life: float = math.inf) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits,
+        budget: Budget,
+        life: float = math.inf,
+        together: Callable[[], bool] | None = None,
+    ) -> None:
         self.handler = handler
+        self.together = together
         self.limits = limits
         self.budget = budget
         self.life = life
@@ -55,6 +66,7 @@ class Listener:
         self._sweep: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
+        self.call_soon = self._loop.call_soon
 
     async def start(self, host: str, port: int) -> None:
         """Listen; port 0 takes a free one, told by ``port``. Raises SettingsError when it is not to be had."""

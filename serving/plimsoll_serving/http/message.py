@@ -25,6 +25,14 @@ HOP_BY_HOP = frozenset(
 )
 
 Header = tuple[bytes, bytes]
+# A request that another pod sends on; it is answered by whoever gets it.
+DELEGATED: Header = (b"plimsoll-delegated", b"1")
+# A copy of one, whose answer nobody gets.
+MIRRORED: Header = (b"plimsoll-mirrored", b"1")
+# On a 504: the time that its caller gave it was over, which says nothing about who was asked.
+EXPIRED: Header = (b"plimsoll-deadline", b"exceeded")
+# Says to that pod that requests which it sends on one connection without waiting are worked on together.
+TOGETHER: Header = (b"plimsoll-together", b"1")
 
 
 class Request:
@@ -136,14 +144,17 @@ def render(response: Response, close: bool, request: Request | None) -> bytes:
         )
     else:
         start = status_line(response.status)
-    lines = [b"%b: %b\r\n" % header for header in response.headers]
+    pieces = [start]
+    for name, value in response.headers:
+        pieces += (name, b": ", value, b"\r\n")
     if close:
-        lines.append(b"connection: close\r\n")
+        pieces.append(b"connection: close\r\n")
     elif request is not None and request.http10:
-        lines.append(b"connection: keep-alive\r\n")
-    if request is not None and request.method == "HEAD":
-        body = b""
-    return b"".join((start, *lines, b"\r\n", body))
+        pieces.append(b"connection: keep-alive\r\n")
+    pieces.append(b"\r\n")
+    if request is None or request.method != "HEAD":
+        pieces.append(body)
+    return b"".join(pieces)
 
 
 @lru_cache(maxsize=100)
