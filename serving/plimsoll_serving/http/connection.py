@@ -28,7 +28,6 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._current: Request | None = None
         self._pumping = False
-        self._continue_due = False
         self._reading_paused = False
         self._write_paused_at: float | None = None
         self._unsent = 0
@@ -139,7 +138,7 @@ class Connection(asyncio.Protocol):
         """What an answer held up."""
         self._pump()
         self._balance_reading()
-        if self._continue_due and not self._busy:
+        if self._reader.expecting:
             self._expect()
         if self._peer_finished and not self._busy:
             self._close()
@@ -150,8 +149,8 @@ class Connection(asyncio.Protocol):
 
     def _expect(self) -> None:
         """Ask for the body once every earlier answer is out."""
-        self._continue_due = self._busy
-        if not self._continue_due and self._transport is not None:
+        if not self._busy and self._transport is not None:
+            self._reader.expecting = False
             self._transport.write(CONTINUE)
 
     # Ends
