@@ -7,7 +7,7 @@ import httptools
 
 from plimsoll_serving.http.heads import END, KnownHeads
 from plimsoll_serving.http.limits import Budget, Limits
-from plimsoll_serving.http.message import Header, Request, Response, error_response
+from plimsoll_serving.http.message import Header, Request, Response, error_response, split_target
 
 
 class RequestReader:
@@ -226,12 +226,3 @@ class RequestReader:
             self._new_head = None
         self.in_message = False
         self._reset()
-
-
-def split_target(target: bytes) -> tuple[str, str]:
-    """Path and query of a request target, also in absolute form (``http://host/path?query``)."""
-    text = target.decode("latin-1")
-    if not text.startswith("/") and "://" in text:
-        text = "/" + text.split("://", 1)[1].partition("/")[2]
-    path, _, query = text.partition("?")
-    return path, query
