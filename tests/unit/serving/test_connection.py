@@ -7,7 +7,7 @@ import asyncio
 from plimsoll_serving.http.connection import Connection
 from plimsoll_serving.http.limits import Budget, Limits
 from plimsoll_serving.http.listener import Listener
-from plimsoll_serving.http.message import Respond, Request, Response
+from plimsoll_serving.http.message import Request, Respond, Response
 
 BUDGET = 1 << 20
 ANSWER = 300 * 1024
