@@ -207,7 +207,8 @@ class Batcher:
         response = codec.refuse(
             503, f"the model has {len(self._waiting)} requests waiting, more than it answers in time; try again later"
         )
-        response.headers = [*response.headers, (b"retry-after", b"%d" % seconds)]
+        kept = [header for header in response.headers if header[0] != b"retry-after"]
+        response.headers = [*kept, (b"retry-after", b"%d" % seconds)]
         return response
 
     def _flush(self) -> None:

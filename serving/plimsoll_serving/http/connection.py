@@ -27,6 +27,9 @@ LOGGER = logging.getLogger("plimsoll_serving.http")
 # An idle connection past its life is closed only after this quiet: the close must not meet a request on its way.
 QUIET_SECONDS = 5.0
 LIFE_SPREAD = 0.2
+# A peer that takes less of its answer is given up: within the time of a request, or this one where room is wanting.
+LEAST_TAKEN = 64 * 1024
+HURRIED_SECONDS = 1.0
 
 
 class Turn:
@@ -58,10 +61,9 @@ class Connection(asyncio.Protocol):
         self._turns: deque[Turn] = deque()
         self._held: list[bytes] = []
         self._pumping = False
-        self._continue_due = False
         self._reading_paused = False
         self._write_paused_at: float | None = None
-        self._unsent = 0
+        self._unsent = self._unread = 0
         self._message_at: float | None = None
         self._linger_until: float | None = None
         self._peer_finished = False
@@ -77,11 +79,14 @@ class Connection(asyncio.Protocol):
             busy = error_response(
                 503, f"the server has {self._listener.limits.connections} connections open; try again"
             )
-            self._transport.write(render(busy, True, None))
-            self._close()
+            self._reader.broken = True
+            self._refuse(busy)
+            if not self._listener.see_off(self):
+                self._close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._count_unread(0)
         self._listener.forget(self)
         if self._current is not None:
             self._current.cancelled = True
@@ -118,10 +123,17 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._write_paused_at = self._listener.now()
         self._unsent = sys.maxsize
+        if self._transport is not None:
+            self._count_unread(self._transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         self._write_paused_at = None
+        self._count_unread(0)
         self._pump()
+
+    def _count_unread(self, size: int) -> None:
+        self._listener.budget.unread += size - self._unread
+        self._unread = size
 
     # Answers
 
@@ -219,7 +231,7 @@ class Connection(asyncio.Protocol):
         """What an answer held up."""
         self._pump()
         self._balance_reading()
-        if self._continue_due and not self._busy:
+        if self._reader.expecting:
             self._expect()
         if self._peer_finished and not self._busy:
             self._close()
@@ -230,8 +242,8 @@ class Connection(asyncio.Protocol):
 
     def _expect(self) -> None:
         """Ask for the body once every earlier answer is out."""
-        self._continue_due = self._busy
-        if not self._continue_due and self._transport is not None:
+        if not self._busy and self._transport is not None:
+            self._reader.expecting = False
             self._transport.write(CONTINUE)
 
     # Ends
@@ -307,11 +319,15 @@ class Connection(asyncio.Protocol):
             self._check_idle(now - self._idle_at, now)
 
     def _check_reader(self, transport: asyncio.Transport, paused_at: float, now: float) -> None:
-        """Give up on a peer that takes nothing of its answer."""
+        """Give up on a peer that takes next to nothing of its answer."""
         unsent = transport.get_write_buffer_size()
-        if unsent < self._unsent:
+        self._count_unread(unsent)
+        patience = self._listener.limits.read_seconds
+        if self._listener.budget.overdrawn:
+            patience = min(patience, HURRIED_SECONDS)
+        if unsent <= self._unsent - LEAST_TAKEN:
             self._unsent, self._write_paused_at = unsent, now
-        elif now - paused_at > self._listener.limits.read_seconds:
+        elif now - paused_at > patience:
             transport.abort()
 
     def _check_idle(self, idle: float, now: float) -> None:

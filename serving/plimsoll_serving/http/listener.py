@@ -14,6 +14,8 @@ from plimsoll_serving.http.message import Handler
 
 SWEEP_SECONDS = 0.25
 BACKLOG = 1024
+# Connections beyond the limit that are told so, and then read for a moment: closed at once, they lost the answer.
+SEEN_OFF = 64
 
 
 def _not_listening(host: str, port: int, error: OSError) -> str:
@@ -62,6 +64,7 @@ class Listener:
         self.retired_at = -math.inf
         self.port = 0
         self._connections: set[Admitted] = set()
+        self._refused: set[Admitted] = set()
         self._server: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -83,7 +86,7 @@ class Listener:
 
     def _check(self) -> None:
         now = self.now()
-        for connection in tuple(self._connections):
+        for connection in (*self._connections, *self._refused):
             connection.check(now)
         self._sweep = self._loop.call_later(SWEEP_SECONDS, self._check)
 
@@ -94,8 +97,16 @@ class Listener:
         self._connections.add(connection)
         return True
 
+    def see_off(self, connection: Admitted) -> bool:
+        """Take up one that was not admitted until it has read why; False when there are too many of those, too."""
+        if len(self._refused) >= SEEN_OFF:
+            return False
+        self._refused.add(connection)
+        return True
+
     def forget(self, connection: Admitted) -> None:
         self._connections.discard(connection)
+        self._refused.discard(connection)
 
     def retire_connections(self) -> None:
         """Close every connection of this moment politely: after its next answer, or when it stays quiet."""

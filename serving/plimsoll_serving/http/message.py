@@ -116,8 +116,11 @@ def json_response(status: int, value: object) -> Response:
 
 
 def error_response(status: int, message: str) -> Response:
-    """An error in the protocol's form: ``{"error": "sentence"}``."""
-    return json_response(status, {"error": message})
+    """An error in the protocol's form: ``{"error": "sentence"}``. A 503 asks to come again after a second."""
+    response = json_response(status, {"error": message})
+    if status == 503:
+        response.headers.append((b"retry-after", b"1"))
+    return response
 
 
 def method_not_allowed(method: str, path: str, allowed: str) -> Response:
@@ -131,6 +134,15 @@ def only_get(request: Request) -> Response | None:
     if request.method in ("GET", "HEAD"):
         return None
     return method_not_allowed(request.method, request.path, "GET, HEAD")
+
+
+def split_target(target: bytes) -> tuple[str, str]:
+    """Path and query of a request target, also in absolute form (``http://host/path?query``)."""
+    text = target.decode("latin-1")
+    if not text.startswith("/") and "://" in text:
+        text = "/" + text.split("://", 1)[1].partition("/")[2]
+    path, _, query = text.partition("?")
+    return path, query
 
 
 def render(response: Response, close: bool, request: Request | None) -> bytes:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import httpx
 from hpack import Encoder
 from plimsoll_serving.http2 import frames
 from plimsoll_serving.http2.frames import ErrorCode, Setting, frame
 
-from tests.integration.serving.grpc_client import channel, infer, raw
+from tests.integration.serving.grpc_client import channel, infer, raw, stream
 from tests.integration.serving.harness import HOST, Raw, Server, eventually
 
 GREETING = frames.PREFACE + frames.settings({}) + frame(frames.SETTINGS, frames.ACK, 0)
@@ -105,6 +107,25 @@ def test_a_peer_that_reads_nothing_is_dropped_while_others_are_served(server: Se
                 dropped = True
     greedy.close()
     assert dropped
+
+
+def test_a_consumer_that_is_slower_than_the_model_is_held_back_and_gets_every_answer(server: Server) -> None:
+    requests = [raw([[1, 2, 3, 4]] * 800, id=str(number)) for number in range(300)]
+    sent: list[str] = []
+
+    def stream_of() -> Iterator[Any]:
+        for request in requests:
+            sent.append(request.id)
+            yield request
+
+    with channel(server, grpc__http2__bdp_probe=0) as opened:
+        answers = stream(opened)(stream_of())
+        first = next(answers)
+        time.sleep(1)
+        waited = len(sent)
+        told = [answer.infer_response.id for answer in (first, *answers)]
+    assert told == [request.id for request in requests]
+    assert waited < len(requests), "nothing held the sender back: the test has too few requests"
 
 
 def test_http_and_grpc_go_on_side_by_side(server: Server) -> None:

@@ -199,7 +199,12 @@ def test_one_connection_too_many_is_told_so(tmp_path: Path) -> None:
         with Raw(server) as fourth:
             answer = fourth.read_all()
         assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nretry-after: 1\r\n" in answer
         assert answer.endswith(b'{"error": "the server has 3 connections open; try again"}')
+        for _ in range(20):
+            with Raw(server) as asking:
+                time.sleep(0.01)  # the answer is on its way before the request is
+                assert asking.send(post(b"x" * 90_000)).read_all().startswith(b"HTTP/1.1 503 ")
         held.pop().close()
         eventually(
             lambda: Raw(server).send(b"GET /v2 HTTP/1.0\r\n\r\n").read_all().startswith(b"HTTP/1.1 200"), "a place"

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import shutil
+import subprocess
 import time
 import zlib
 from collections.abc import Iterator
@@ -130,6 +132,25 @@ def test_chunks_with_extensions_and_trailers_are_one_body(server: Server, plain:
         answer = raw.send(chunked(BODY, 999, b"x-checksum: 1\r\n")).finish().read_all()
     status, _, body, rest = split(answer)
     assert (status, json.loads(body), rest) == (200, plain, b"")
+
+
+def test_what_a_trailer_says_is_no_header(server: Server, plain: dict[str, Any]) -> None:
+    with Raw(server) as raw:
+        answer = raw.send(chunked(BODY, 999, b"inference-header-content-length: 3\r\n")).finish().read_all()
+    assert (split(answer)[0], json.loads(split(answer)[2])) == (200, plain)
+
+
+def test_a_trailer_without_end_is_refused(server: Server) -> None:
+    with Raw(server) as raw:
+        raw.send(chunked(BODY, 999)[:-2]).send(b"x: " + b"a" * 1_000_000)
+        assert refusal(raw.read_all()) == (431, "trailers or a chunk's extensions exceed 4096 bytes")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_curl_offers_http_2_and_is_answered(server: Server, plain: dict[str, Any]) -> None:
+    command = ["curl", "--silent", "--fail", "--max-time", "10", "--http2", "--data-binary", "@-", server.url()]
+    done = subprocess.run(command, input=BODY, capture_output=True, check=True)
+    assert json.loads(done.stdout) == plain
 
 
 def test_chunks_may_be_compressed_and_expected(server: Server, plain: dict[str, Any]) -> None:
