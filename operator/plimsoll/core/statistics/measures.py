@@ -122,7 +122,7 @@ class Comparison:
             apart, found = apart.after(hidden[0], rows.begins, anew)
             against_health[:, rare] = np.logaddexp(against_health[:, rare], found) - _LOG_2
         passing, wealth = self.passing.after(health.swapaxes(0, 1), PASS_CAP)
-        against_harm = log_sum(wealth.swapaxes(1, 2).reshape(*cv.shape, -1) + _LOG_BETS, -1)
+        against_harm = log_sum(wealth.swapaxes(1, 2).reshape(*cv.shape, -1) + _LOG_BETS)
         total = running(both, self.total)
         before = _latest(total - both, anew, self.before)
         rise = np.maximum(_rise(total), _rise(total - before))
