@@ -37,7 +37,6 @@ from plimsoll.core.statistics.wealth import (
     Restarted,
     begins_in,
     increments,
-    mixture,
     running,
     within,
 )
@@ -75,7 +74,7 @@ NULLS = 3 * len(QUIET) + len(LOUD)
 #: Noise is the same in the models of every margin: each kind once (none first), and which one a model has.
 _NOISES, _NOISE_OF = np.unique(Models.of(1.5).cv, return_inverse=True)
 _QUIET, _NOISY = np.flatnonzero(_NOISE_OF == 0), np.flatnonzero(_NOISE_OF)
-_LOG_WEIGHTS = np.log(np.outer(BET_WEIGHTS, WORSE_WEIGHTS).ravel())
+_LOG_WEIGHTS, _LOG_BET_WEIGHTS = np.log(np.outer(BET_WEIGHTS, WORSE_WEIGHTS).ravel()), np.log(BET_WEIGHTS)
 
 
 def log_worse_in_noise(
@@ -141,7 +140,7 @@ class LearnedNoise:
             bets,
             _LOG_WEIGHTS,
             evidence.told * (compared == 1),
-            idle=mixture(alike, BET_WEIGHTS),
+            idle=alike + _LOG_BET_WEIGHTS,
             alike=alike.repeat(len(WORSE), axis=-1),
         )
         return LearnedNoise(lasting[-1], so_far[-1], passing[-1], compared[-1], turned), wealth - null
@@ -151,13 +150,12 @@ def _log_likelihoods(evidence: Evidence) -> Array:
     """Of each row by itself, relative to the boundary without noise; (windows, edges, models)."""
     logs: Array = _of_pods(evidence.pods).take(_NOISE_OF, axis=-1)
     found, useful = evidence.shares, evidence.shares.useful
-    pods = np.maximum(evidence.pods.there, 1)[useful].tolist()
-    if pods:
-        margins = np.broadcast_to(evidence.margins, useful.shape)[useful].tolist()
-        base = found.base[useful]
-        odds = found.ratio[useful] * base / (1 - base)
-        kinds = list(zip(margins, pods, strict=True))
-        logs[useful] += _of_shares(found.k[useful], found.total[useful], odds, kinds)
+    cells = useful.nonzero()
+    if len(cells[0]):
+        margins, pods = evidence.margins[cells[1]].tolist(), np.maximum(evidence.pods.there[cells], 1).tolist()
+        base = found.base[cells]
+        odds = found.ratio[cells] * base / (1 - base)
+        logs[cells] += _of_shares(found.k[cells], found.total[cells], odds, list(zip(margins, pods, strict=True)))
     return logs
 
 

@@ -22,7 +22,7 @@ from plimsoll.core.statistics.comparison import EQUAL_WEIGHTS, Arms, Shares, com
 from plimsoll.core.statistics.dispersion import Dispersion, Pods
 from plimsoll.core.statistics.learned_noise import Evidence, LearnedNoise
 from plimsoll.core.statistics.tables import Count, Noise, Rows, Table, noise_of, spells_of, starts_in, tabulated
-from plimsoll.core.statistics.wealth import Array, Capped, begins_in, log_sum, restarted, running, within
+from plimsoll.core.statistics.wealth import Array, Capped, begins_in, log_sum, restarted, running, started, within
 from plimsoll.facts import Window
 
 #: How the capital of Pass is split: the candidate's own rate, the comparison, the stable arm's own rate.
@@ -142,14 +142,16 @@ class Comparison:
 
 def _latest(values: Array, at: NDArray[np.bool_], before: Array | float) -> Array:
     """The values (axis 0) of the last row that `at` marks, `before` as long as there was none."""
+    if len(values) == 1:
+        return values if at[0] else started(before, values)
     rows = np.maximum.accumulate(np.where(at, np.arange(len(at)), -1))
     found: Array = np.where((rows < 0)[:, None, None], before, values[np.maximum(rows, 0)])
     return found
 
 
 def _rise(total: Array) -> Array:
-    rates: Array = total[:, 0] / np.maximum(total[:, 1], 1) - total[:, 2] / np.maximum(total[:, 3], 1)
-    return rates
+    rates: Array = total[:, ::2] / np.maximum(total[:, 1::2], 1)
+    return rates[:, 0] - rates[:, 1]
 
 
 def _shares(both: Array, spell: Array, bounds: Bounds) -> Shares:

@@ -67,7 +67,7 @@ class Restarted:
         """Where they stand after these rows as well, and the log wealth (rows, edges) in them.
 
         `bets` (rows, edges, bets) are running log wealth, `anew` (rows, edges) is 1 where they begin again. Idle
-        capital may earn too: `idle` (rows, edges) in all, `alike` (rows, edges, bets) what goes to each bet.
+        capital may earn too: `idle` (rows, edges, any) in parts, `alike` (rows, edges, bets) what goes to each bet.
         """
         spare, times, given = alike - bets, running(anew, self.times), started(self.given, bets)
         if anew.any():
@@ -75,8 +75,8 @@ class Restarted:
             begins = earlier + log_weights - times[..., None] * _LOG_2
             begins[anew == 0] = -np.inf
             given = np.logaddexp.accumulate(np.concatenate([given, begins]), axis=0)[1:]
-        logs: Array = np.logaddexp(log_sum(bets + given), idle - times * _LOG_2)
-        return Restarted(times[-1], given[-1], spare[-1]), logs
+        left = idle - times[..., None] * _LOG_2
+        return Restarted(times[-1], given[-1], spare[-1]), log_sum(np.concatenate([bets + given, left], axis=-1))
 
 
 def restarted_evenly(log_factors: Array, starts: NDArray[np.int64]) -> Array:
@@ -144,8 +144,8 @@ def within(counts: Array, begins: NDArray[np.bool_], before: Array | float = 0.0
 def increments(so_far: Array, begins: NDArray[np.bool_], before: Array | float = 0.0) -> Array:
     """What each row adds to figures that begin anew with each spell (axis 0); `begins` says where, (rows,) or of
     another shape that broadcasts; `before` is the figure before the first row."""
-    earlier = started(before, so_far)
-    if len(so_far) > 1:
-        earlier = np.concatenate([earlier, so_far[:-1]])
+    if begins.size == 1:
+        return so_far if begins.item() else so_far - before
+    earlier = np.concatenate([started(before, so_far), so_far[:-1]])
     begins = begins.reshape(-1, *(1,) * (so_far.ndim - 1)) if begins.ndim == 1 else begins
     return so_far - np.where(begins, 0.0, earlier)
