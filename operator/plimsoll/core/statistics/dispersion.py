@@ -45,7 +45,7 @@ class Pods:
     def of(cls, counts: Array) -> Pods:
         """From both, (windows, 2, pods, edges)."""
         sums, n = counts.sum(axis=2), counts[:, 1]
-        return cls(counts[:, 0], n, sums[:, 0], sums[:, 1], np.count_nonzero(n, axis=1))
+        return cls(counts[:, 0], n, sums[:, 0], sums[:, 1], (n > 0).sum(axis=1))
 
 
 @dataclass(frozen=True, slots=True)

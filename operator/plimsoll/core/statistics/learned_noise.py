@@ -73,6 +73,7 @@ class Models:
 NULLS = 3 * len(QUIET) + len(LOUD)
 #: Noise is the same in the models of every margin: each kind once (none first), and which one a model has.
 _NOISES, _NOISE_OF = np.unique(Models.of(1.5).cv, return_inverse=True)
+_VARIANCES = _NOISES[1:] ** 2
 _QUIET, _NOISY = np.flatnonzero(_NOISE_OF == 0), np.flatnonzero(_NOISE_OF)
 _LOG_WEIGHTS, _LOG_BET_WEIGHTS = np.log(np.outer(BET_WEIGHTS, WORSE_WEIGHTS).ravel()), np.log(BET_WEIGHTS)
 
@@ -167,13 +168,13 @@ def _of_shares(k: Array, total: Array, odds: Array, kinds: Sequence[tuple[float,
     less is concluded than could be.
     """
     known = tuple(sorted(set(kinds)))
-    place = [known.index(kind) for kind in kinds] if len(known) > 1 else 0
+    place = np.array([known.index(kind) for kind in kinds])
     points, growth, laws = _laws(known)
     information = k * (total - k) / np.maximum(total, 1.0)
     power = np.minimum(1.0, STEP**-2 / np.maximum(information, 1.0))
-    curve = np.log1p((odds / (1 + odds))[:, None] * growth[place])
+    curve = np.log1p((odds / (1 + odds))[:, None] * growth.take(place, axis=0))
     curve *= (-power * total)[:, None]
-    curve += (power * k)[:, None] * points[place]
+    curve += (power * k)[:, None] * points.take(place, axis=0)
     on_grid = curve[:, : len(GRID)]
     top = on_grid.max(axis=1, keepdims=True)
     noisy = (np.exp(on_grid - top) @ laws).reshape(len(k), len(known), -1)[np.arange(len(k)), place]
@@ -212,11 +213,10 @@ def _of_pods(pods: Pods) -> Array:
     if not len(rows):
         return logs
     k, n, events = pods.k[rows, :, edges], pods.n[rows, :, edges], pods.events[told]
-    there = n > 0
-    share = np.where(there, n / pods.trials[told][:, None], 1.0)
-    whole = pods.there[told][:, None] / _NOISES[1:] ** 2
+    share = np.where(n > 0, n / pods.trials[told][:, None], 1.0)  # of one that was not there nothing is told, k = 0
+    whole = pods.there[told][:, None] / _VARIANCES
     each = whole[:, None] * share[..., None]
-    split = ((gammaln(k[..., None] + each) - gammaln(each)) * there[..., None]).sum(axis=1)
+    split = (gammaln(k[..., None] + each) - gammaln(each)).sum(axis=1)
     plain = (k * np.log(share)).sum(axis=1)
     logs[rows, edges, 1:] = gammaln(whole) - gammaln(whole + events[:, None]) + split - plain[:, None]
     return logs

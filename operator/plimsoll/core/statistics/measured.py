@@ -33,11 +33,6 @@ class Limits:
     beta: float
     alphas: tuple[tuple[str, float], ...]
 
-    @property
-    def first_edge(self) -> int:
-        """The first latency edge that counts."""
-        return sum(edge <= self.latency_floor_seconds for edge in LATENCY_EDGES)
-
 
 @dataclass(frozen=True, slots=True)
 class _Part:
@@ -58,10 +53,15 @@ class _Part:
 _ANY = 1.5
 
 
+def _first_edge(limits: Limits) -> int:
+    """The first latency edge that counts."""
+    return sum(edge <= limits.latency_floor_seconds for edge in LATENCY_EDGES)
+
+
 @lru_cache(maxsize=64)
 def _bounds(limits: Limits) -> Bounds:
     """Of errors, client errors and each latency edge that counts."""
-    edges = _BUCKETS - limits.first_edge
+    edges = _BUCKETS - _first_edge(limits)
     margins = [limits.error_margin or _ANY] * 2 + [limits.latency_margin or _ANY] * edges
     tolerances = [0.0, limits.negligible] + [limits.negligible_latency] * edges
     negligible = [limits.negligible] * 2 + [limits.negligible_latency] * edges
@@ -78,7 +78,7 @@ def _parts(limits: Limits) -> tuple[_Part, ...]:
         parts.append(_Part(errors, slice(0, 1), ("",), alphas[errors], margin, 0.0, few, limits.error_floor))
         parts.append(_Part(client_errors, slice(1, 2), ("",), alphas[client_errors], margin, few, few))
     if limits.latency_margin is not None:
-        units = tuple(slower(edge) for edge in LATENCY_EDGES[limits.first_edge :])
+        units = tuple(slower(edge) for edge in LATENCY_EDGES[_first_edge(limits) :])
         parts.append(_Part("latency", slice(2, None), units, alphas["latency"], limits.latency_margin, slow, slow))
     return tuple(parts)
 
@@ -104,12 +104,12 @@ class Measured:
         """With these windows as well; they follow in time, and none of them has a gap."""
         if not windows:
             return self
-        limits = self.limits
+        limits, bounds, starts = self.limits, _bounds(self.limits), self.starts
         begins, spell = spells_of(windows, limits.noise.seconds, self.spell)
-        count = partial(_counted, first=limits.first_edge)
-        rows = tabulated(windows, count, 2 + _BUCKETS - limits.first_edge, begins)
-        comparison, compared = self.comparison.after(rows, _bounds(limits), limits.noise.cv_floor)
-        found, failed, starts = _found(rows, compared), _failing(_parts(limits), rows, compared), self.starts
+        edges = len(bounds.margin)
+        rows = tabulated(windows, partial(_counted, first=2 + _BUCKETS - edges), edges, begins)
+        comparison, compared = self.comparison.after(rows, bounds, limits.noise.cv_floor)
+        found, failed = _found(rows, compared), _failing(limits, rows, compared)
         anew = begins_in(rows.steps, self.comparison.step)
         if anew.any():
             starts = np.concatenate([starts, np.flatnonzero(anew) + (0 if self.found is None else len(self.found))])
@@ -150,16 +150,25 @@ def _found(rows: Rows, compared: Compared) -> Array:
     return found
 
 
-def _failing(parts: Sequence[_Part], rows: Rows, compared: Compared) -> Array:
+def _failing(limits: Limits, rows: Rows, compared: Compared) -> Array:
     """What each criterion holds against 1/alpha, (windows, criteria): the average over its edges, or nothing where it
     does not matter."""
-    logs, firsts = np.empty((len(rows.counts), len(parts))), [part.edges.start for part in parts]
+    parts, (firsts, least) = _parts(limits), _least(limits)
+    logs = compared.against_health[:, firsts]
     for place, part in enumerate(parts):
-        mine = compared.against_health[:, part.edges]
-        logs[:, place] = average(mine) if len(part.units) > 1 else mine[:, 0]
-    trials, least = rows.counts[:, 1::2, firsts], [part.least_rise for part in parts]
-    logs[(trials <= 0).any(axis=1) | (compared.rise[:, firsts] < least)] = -np.inf
+        if len(part.units) > 1:
+            logs[:, place] = average(compared.against_health[:, part.edges])
+    trials = rows.counts[:, 1::2, firsts].min(axis=1)
+    logs[(trials <= 0) | (compared.rise[:, firsts] < least)] = -np.inf
     return logs
+
+
+@lru_cache(maxsize=64)
+def _least(limits: Limits) -> tuple[NDArray[np.int64], Array]:
+    """The first edge of each criterion that is switched on, and the least rise that can fail it, both (criteria,)."""
+    parts = _parts(limits)
+    firsts = np.array([part.edges.start for part in parts], dtype=np.int64)
+    return firsts, np.array([part.least_rise for part in parts])
 
 
 _NONE = (0,) * _BUCKETS

@@ -133,10 +133,12 @@ class Comparison:
 
     def _spell_of_pods(self, rows: Rows) -> Array:
         """Sums within spells. The number of pods is that of the spell: where another begins it may be another."""
-        carried = np.zeros_like(rows.pods[0])
-        if self.pods is not None:
-            most = min(len(carried[0]), len(self.pods[0]))
-            carried[:, :most] = self.pods[:, :most]
+        carried = self.pods
+        if carried is None or carried.shape[1] != rows.pods.shape[2]:
+            carried = np.zeros_like(rows.pods[0])
+            most = 0 if self.pods is None else min(len(carried[0]), len(self.pods[0]))
+            if self.pods is not None:
+                carried[:, :most] = self.pods[:, :most]
         return within(rows.pods, rows.begins, carried)
 
 
