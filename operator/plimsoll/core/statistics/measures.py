@@ -21,7 +21,7 @@ from plimsoll.core.statistics.bounded_rate import (
 from plimsoll.core.statistics.comparison import EQUAL_WEIGHTS, Arms, Shares, compared, shares
 from plimsoll.core.statistics.dispersion import Dispersion, Pods
 from plimsoll.core.statistics.learned_noise import Evidence, LearnedNoise
-from plimsoll.core.statistics.tables import Count, Noise, Rows, Table, noise_of, spells_of, starts_in, tabulated
+from plimsoll.core.statistics.tables import Count, Noise, Rows, Table, spells_of, starts_in, tabulated
 from plimsoll.core.statistics.wealth import Array, Capped, begins_in, log_sum, restarted, running, started, within
 from plimsoll.facts import Window
 
@@ -108,7 +108,7 @@ class Comparison:
         spell = within(both, rows.begins, self.spell)
         pods = self._spell_of_pods(rows)
         like = Pods.of(np.concatenate([rows.pods, pods]))
-        dispersion, cv = noise_of(like, rows.begins, self.dispersion, floor)
+        dispersion, cv = self.dispersion.after(like, rows.begins, floor)
         against, anew, rare = _shares(both, spell, bounds), begins_in(rows.steps, self.step), bounds.rare
         tests = [_health(rows.counts, cv, bounds, against.rows(slice(2 * len(both), None)))]
         if len(rare):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plimsoll.core.statistics.comparison import Arms
-from plimsoll.core.statistics.dispersion import Dispersion, Pods, moments
+from plimsoll.core.statistics.dispersion import Dispersion, Pods
 from plimsoll.core.statistics.wealth import Array, begins_in, within
 from plimsoll.facts import ArmCounts, Window
 
@@ -127,16 +127,5 @@ def table(windows: Sequence[Window], count: Count, edges: int, noise: Noise) -> 
     """Tabulate `count` of both arms of at least one window, with the noise of the stable pods."""
     rows = tabulated(windows, count, edges, spells_of(windows, noise.seconds)[0])
     pods = Pods.of(np.concatenate([rows.pods, within(rows.pods, rows.begins)]))
-    cv = noise_of(pods, rows.begins, Dispersion(), noise.cv_floor)[1]
+    cv = Dispersion().after(pods, rows.begins, noise.cv_floor)[1]
     return Table(rows.counts, cv, starts_in(rows.steps))
-
-
-def noise_of(pods: Pods, begins: NDArray[np.bool_], known: Dispersion, floor: float) -> tuple[Dispersion, Array]:
-    """The cv of each row, (windows, edges), and what is known then: noise may change with each window or last a whole
-    spell; the larger estimate is taken. `pods` are those of each row, followed by their sums in the spell up to each;
-    `begins` says where a spell begins, (windows,)."""
-    found, rows, edges = moments(pods), len(begins), pods.events.shape[-1]
-    both = np.concatenate([found[:rows], found[rows:]], axis=-1)
-    anew = begins[:, None, None] | (np.arange(2 * edges) < edges)
-    known, cv = known.after(both, anew, floor)
-    return known, np.maximum(cv[:, :edges], cv[:, edges:])
