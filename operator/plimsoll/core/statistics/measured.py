@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,21 +17,6 @@ from plimsoll.facts import ArmCounts, Window
 from plimsoll.names import LATENCY_EDGES
 
 _BUCKETS = len(LATENCY_EDGES)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What is accepted, as in Policy, and the parts of alpha; a margin of None switches a measure off."""
-
-    error_margin: float | None
-    latency_margin: float | None
-    negligible: float
-    negligible_latency: float
-    error_floor: float
-    latency_floor_seconds: float
-    noise: Noise
-    beta: float
-    alphas: tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,34 +38,53 @@ class _Part:
 _ANY = 1.5
 
 
-def _first_edge(limits: Limits) -> int:
-    """The first latency edge that counts."""
-    return sum(edge <= limits.latency_floor_seconds for edge in LATENCY_EDGES)
+@dataclass(frozen=True)
+class Limits:
+    """What is accepted, as in Policy, and the parts of alpha; a margin of None switches a measure off."""
 
+    error_margin: float | None
+    latency_margin: float | None
+    negligible: float
+    negligible_latency: float
+    error_floor: float
+    latency_floor_seconds: float
+    noise: Noise
+    beta: float
+    alphas: tuple[tuple[str, float], ...]
 
-@lru_cache(maxsize=64)
-def _bounds(limits: Limits) -> Bounds:
-    """Of errors, client errors and each latency edge that counts."""
-    edges = _BUCKETS - _first_edge(limits)
-    margins = [limits.error_margin or _ANY] * 2 + [limits.latency_margin or _ANY] * edges
-    tolerances = [0.0, limits.negligible] + [limits.negligible_latency] * edges
-    negligible = [limits.negligible] * 2 + [limits.negligible_latency] * edges
-    return Bounds(np.array(margins), np.array(tolerances), np.array(negligible))
+    @cached_property
+    def first_edge(self) -> int:
+        """The first latency edge that counts."""
+        return sum(edge <= self.latency_floor_seconds for edge in LATENCY_EDGES)
 
+    @cached_property
+    def bounds(self) -> Bounds:
+        """Of errors, client errors and each latency edge that counts."""
+        edges = _BUCKETS - self.first_edge
+        margins = [self.error_margin or _ANY] * 2 + [self.latency_margin or _ANY] * edges
+        tolerances = [0.0, self.negligible] + [self.negligible_latency] * edges
+        negligible = [self.negligible] * 2 + [self.negligible_latency] * edges
+        return Bounds(np.array(margins), np.array(tolerances), np.array(negligible))
 
-@lru_cache(maxsize=64)
-def _parts(limits: Limits) -> tuple[_Part, ...]:
-    """Those that are switched on."""
-    alphas, few, slow = dict(limits.alphas), limits.negligible, limits.negligible_latency
-    parts = []
-    if limits.error_margin is not None:
-        margin, errors, client_errors = limits.error_margin, "error rate", "client error rate"
-        parts.append(_Part(errors, slice(0, 1), ("",), alphas[errors], margin, 0.0, few, limits.error_floor))
-        parts.append(_Part(client_errors, slice(1, 2), ("",), alphas[client_errors], margin, few, few))
-    if limits.latency_margin is not None:
-        units = tuple(slower(edge) for edge in LATENCY_EDGES[_first_edge(limits) :])
-        parts.append(_Part("latency", slice(2, None), units, alphas["latency"], limits.latency_margin, slow, slow))
-    return tuple(parts)
+    @cached_property
+    def parts(self) -> tuple[_Part, ...]:
+        """The criteria that are switched on."""
+        alphas, few, slow = dict(self.alphas), self.negligible, self.negligible_latency
+        parts = []
+        if self.error_margin is not None:
+            margin, errors, client_errors = self.error_margin, "error rate", "client error rate"
+            parts.append(_Part(errors, slice(0, 1), ("",), alphas[errors], margin, 0.0, few, self.error_floor))
+            parts.append(_Part(client_errors, slice(1, 2), ("",), alphas[client_errors], margin, few, few))
+        if self.latency_margin is not None:
+            units = tuple(slower(edge) for edge in LATENCY_EDGES[self.first_edge :])
+            parts.append(_Part("latency", slice(2, None), units, alphas["latency"], self.latency_margin, slow, slow))
+        return tuple(parts)
+
+    @cached_property
+    def least(self) -> tuple[NDArray[np.int64], Array]:
+        """The first edge of each of these, and the least rise that can fail it, both (criteria,)."""
+        firsts = np.array([part.edges.start for part in self.parts], dtype=np.int64)
+        return firsts, np.array([part.least_rise for part in self.parts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +108,11 @@ class Measured:
         """With these windows as well; they follow in time, and none of them has a gap."""
         if not windows:
             return self
-        limits, bounds, starts = self.limits, _bounds(self.limits), self.starts
+        limits, starts = self.limits, self.starts
         begins, spell = spells_of(windows, limits.noise.seconds, self.spell)
-        edges = len(bounds.margin)
-        rows = tabulated(windows, partial(_counted, first=2 + _BUCKETS - edges), edges, begins)
-        comparison, compared = self.comparison.after(rows, bounds, limits.noise.cv_floor)
+        count = partial(_counted, first=limits.first_edge)
+        rows = tabulated(windows, count, len(limits.bounds.margin), begins)
+        comparison, compared = self.comparison.after(rows, limits.bounds, limits.noise.cv_floor)
         found, failed = _found(rows, compared), _failing(limits, rows, compared)
         anew = begins_in(rows.steps, self.comparison.step)
         if anew.any():
@@ -122,7 +126,7 @@ class Measured:
         found, failed = self.found, self.failing
         assert found is not None and failed is not None
         criteria = []
-        for place, part in enumerate(_parts(self.limits)):
+        for place, part in enumerate(self.limits.parts):
             mine = found[:, :, part.edges]
             criteria.append(
                 Criterion(
@@ -153,22 +157,14 @@ def _found(rows: Rows, compared: Compared) -> Array:
 def _failing(limits: Limits, rows: Rows, compared: Compared) -> Array:
     """What each criterion holds against 1/alpha, (windows, criteria): the average over its edges, or nothing where it
     does not matter."""
-    parts, (firsts, least) = _parts(limits), _least(limits)
+    firsts, least = limits.least
     logs = compared.against_health[:, firsts]
-    for place, part in enumerate(parts):
+    for place, part in enumerate(limits.parts):
         if len(part.units) > 1:
             logs[:, place] = average(compared.against_health[:, part.edges])
     trials = rows.counts[:, 1::2, firsts].min(axis=1)
     logs[(trials <= 0) | (compared.rise[:, firsts] < least)] = -np.inf
     return logs
-
-
-@lru_cache(maxsize=64)
-def _least(limits: Limits) -> tuple[NDArray[np.int64], Array]:
-    """The first edge of each criterion that is switched on, and the least rise that can fail it, both (criteria,)."""
-    parts = _parts(limits)
-    firsts = np.array([part.edges.start for part in parts], dtype=np.int64)
-    return firsts, np.array([part.least_rise for part in parts])
 
 
 _NONE = (0,) * _BUCKETS

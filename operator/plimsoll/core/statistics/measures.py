@@ -55,6 +55,11 @@ class Bounds:
         return Levels.of(self.margin[self.rare], self.tolerance[self.rare])
 
     @cached_property
+    def tolerances(self) -> Array:
+        """What is tolerated in each of the three that `_shares` compares."""
+        return np.where(_HARM, self.tolerance, self.negligible)
+
+    @cached_property
     def rates(self) -> Array:
         """Rates that harm implies, (2, 1, edges): of events of the candidate at least the first, and of the stable
         arm's requests that are none at least the second."""
@@ -65,6 +70,12 @@ class Bounds:
         """The alternatives to `rates`, as shares of the others: (2, 1, edges, 4)."""
         others: Array = 1 - self.rates[..., None] * BELOW
         return others
+
+    @cached_property
+    def possible(self) -> NDArray[np.bool_]:
+        """Which of `rates` can be told of at all."""
+        possible: NDArray[np.bool_] = (self.rates > 0) & (self.rates < 1)
+        return possible
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +169,12 @@ def _rise(total: Array) -> Array:
 
 def _shares(both: Array, spell: Array, bounds: Bounds) -> Shares:
     """What tells of harm, of each row and then of each spell so far, and after these what tells of health, by row."""
-    harm = np.arange(3 * len(both))[:, None] < 2 * len(both)
-    tolerance = np.where(harm, bounds.tolerance, bounds.negligible)
+    harm, tolerance = (one.repeat(len(both), axis=0) for one in (_HARM, bounds.tolerances))
     return shares(Arms.stacked(np.concatenate([both, spell, both])), bounds.margin, tolerance, worse=harm)
+
+
+#: Which of the three that `_shares` compares tell of harm.
+_HARM = np.array([[True], [True], [False]])
 
 
 def _health(counts: Array, cv: Array, bounds: Bounds, found: Shares) -> tuple[Trials, Array]:
@@ -180,7 +194,7 @@ def _health(counts: Array, cv: Array, bounds: Bounds, found: Shares) -> tuple[Tr
     others[::2], others[1, ..., :-1], others[1, ..., -1] = bounds.below, equal, equal[..., 0]
     told = n > 0
     told[1] = between.told
-    told[::2] &= (bounds.rates > 0) & (bounds.rates < 1)
+    told[::2] &= bounds.possible
     return Trials(columns, told), others
 
 

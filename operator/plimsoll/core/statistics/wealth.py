@@ -125,9 +125,8 @@ def started(before: Array | float, values: Array) -> Array:
 
 def begins_in(labels: NDArray[np.int64], before: int | None = None) -> NDArray[np.bool_]:
     """Where a label differs from the one before it; `before` is the one before the first, should there be one."""
-    anew = np.empty(len(labels), dtype=np.bool_)
-    anew[0], anew[1:] = before is None or labels[0] != before, labels[1:] != labels[:-1]
-    return anew
+    first = [before is None or bool(labels[0] != before)]
+    return np.array(first) if len(labels) == 1 else np.concatenate([first, labels[1:] != labels[:-1]])
 
 
 def within(counts: Array, begins: NDArray[np.bool_], before: Array | float = 0.0) -> Array:
