@@ -91,8 +91,8 @@ class Limits:
 class Measured:
     """The pods' own counters of the windows so far.
 
-    Edges are those of errors, client errors and latency; `found` (windows, 7, edges) are the counts as in
-    `tables.Rows`, log e-values against health and against harm, and cv. `failing` (windows, criteria) is what the
+    Edges are those of errors, client errors and latency; `found` (windows, 11, edges) are the counts as in
+    `tables.Rows`, log e-values against health and against harm, cv, and the totals of `Compared`. `failing` (windows, criteria) is what the
     criteria hold against 1/alpha, `starts` are the windows with which a step begins.
     """
 
@@ -131,7 +131,7 @@ class Measured:
             criteria.append(
                 Criterion(
                     name=part.name,
-                    data=Table(mine[:, :4], mine[:, 6], self.starts),
+                    data=Table(mine[:, :4], mine[:, 6], self.starts, mine[:, 7:]),
                     units=part.units,
                     margin=part.margin,
                     tolerance=part.tolerance,
@@ -148,9 +148,9 @@ class Measured:
 
 def _found(rows: Rows, compared: Compared) -> Array:
     """What `Measured.found` holds of these windows."""
-    found = np.empty((len(rows.counts), 7, rows.counts.shape[-1]))
+    found = np.empty((len(rows.counts), 11, rows.counts.shape[-1]))
     found[:, :4], found[:, 4], found[:, 5] = rows.counts, compared.against_health, compared.against_harm
-    found[:, 6] = compared.cv
+    found[:, 6], found[:, 7:] = compared.cv, compared.totals
     return found
 
 

@@ -81,13 +81,14 @@ class Bounds:
 @dataclass(frozen=True, slots=True)
 class Compared:
     """Log e-values (windows, edges) against health and against harm, the `cv` allowed for, and how far the candidate's
-    rate was above the stable one's, over all rows or over those of the step, where both had trials: the larger
-    `rise`."""
+    rate was above the stable one's, over all rows or over those of the step: the larger `rise`. `totals` (windows, 4,
+    edges) are sums of the counts up to each row. Of rows where both arms had trials."""
 
     against_health: Array
     against_harm: Array
     cv: Array
     rise: Array
+    totals: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ class Comparison:
         now = Comparison(
             spell[-1], pods[-1], dispersion, worse, apart, passing, total[-1], before[-1], int(rows.steps[-1])
         )
-        return now, Compared(against_health, against_harm, cv, rise)
+        return now, Compared(against_health, against_harm, cv, rise, total)
 
     def _spell_of_pods(self, rows: Rows) -> Array:
         """Sums within spells. The number of pods is that of the spell: where another begins it may be another."""
@@ -202,7 +203,7 @@ def whole(windows: Sequence[Window], count: Count, bounds: Bounds, noise: Noise)
     """The comparison over at least one window, from the first to the last."""
     rows = tabulated(windows, count, len(bounds.margin), spells_of(windows, noise.seconds)[0])
     found = Comparison().after(rows, bounds, noise.cv_floor)[1]
-    return Table(rows.counts, found.cv, starts_in(rows.steps)), found
+    return Table(rows.counts, found.cv, starts_in(rows.steps), found.totals), found
 
 
 def above(data: Table, limit: float) -> Array:
