@@ -79,8 +79,8 @@ async def _plan(world: World, owner: Manifest, sample: Sample | None) -> tuple[P
     if sample is None and (asked or (observed.pool is not None and status.candidate is not None)):
         sample = await _sample(world, observed)
     observed = _watched(world, ref, replace(observed, sample=sample, now=world.now()))
-    observed = await with_outside(world, await _with_inputs(world, ref, observed))
-    return core.plan(view.as_seen(observed) if observed.pool is not None else observed), observed.sample
+    observed, taken = await with_outside(world, await _with_inputs(world, ref, observed))
+    return core.plan(view.as_seen(observed) if observed.pool is not None else observed, taken), observed.sample
 
 
 async def _with_inputs(world: World, ref: Ref, observed: Observed) -> Observed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -10,6 +9,7 @@ from itertools import accumulate, pairwise
 from operator import add
 from typing import Literal
 
+from plimsoll.core.recent import Recent
 from plimsoll.core.statistics.criteria import Judge
 from plimsoll.core.statistics.external import Levels, statistical
 from plimsoll.core.statistics.external import criteria as external
@@ -52,21 +52,17 @@ def ahead(windows: Sequence[Window], more: Sequence[Window], policy: Policy) -> 
 
 
 #: What was judged last, so that the next window of a release costs one window and not all of them again.
-_recent: OrderedDict[tuple[object, ...], _Trial] = OrderedDict()
-_MOST_RECENT = 256
+_recent: Recent[tuple[object, ...], _Trial] = Recent(256)
 
 
 def _known(windows: Sequence[Window], policy: Policy, mode: Mode) -> _Trial:
     """The trial of these windows: the one that is known of the first of them, and the rest."""
     policy = _whatever_the_step(policy)
     key = (mode, policy, windows[0].index, windows[0].start) if windows else (mode, policy)
-    trial = _recent.pop(key, None)
+    trial = _recent.get(key)
     if trial is None or trial.windows != tuple(windows[: len(trial.windows)]):
         trial = _Trial(policy, mode)
-    trial = _recent[key] = trial.after(windows[len(trial.windows) :])
-    while len(_recent) > _MOST_RECENT:
-        _recent.popitem(last=False)
-    return trial
+    return _recent.keep(key, trial.after(windows[len(trial.windows) :]))
 
 
 @lru_cache(maxsize=64)
@@ -123,7 +119,8 @@ class _Trial:
         sums = accumulate(
             map(_counts, fresh), lambda before, more: tuple(map(add, before, more)), initial=self.counts[-1]
         )
-        trial = _Trial(policy, self.mode, *known, self._begun(fresh), (*self.counts[:-1], *sums), measures, tuple(criteria), ratio)
+        counts = (*self.counts[:-1], *sums)
+        trial = _Trial(policy, self.mode, *known, self._begun(fresh), counts, measures, tuple(criteria), ratio)
         failure = self.failure or trial._first_failure(len(self.counted))
         return replace(trial, failure=failure) if failure else trial
 

@@ -71,5 +71,6 @@ class Apart:
         never = mixture(logs[1], BELOW_WEIGHTS)
         so_far = np.minimum(logs[0], never[..., None]).reshape(*never.shape[:2], len(_LOG_WEIGHTS))
         total = running(increments(so_far, begins, self.so_far), self.total)
-        bets, wealth = self.bets.after(total, _LOG_WEIGHTS, anew[:, None].repeat(total.shape[1], axis=1))
+        steps = anew.astype(np.float64)[:, None].repeat(total.shape[1], axis=1)
+        bets, wealth = self.bets.after(total, _LOG_WEIGHTS, steps)
         return Apart(total[-1], so_far[-1], bets), wealth

@@ -92,8 +92,8 @@ class Measured:
     """The pods' own counters of the windows so far.
 
     Edges are those of errors, client errors and latency; `found` (windows, 11, edges) are the counts as in
-    `tables.Rows`, log e-values against health and against harm, cv, and the totals of `Compared`. `failing` (windows, criteria) is what the
-    criteria hold against 1/alpha, `starts` are the windows with which a step begins.
+    `tables.Rows`, log e-values against health and against harm, cv, and the totals of `Compared`. `failing` (windows,
+    criteria) is what the criteria hold against 1/alpha, `starts` are the windows with which a step begins.
     """
 
     limits: Limits

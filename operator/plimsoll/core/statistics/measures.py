@@ -170,7 +170,7 @@ def _rise(total: Array) -> Array:
 
 def _shares(both: Array, spell: Array, bounds: Bounds) -> Shares:
     """What tells of harm, of each row and then of each spell so far, and after these what tells of health, by row."""
-    harm, tolerance = (one.repeat(len(both), axis=0) for one in (_HARM, bounds.tolerances))
+    harm, tolerance = _HARM.repeat(len(both), axis=0), bounds.tolerances.repeat(len(both), axis=0)
     return shares(Arms.stacked(np.concatenate([both, spell, both])), bounds.margin, tolerance, worse=harm)
 
 
