@@ -153,7 +153,8 @@ def _log_likelihoods(evidence: Evidence) -> Array:
     found, useful = evidence.shares, evidence.shares.useful
     cells = useful.nonzero()
     if len(cells[0]):
-        margins, pods = evidence.margins[cells[1]].tolist(), np.maximum(evidence.pods.there[cells], 1).tolist()
+        margins = np.broadcast_to(evidence.margins, useful.shape)[cells].tolist()
+        pods = np.maximum(evidence.pods.there[cells], 1).tolist()
         base = found.base[cells]
         odds = found.ratio[cells] * base / (1 - base)
         logs[cells] += _of_shares(found.k[cells], found.total[cells], odds, list(zip(margins, pods, strict=True)))
