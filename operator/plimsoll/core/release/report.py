@@ -115,7 +115,7 @@ def message(turn: Turn, status: Status) -> str:
         case "Preparing":
             return f"candidate {candidate}: recording the revision"
         case "Warming":
-            return _warming(turn, status)
+            return _warming(turn, status, (stable, candidate))
         case "Shadowing":
             return _shadowing(turn, status)
         case "Analyzing":
@@ -133,10 +133,8 @@ def message(turn: Turn, status: Status) -> str:
     return f"{_held(turn, status)} ({status.held_phase} of {candidate} {_share(status)})"
 
 
-def _warming(turn: Turn, status: Status) -> str:
-    observed = turn.observed
-    stable = f"v{status.stable.version}" if status.stable else "nothing"
-    candidate = f"candidate v{status.candidate.version}" if status.candidate else ""
+def _warming(turn: Turn, status: Status, called: tuple[str, str]) -> str:
+    observed, stable, candidate = turn.observed, called[0], f"candidate {called[1]}"
     ends = pace.pre_period_ends(observed, status, turn.evidence.windows)
     if ends is not None and observed.ready(_name(status)) >= pace.needed(observed, pace.steps(observed)[0].weight):
         return f"{candidate} is ready; {stable} serves and is watched until {timestamp(ends)} (analysis.prePeriod)"
