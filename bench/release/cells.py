@@ -12,16 +12,17 @@ RATES = (0.5, 5.0, 50.0, 500.0)
 BASES = (0.0, 0.001, 0.005, 0.02)
 EFFECTS = (1.0, 1.25, 2.0, 4.0)
 NOISES = (0.0, 0.2, 0.5)
-NONE = "none"
-#: What is different from the plain world; all at 50 requests/s with 0.5 % errors and noise of cv 0.2.
+NONE, COLD = "none", "cold start"
+#: What is different from the plain world; at 50 requests/s with 0.5 % errors and noise of cv 0.2, unless it says so.
 CONDITIONS: dict[str, dict[str, object]] = {
     "shared incidents": {"incidents_per_hour": 4.0},
-    "cold start": {"cold_minutes": 2},
+    COLD: {"cold_minutes": 2},
     "scrape gaps": {"gaps_per_hour": 10.0},
     "counter resets": {"resets_per_hour": 10.0},
     "diurnal load": {"diurnal": 0.8},
     "noise per arm": {"noise": "arm"},
     "noise per arm, cv 0.5": {"noise": "arm", "noise_cv": 0.5},
+    "noise per arm, cv 0.5, 500/s": {"noise": "arm", "noise_cv": 0.5, "requests_per_second": 500.0},
     "one stable pod, cv 0.5": {"stable_pods": 1, "noise_cv": 0.5},
     "no telemetry": {"gaps_per_hour": 60.0},
 }

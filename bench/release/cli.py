@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.arguments import positive
-from bench.release import page
+from bench.release import cost, page
 from bench.release.cells import conditions, grid
 from bench.release.engines import ENGINES
 from bench.release.run import only_curves, only_scenes, run
@@ -27,6 +27,7 @@ examples:
   python -m bench.release --quick
   python -m bench.release --scenes --runs 200   # scores, labels and latency again, into the figures that are there
   python -m bench.release --curves --runs 1000  # the curves again
+  python -m bench.release --cost        # what a verdict costs, again, on a quiet machine (seconds)
   python -m bench.release --page        # write the page again, from the figures that are there
 """
 
@@ -38,8 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
         PAGE.write_text(page.page(json.loads(RESULTS.read_text())))
         return 0
     runs = QUICK_RUNS if told.quick else told.runs
-    if told.scenes or told.curves:
-        part = {"scenes": only_scenes(runs)} if told.scenes else {"curves": only_curves(runs)}
+    part = _part(told, runs)
+    if part:
         written(json.loads(RESULTS.read_text()) | part)
         return 0
     cells = [*grid((50.0, 500.0)), *conditions()] if told.quick else None
@@ -53,6 +54,15 @@ def main(arguments: list[str] | None = None) -> int:
         written(document)
     print(page.page(document).split("\n## ")[1])
     return 0
+
+
+def _part(told: argparse.Namespace, runs: int) -> page.Row:
+    """What is measured again alone, or nothing."""
+    if told.cost:
+        return {"verdict": cost.measured()}
+    if told.scenes:
+        return {"scenes": only_scenes(runs)}
+    return {"curves": only_curves(runs)} if told.curves else {}
 
 
 def written(document: page.Row) -> None:
@@ -87,5 +97,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_RUNS} of fewer cells")
     parser.add_argument("--scenes", action="store_true", help="only what errors do not show, with --runs of each")
     parser.add_argument("--curves", action="store_true", help="only what other defaults buy, --runs of each point")
+    parser.add_argument("--cost", action="store_true", help="only what a verdict costs: on a quiet machine")
     parser.add_argument("--page", action="store_true", help="simulate nothing, write the page from the results")
     return parser

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,17 +11,19 @@ from plimsoll.core.simulation import Step, Trial
 from plimsoll.core.simulation.forecast import chunks
 from plimsoll.core.statistics.policy import Policy
 
-from bench.release.cells import Cell
+from bench.release.cells import COLD, Cell
 from bench.release.minutes import Ended, World
 from bench.release.peers import argo, flagger, kayenta
 
 OURS = "plimsoll"
+#: The same with `analysis.baseline: Fresh`, in the scene that it is made for.
+FRESH = "plimsoll-fresh"
 #: 10 and 50 %, then all but a holdback of 5 % for a minute of probation: the defaults of an InferenceService.
 STEPS = (Step(10), Step(50), Step(95, 60.0, 0))
 HORIZON_MINUTES = 30
 CHUNK = 500
-#: The judge of Kayenta is not vectorised: the clock of three hours and its ranks cost the most.
-FEWER = {"kayenta": 5, "kayenta-tuned": 5}
+#: Three hours each, and series of 180 points to rank, cost the most of all peers.
+FEWER = {"kayenta": 5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,11 @@ def allowed(base: float) -> float:
 DEFAULTS = Policy()
 
 
-def ours(cell: Cell, runs: int, policy: Policy = DEFAULTS, pre_seconds: float = 0.0) -> Found:
-    """This engine with its defaults, or with another policy or another `prePeriod`."""
+def ours(cell: Cell, runs: int, policy: Policy = DEFAULTS, *, pre_seconds: float = 0.0, fresh: bool = False) -> Found:
+    """This engine with its defaults, or with another policy, another `prePeriod` or a fresh baseline."""
     trial = Trial(
-        policy, STEPS, cell.traffic, cell.effect, horizon=60.0 * HORIZON_MINUTES, pre_seconds=pre_seconds
+        policy, STEPS, cell.traffic, cell.effect,
+        horizon=60.0 * HORIZON_MINUTES, pre_seconds=pre_seconds, fresh=fresh,
     )  # fmt: skip
     found = chunks(trial, runs, cell.seed)
     return Found(found.outcome, found.seconds, found.bad)
@@ -64,10 +67,15 @@ PEERS: dict[str, tuple[int, Peer]] = {
 ENGINES = (OURS, *PEERS)
 
 
+def judged_in(cell: Cell, engines: Iterable[str] = ENGINES) -> list[str]:
+    """Who judges a cell."""
+    return [*engines, FRESH] if cell.incident == COLD and OURS in engines else list(engines)
+
+
 def judge(engine: str, cell: Cell, runs: int) -> Found:
     """What an engine makes of `runs` releases of a cell."""
-    if engine == OURS:
-        return ours(cell, runs)
+    if engine in {OURS, FRESH}:
+        return ours(cell, runs, fresh=engine == FRESH)
     minutes, release = PEERS[engine]
     parts = [
         release(_world(cell, min(CHUNK, runs - first), minutes, cell.seed * 1_000_003 + first), cell.traffic.error_rate)

@@ -46,7 +46,9 @@ class World:
         begins = np.full((1, self.runs), number * MINUTE)
         offered = float(self.traffic.load(np.array([float(number)]))[0]) * MINUTE
         rates = candidate_rates(self.traffic, self.fixed, self.effect, begins, weight[None])[0]
-        rate = self.traffic.error_rate * self.fixed.shared[:, number] * self.fixed.stable[:, number, -1]
+        # A baseline that is started for the comparison is as cold as the canary.
+        usual = self.traffic.error_rate * self.traffic.cold(begins[0])
+        rate = usual * self.fixed.shared[:, number] * self.fixed.stable[:, number, -1]
         requests, baseline = self.rng.poisson(offered * weight), self.rng.poisson(offered * weight)
         return Minute(
             requests.astype(np.float64),

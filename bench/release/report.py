@@ -7,7 +7,7 @@ from typing import Any
 from scipy.special import betaincinv
 
 Row = dict[str, Any]
-OURS = "plimsoll"
+OURS, FRESH = "plimsoll", "plimsoll-fresh"
 NONE = "none"
 WORLD = ("requests_per_second", "base_rate", "noise_cv", "noise", "incident")
 
@@ -23,8 +23,8 @@ def of(document: Row, engine: str, effect: float) -> list[Row]:
 
 
 def engines(document: Row) -> list[str]:
-    """In the order of the file."""
-    return list(dict.fromkeys(row["engine"] for row in document["cells"]))
+    """Those that judge every cell, in the order of the file."""
+    return [name for name in dict.fromkeys(row["engine"] for row in document["cells"]) if name != FRESH]
 
 
 def above_alpha(document: Row, engine: str) -> list[Row]:
@@ -73,7 +73,7 @@ def races(document: Row, effect: float, *, within_alpha: bool = False) -> list[R
         peers = [
             row
             for row in document["cells"]
-            if row["engine"] != OURS and row["effect"] == effect and world(row) == world(mine)
+            if row["engine"] not in {OURS, FRESH} and row["effect"] == effect and world(row) == world(mine)
             and row["median_seconds"] is not None and rival(row)
         ]  # fmt: skip
         best = min(peers, key=lambda row: row["median_seconds"], default=None)

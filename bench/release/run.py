@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from plimsoll.core.statistics.policy import Policy
 
 from bench.release import cost, report
 from bench.release.cells import Cell, conditions, grid
-from bench.release.engines import ENGINES, FEWER, OURS, Found, judge, ours
+from bench.release.engines import ENGINES, FEWER, FRESH, OURS, Found, judge, judged_in, ours
 from bench.release.scenes import run as scenes
 
 Row = dict[str, Any]
@@ -27,41 +27,78 @@ BLIND = "no telemetry"
 WINDOW = 10.0
 
 
+#: What so many runs cost, roughly, in milliseconds each: where the longest are begun first, nobody waits for the last.
+COSTS = {OURS: 2.0, FRESH: 3.0, "kayenta": 0.5, "kayenta-tuned": 0.2}
+OTHERS = 0.05
+Task = tuple[float, Callable[[Any], Row], Any]
+
+
 def run(runs: int, engines: Iterable[str] = ENGINES, cells: Iterable[Cell] | None = None) -> Row:
-    """Simulate; `runs` a cell where it decides a claim, a tenth elsewhere, fewer for the slow judge. `cpu_seconds` is
-    what each part took."""
+    """Simulate; `runs` a cell where it decides a claim, a tenth elsewhere, fewer for the slow judge. `seconds` is what
+    the whole took by the clock, and `cpu_seconds` what each part took of a processor."""
     chosen = list(cells) if cells is not None else [*grid(), *conditions()]
-    tasks = [(engine, cell, runs_of(runs, engine, cell)) for cell in chosen for engine in engines]
-    points = [(*point, max(1, runs // DECIDES)) for point in _points()]
-    spent: Counter[str] = Counter()
-    with ProcessPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        rows = []
-        for row, seconds in pool.map(partial(_timed, _row), tasks):
-            rows.append(row)
-            spent[row["engine"]] += seconds
-        curves = []
-        for row, seconds in pool.map(partial(_timed, _curve), points):
-            curves.append(row)
-            spent["curves"] += seconds
-        started = time.monotonic()
-        seen = scenes.run(max(1, runs // scenes.FEWER), pool)
-        spent["scenes, by the clock"] += time.monotonic() - started
+    few, started = max(1, runs // DECIDES), time.monotonic()
+    tasks = {
+        "cells": [_cell_task(runs, engine, cell) for cell in chosen for engine in judged_in(cell, engines)],
+        "curves": _curve_tasks(few),
+        "scenes": _scene_tasks(max(1, runs // scenes.FEWER)),
+    }
+    found, spent = _carried_out(tasks)
     return {
-        "alpha": Policy().alpha, "cells": rows, "curves": curves, "scenes": seen, "verdict": cost.measured(),
+        "alpha": Policy().alpha, "cells": found["cells"], "curves": _curves(found["curves"]),
+        "scenes": found["scenes"], "verdict": cost.measured(),
+        "seconds": round(time.monotonic() - started), "processes": os.cpu_count() or 1,
         "cpu_seconds": {name: round(seconds, 1) for name, seconds in spent.items()},
     }  # fmt: skip
 
 
 def only_scenes(runs: int) -> list[Row]:
     """The scenes alone, `runs` of each."""
-    with ProcessPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        return scenes.run(runs, pool)
+    return _carried_out({"scenes": _scene_tasks(runs)})[0]["scenes"]
 
 
 def only_curves(runs: int) -> list[Row]:
     """The curves alone, `runs` of each point."""
+    return _curves(_carried_out({"curves": _curve_tasks(runs)})[0]["curves"])
+
+
+def _carried_out(tasks: dict[str, list[Task]]) -> tuple[dict[str, list[Row]], Counter[str]]:
+    """The rows of each kind of tasks, in their order, and the processor's seconds; a process for each core."""
+    spent: Counter[str] = Counter()
     with ProcessPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        return list(pool.map(_curve, [(*point, runs) for point in _points()]))
+        waiting = sorted(((kind, task) for kind, some in tasks.items() for task in some), key=lambda one: -one[1][0])
+        begun = {id(task): pool.submit(_timed, task[1], task[2]) for _, task in waiting}
+        for number, (kind, task) in enumerate(waiting, 1):
+            row, seconds = begun[id(task)].result()
+            spent[row["engine"] if kind == "cells" else kind] += seconds
+            if not number % 100 or number == len(waiting):
+                print(f"{number} of {len(waiting)} tasks, {sum(spent.values()):,.0f} CPU s", file=sys.stderr)
+        return {kind: [begun[id(task)].result()[0] for task in some] for kind, some in tasks.items()}, spent
+
+
+def _cell_task(runs: int, engine: str, cell: Cell) -> Task:
+    mine = runs_of(runs, engine, cell)
+    return mine * COSTS.get(engine, OTHERS), _row, (engine, cell, mine)
+
+
+def _scene_tasks(runs: int) -> list[Task]:
+    return [(runs * (500.0 if task[0] == OURS else OTHERS), scenes.row, task) for task in scenes.tasks(runs)]
+
+
+def _curve_tasks(runs: int) -> list[Task]:
+    """The points that differ: the defaults are a point of every curve."""
+    chosen = dict.fromkeys((policy, pre_seconds) for _, _, policy, pre_seconds in _points())
+    return [(7 * runs * COSTS[OURS], _curve, (*point, runs)) for point in chosen]
+
+
+def _curves(found: list[Row]) -> list[Row]:
+    """A row for each point, of the figures of those that differ."""
+    chosen = dict.fromkeys((policy, pre_seconds) for _, _, policy, pre_seconds in _points())
+    known = dict(zip(chosen, found, strict=True))
+    return [
+        {"setting": name, "value": value, **known[policy, pre_seconds]}
+        for name, value, policy, pre_seconds in _points()
+    ]  # fmt: skip
 
 
 def runs_of(runs: int, engine: str, cell: Cell) -> int:
@@ -144,15 +181,15 @@ SHOWN = {
 }
 
 
-def _curve(task: tuple[str, float, Policy, float, int]) -> Row:
-    name, value, policy, pre_seconds, runs = task
+def _curve(task: tuple[Policy, float, int]) -> Row:
+    policy, pre_seconds, runs = task
 
     def seen(traffic: Traffic, effect: float) -> Row:
         cell = Cell(traffic, effect)
-        return described(OURS, cell, ours(cell, runs, policy, pre_seconds))
+        return described(OURS, cell, ours(cell, runs, policy, pre_seconds=pre_seconds))
 
     worlds = {(rate, effect) for rate, effect, _ in SHOWN.values()}
     rows = {(rate, effect): seen(Traffic(rate, 0.005, 0.2), effect) for rate, effect in sorted(worlds)}
     healthy = {noise: seen(traffic, 1.0)["false_rollback"] for noise, traffic in HEALTHY.items()}
     figures = {figure: rows[rate, effect][column] for figure, (rate, effect, column) in SHOWN.items()}
-    return {"setting": name, "value": value, "runs": runs, "false_rollback": healthy, **figures}
+    return {"runs": runs, "false_rollback": healthy, **figures}

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from bench.release.minutes import Ended, World
+from bench.release.peers.mann_whitney import bracket, crossing, standardised
 
 Array = NDArray[np.float64]
 PASS, HIGH, NODATA = "Pass", "High", "Nodata"
@@ -49,74 +49,67 @@ TUNED = Canary(lifetime=30, interval=10, allowed_increase=1.5)
 
 
 def shift(experiment: Array, control: Array) -> tuple[float, float, float]:
-    """The estimated shift of `experiment` against `control` and its 98 % interval: (low, estimate, high).
-
-    Where the rank sum of the shifted sample, in standard errors and corrected for continuity and ties, crosses the
-    quantile: as R's wilcox.test (exact = FALSE), which the judge's own is checked against.
-    """
-    least, most = _bracket(experiment, control)
-    low, high = (_crossing(experiment, control, z, _HALVINGS) for z in (QUANTILE, -QUANTILE))
-    low = least if _standardised(experiment - least, control) <= QUANTILE else low
-    high = most if _standardised(experiment - most, control) >= -QUANTILE else high
-    return low, _crossing(experiment, control, 0.0, _HALVINGS), high
-
-
-def _bracket(experiment: Array, control: Array) -> tuple[float, float]:
-    return float(experiment.min() - control.max()), float(experiment.max() - control.min())
-
-
-def _crossing(experiment: Array, control: Array, quantile: float, halvings: int) -> float:
-    low, high = _bracket(experiment, control)
-    for _ in range(halvings):
-        middle = (low + high) / 2
-        if _standardised(experiment - middle, control) > quantile:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
-
-
-def _standardised(x: Array, y: Array) -> float:
-    n, m = len(x), len(y)
-    ranks = rankdata(np.concatenate([x, y]))
-    excess = ranks[:n].sum() - n * (n + 1) / 2 - n * m / 2
-    _, ties = np.unique(ranks, return_counts=True)
-    spread = n * m / 12 * (n + m + 1 - (ties.astype(float) ** 3 - ties).sum() / ((n + m) * (n + m - 1)))
-    return float((excess - 0.5 * np.sign(excess)) / np.sqrt(spread)) if spread > 0 else 0.0
+    """The estimated shift of `experiment` against `control` and its 98 % interval: (low, estimate, high)."""
+    x, y = experiment[None], control[None]
+    least, most = bracket(x, y)
+    low, estimate, high = (crossing(x, y, z, _HALVINGS) for z in (QUANTILE, 0.0, -QUANTILE))
+    low = np.where(standardised(x - least[:, None], y) <= QUANTILE, least, low)
+    high = np.where(standardised(x - most[:, None], y) >= -QUANTILE, most, high)
+    return float(low[0]), float(estimate[0]), float(high[0])
 
 
 def classify(experiment: Array, control: Array, allowed_increase: float = 1.0, nan: str = "remove") -> str:
-    """`High` when the canary's series is above the baseline's beyond the tolerance and the ratio of means is at least
-    `allowed_increase`; `Nodata` where one is empty."""
+    """`classified` of one pair of series; with `nan` "replace" no value is a value of 0."""
     if nan == "remove":
-        experiment, control = (x[~np.isnan(x)] for x in (experiment, control))
-    else:
-        experiment, control = (np.nan_to_num(x, nan=0.0) for x in (experiment, control))
+        return str(classified(experiment[None], control[None], allowed_increase)[0])
     if not len(experiment) or not len(control):
-        return NODATA if nan == "remove" else PASS
-    if np.array_equal(np.sort(experiment), np.sort(control)) or len(np.unique([*experiment, *control])) == 1:
         return PASS
-    means = experiment.mean(), control.mean()
-    if all(means) and means[0] / means[1] < allowed_increase:
-        return PASS
-    return HIGH if _is_above(experiment, control) else PASS
+    experiment, control = (np.nan_to_num(x, nan=0.0) for x in (experiment, control))
+    return str(classified(experiment[None], control[None], allowed_increase)[0])
 
 
-def _is_above(experiment: Array, control: Array) -> bool:
+def classified(experiment: Array, control: Array, allowed_increase: float = 1.0) -> NDArray[np.str_]:
+    """Of each pair of series, (pairs, points): `High` when the canary's is above the baseline's beyond the tolerance
+    and the ratio of means is at least `allowed_increase`; `Nodata` where one is empty. NaN is no value."""
+    told = ~np.isnan(experiment).all(axis=1) & ~np.isnan(control).all(axis=1)
+    found = np.where(told, PASS, NODATA)
+    asked = np.flatnonzero(told)
+    x, y = experiment[asked], control[asked]
+    mine, usual = np.nanmean(x, axis=1), np.nanmean(y, axis=1)
+    below = (mine != 0) & (usual != 0) & (mine / np.where(usual == 0, 1.0, usual) < allowed_increase)
+    asked = asked[~below & ~_alike(x, y)]
+    found[asked[_is_above(experiment[asked], control[asked])]] = HIGH
+    return found
+
+
+def _alike(x: Array, y: Array) -> NDArray[np.bool_]:
+    """Where both have the same values, or one value makes up both."""
+    same = np.zeros(len(x), dtype=np.bool_)
+    if x.shape == y.shape:
+        same = (np.nan_to_num(np.sort(x), nan=-1.0) == np.nan_to_num(np.sort(y), nan=-1.0)).all(axis=1)
+    both = np.concatenate([x, y], axis=1)
+    return same | (np.nanmin(both, axis=1) == np.nanmax(both, axis=1))
+
+
+def _is_above(x: Array, y: Array) -> NDArray[np.bool_]:
     """Whether the low end of the interval is above the tolerance: whether the test still rejects a shift of that size.
     What does not reject no shift at all need not be estimated."""
-    least, _ = _bracket(experiment, control)
-    ends = _standardised(experiment - least, control) <= QUANTILE
-    if not ends and _standardised(experiment, control) <= QUANTILE:
-        return False
-    tolerance = TOLERANCE * abs(_crossing(experiment, control, 0.0, _ENOUGH))
+    above = np.zeros(len(x), dtype=np.bool_)
+    least = bracket(x, y)[0] if len(x) else np.zeros(0)
     # Too few points for an interval: it then ends at the least difference of any two, as in the program.
-    return least > tolerance if ends else _standardised(experiment - tolerance, control) > QUANTILE
+    ends = standardised(x - least[:, None], y) <= QUANTILE
+    left = np.flatnonzero(ends | (standardised(x, y) > QUANTILE))
+    if not len(left):
+        return above
+    x, y, least, ends = x[left], y[left], least[left], ends[left]
+    tolerance = TOLERANCE * np.abs(crossing(x, y, 0.0, _ENOUGH))
+    above[left] = np.where(ends, least > tolerance, standardised(x - tolerance[:, None], y) > QUANTILE)
+    return above
 
 
-def score(classification: str) -> float:
+def score(classification: NDArray[np.str_]) -> Array:
     """Of one metric: all or nothing, and no data fails the canary."""
-    return 100.0 if classification == PASS else 0.0
+    return np.where(classification == PASS, 100.0, 0.0)
 
 
 def release(canary: Canary, world: World) -> Ended:
@@ -132,11 +125,11 @@ def release(canary: Canary, world: World) -> Ended:
         series[:, number] = np.where(minute.seen, rates, np.nan)
         if (number + 1) % canary.interval:
             continue
-        last = number + 1 == canary.lifetime
-        for run in np.flatnonzero(outcome == 0):
-            found = score(classify(series[0, : number + 1, run], series[1, : number + 1, run], canary.allowed_increase))
-            if found < (SCORE_PASS if last else SCORE_MARGINAL):
-                outcome[run], ended[run] = -1, number + 1
-            elif last:
-                outcome[run] = 1
+        last, left = number + 1 == canary.lifetime, np.flatnonzero(outcome == 0)
+        seen = series[:, : number + 1, left].swapaxes(1, 2)
+        scores = score(classified(seen[0], seen[1], canary.allowed_increase))
+        fails = scores < (SCORE_PASS if last else SCORE_MARGINAL)
+        outcome[left[fails]], ended[left[fails]] = -1, number + 1
+        if last:
+            outcome[left[~fails]] = 1
     return Ended(outcome, ended, bad + np.where(outcome == 1, world.after(ended), 0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -20,13 +19,13 @@ FEWER = 250
 ENDS = {"promoted": PROMOTED, "rolled back": ROLLED_BACK, "held": HELD}
 
 
-def run(runs: int, pool: Executor, engines: Iterable[str] = ENGINES) -> list[Row]:
-    """Simulate `runs` of each scene."""
-    tasks = [(engine, scene, runs) for scene in scenes() for engine in engines]
-    return list(pool.map(_row, tasks))
+def tasks(runs: int, engines: Iterable[str] = ENGINES) -> list[tuple[str, Scene, int]]:
+    """`runs` of each scene by each engine."""
+    return [(engine, scene, runs) for scene in scenes() for engine in engines]
 
 
-def _row(task: tuple[str, Scene, int]) -> Row:
+def row(task: tuple[str, Scene, int]) -> Row:
+    """What came of one of them."""
     engine, scene, runs = task
     if engine == OURS:
         outcome, seconds = ours.releases(scene, runs)

@@ -34,7 +34,7 @@ class Telemetry:
         """The next `count` windows, of one step at `weight` percent."""
         begins = (self.index + np.arange(count, dtype=np.float64))[:, None] * WINDOW
         share = np.full(begins.shape, weight / 100)
-        counts = draw(self.scene.traffic, self.fixed, 1.0, WINDOW, begins, share, self.rng)
+        counts = draw(self.scene.traffic, self.fixed, 1.0, WINDOW, begins, (share, 1 - share), self.rng)
         found = []
         for row in range(count):
             minute = min(int(begins[row, 0] // MINUTE), self.fixed.shared.shape[1] - 1)

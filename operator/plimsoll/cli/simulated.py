@@ -24,18 +24,20 @@ KIND = "InferenceService"
 MINUTE = 60.0
 STEPS: tuple[dict[str, Any], ...] = ({"weight": 10}, {"weight": 50})
 MIN_DURATION, MIN_REQUESTS, WINDOW, PROBATION, HOLDBACK, PRE_PERIOD = "30s", 50, "10s", "1m", 5, "0s"
+BASELINE = "Stable"
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A manifest's release: what is judged by, the steps with the probation as the last, seconds of a window, and for
-    how many the stable version is watched before the first share."""
+    """A manifest's release: what is judged by, the steps with the probation as the last, seconds of a window, for how
+    many the stable version is watched before the first share, and whether the baseline is a fresh one."""
 
     policy: Policy
     steps: tuple[Step, ...]
     window: float
     pre_period: float = 0.0
+    fresh: bool = False
 
 
 def release_of(text: str, path: str) -> Release:
@@ -59,7 +61,7 @@ def release_of(text: str, path: str) -> Release:
         raise refused(path, f"spec.release: {error}") from error
     if window > MINUTE or window <= 0 or MINUTE % window:
         raise refused(path, f"analysis.window {window:g} s must divide a minute to be simulated")
-    return Release(policy, steps, window, pre_period)
+    return Release(policy, steps, window, pre_period, analysis.get("baseline", BASELINE) == "Fresh")
 
 
 def _policy(analysis: dict[str, Any], min_requests: int) -> Policy:
@@ -109,8 +111,9 @@ def document(
     (rate, errors), (runs, seed) = traffic, draws
     world, steps, policy = Traffic(rate, errors, noise), release.steps, release.policy
     trials = [
-        Trial(policy, steps, world, effect, release.window, HORIZON, release.pre_period) for effect in effects
-    ]  # fmt: skip
+        Trial(policy, steps, world, effect, release.window, HORIZON, release.pre_period, release.fresh)
+        for effect in effects
+    ]
     forecasts = [summarised(trial.effect, chunks(trial, runs, seed)) for trial in trials]
     return {
         "requestsPerSecond": rate,

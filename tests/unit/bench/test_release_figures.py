@@ -9,9 +9,9 @@ import pytest
 from plimsoll.core.simulation import Traffic
 
 from bench.release import page, report
-from bench.release.cells import CONDITIONS, Cell, grid
+from bench.release.cells import COLD, CONDITIONS, Cell, grid
 from bench.release.cli import PAGE, RESULTS
-from bench.release.engines import ENGINES, OURS, judge
+from bench.release.engines import ENGINES, FRESH, OURS, judge
 from bench.release.peers import argo, flagger
 from bench.release.run import described, runs_of
 from tests.unit.docs.pages import ROOT
@@ -35,7 +35,8 @@ def test_every_cell_has_what_the_issue_asks_for_of_every_engine() -> None:
     cells = figures()["cells"]
     assert [one for one in cells if ASKED - set(one)] == []
     assert [one for one in cells if ("false_rollback" in one) != (one["effect"] == 1)] == []
-    assert len(cells) == len(ENGINES) * (len(list(grid())) + 3 * len(CONDITIONS))
+    assert len(cells) == len(ENGINES) * (len(list(grid())) + 3 * len(CONDITIONS)) + 3
+    assert {one["incident"] for one in cells if one["engine"] == FRESH} == {COLD}
 
 
 def test_the_same_seed_gives_the_same_figures() -> None:

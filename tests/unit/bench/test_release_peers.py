@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
+from scipy.stats import mannwhitneyu
 
-from bench.release.peers import argo, flagger, kayenta
+from bench.release.peers import argo, flagger, kayenta, mann_whitney
 from tests.unit.docs.pages import ROOT
 
 CASES = ROOT / "bench/release/recorded"
@@ -44,6 +46,20 @@ def test_the_interval_of_the_mann_whitney_test_is_the_recorded_one(case: dict[st
     assert high == pytest.approx(case["high"], abs=2e-4)
     if len(case["control"]) > 5:
         assert estimate == pytest.approx(case["estimate"], abs=5e-3)
+
+
+def test_pairs_side_by_side_are_tested_like_each_alone_without_its_missing_points() -> None:
+    """Many ties, since rates are ratios of small counts; scipy has the same test for one pair."""
+    rng = np.random.default_rng(1)
+    x, y = rng.poisson(3.0, (20, 15)) / 10.0, rng.poisson(2.0, (20, 12)) / 10.0
+    x[rng.random(x.shape) < 0.2], y[rng.random(y.shape) < 0.2] = np.nan, np.nan
+    two_sided = 2 * ndtr(-np.abs(mann_whitney.standardised(x, y)))
+    alone = [mannwhitneyu(a[~np.isnan(a)], b[~np.isnan(b)], method="asymptotic").pvalue
+             for a, b in zip(x, y, strict=True)]  # fmt: skip
+    np.testing.assert_allclose(two_sided, alone, rtol=1e-12)
+    together = kayenta.classified(x, y)
+    assert set(together) == {kayenta.PASS, kayenta.HIGH}
+    assert list(together) == [kayenta.classify(a, b) for a, b in zip(x, y, strict=True)]
 
 
 @pytest.mark.parametrize("case", cases("flagger"))

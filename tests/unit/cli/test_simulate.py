@@ -88,6 +88,16 @@ def test_the_pre_period_of_a_manifest_is_simulated_and_not_ignored(tmp_path: Pat
     assert later["p50"] < plain["p50"], "what was seen before makes the verdict sooner"
 
 
+def test_a_fresh_baseline_is_simulated_and_takes_longer_than_all_of_the_stable_version(tmp_path: Path) -> None:
+    fresh = MANIFEST.replace("release: {", "release: {analysis: {baseline: Fresh}, ")
+    flags = ["--requests-per-second", "100", "--error-rate", "2%", "--noise", "0", "--effect", "4", "--runs", "40"]
+    plain, beside = (
+        json.loads(simulate(tmp_path, text, *flags, "-o", "json").output)["candidates"][0]["secondsToVerdict"]
+        for text in (MANIFEST, fresh)
+    )
+    assert beside["p50"] > plain["p50"], "a baseline answers a tenth of the requests and not all the others"
+
+
 def test_what_a_manifest_leaves_out_is_what_the_api_says() -> None:
     found = simulated.release_of("kind: InferenceService\n", "service.yaml")
     default = Release()
@@ -96,6 +106,7 @@ def test_what_a_manifest_leaves_out_is_what_the_api_says() -> None:
     assert [(step.weight, step.min_seconds, step.min_requests) for step in found.steps] == steps
     assert found.window == seconds(default.analysis.window)
     assert found.pre_period == seconds(default.analysis.pre_period)
+    assert found.fresh == (default.analysis.baseline == "Fresh")
     analysis = default.analysis
     assert (found.policy.alpha, found.policy.error_margin, found.policy.latency_margin, found.policy.min_requests) == (
         analysis.alpha, analysis.error_rate.margin, analysis.latency.margin, default.steps[0].min_requests

@@ -36,11 +36,18 @@ class Forecast:
 
 
 def simulate(
-    policy: Policy, steps: Sequence[Step], traffic: Traffic, *, effect: float = 1.0, runs: int = 1000, seed: int = 0
+    policy: Policy,
+    steps: Sequence[Step],
+    traffic: Traffic,
+    *,
+    effect: float = 1.0,
+    runs: int = 1000,
+    seed: int = 0,
+    fresh: bool = False,
 ) -> Forecast:
     """The chances of a candidate that fails `effect` times as often as the stable version: with effect 1 `rolled_back`
     is the chance of a false rollback, with more `promoted` that of missing the regression."""
-    return summarised(effect, chunks(Trial(policy, steps, traffic, effect), runs, seed))
+    return summarised(effect, chunks(Trial(policy, steps, traffic, effect, fresh=fresh), runs, seed))
 
 
 def chunks(trial: Trial, runs: int, seed: int) -> Releases:

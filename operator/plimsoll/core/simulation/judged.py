@@ -69,8 +69,7 @@ def judged(before: Standing, window: Counts, begins: Array, step: int, rules: Ru
     """
     seen, anew = window.seen[0], before.step != step
     spells = anew | (begins + rules.seconds - before.spell > rules.policy.noise_seconds)
-    arms = np.stack([window.n_candidate[0], window.k_candidate[0], window.n_pods[0].sum(axis=0),
-                     window.k_pods[0].sum(axis=0)])  # fmt: skip
+    arms = np.stack([window.n_candidate[0], window.k_candidate[0], window.n_stable[0], window.k_stable[0]])
     later = Standing(
         comparison=before.comparison,
         recent=np.concatenate([before.recent, arms[None]])[1:],
@@ -114,8 +113,8 @@ def _compared(
 def _rows(window: Counts, *, begins: bool) -> Rows:
     """The counts as the statistics take them, each run an edge; the step is 1."""
     pods = np.stack([window.k_pods, window.n_pods], axis=1)
-    candidate = np.stack([window.k_candidate, window.n_candidate], axis=1)
-    return Rows(np.concatenate([candidate, pods.sum(axis=2)], axis=1), pods, np.array([1]), np.array([begins]))
+    arms = np.stack([window.k_candidate, window.n_candidate, window.k_stable, window.n_stable], axis=1)
+    return Rows(arms, pods, np.array([1]), np.array([begins]))
 
 
 def _breaker(recent: Array, policy: Policy) -> Mask:

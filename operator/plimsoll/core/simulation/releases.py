@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from plimsoll.core.simulation.baseline import draw_beside, pods_of
 from plimsoll.core.simulation.judged import Judged, Rules, judged
-from plimsoll.core.simulation.standing import Standing, put, taken
+from plimsoll.core.simulation.standing import Standing, joined, put, taken
 from plimsoll.core.simulation.world import MINUTE, Counts, Hour, Traffic, draw, hour
 from plimsoll.core.statistics.policy import Policy
 from plimsoll.core.statistics.wealth import Array
@@ -47,7 +48,8 @@ class Releases:
 class Trial:
     """What is tried: a policy and its steps on a traffic, with a candidate `effect` times as bad as the stable
     version. `window_seconds` must divide a minute; `horizon` in seconds from the candidate's first share, before which
-    the stable version alone is watched for `pre_seconds`."""
+    the stable version alone is watched for `pre_seconds`. With `fresh` the candidate is compared with a baseline of its
+    own age."""
 
     policy: Policy
     steps: Sequence[Step]
@@ -56,6 +58,7 @@ class Trial:
     window_seconds: float = 10.0
     horizon: float = 1800.0
     pre_seconds: float = 0.0
+    fresh: bool = False
 
     @property
     def minutes(self) -> int:
@@ -65,7 +68,7 @@ class Trial:
 
 def run(trial: Trial, runs: int, seed: int) -> Releases:
     """Simulate `runs` releases; the same seed gives the same releases."""
-    fixed = hour(trial.traffic, runs, trial.minutes, seed)
+    fixed = hour(trial.traffic, runs, trial.minutes, seed, fresh=trial.fresh)
     return Walk(trial, fixed, runs, np.random.default_rng([seed, 1])).result()
 
 
@@ -99,7 +102,8 @@ class Walk:
         self.outcome = np.full(runs, UNDECIDED, dtype=np.int8)
         self.ended = np.full(runs, self.windows)
         self.bad = np.zeros(runs)
-        self.standing = Standing.new(runs, trial.traffic.stable_pods, trial.policy.breaker_windows)
+        pods = pods_of(trial.traffic) if trial.fresh else trial.traffic.stable_pods
+        self.standing = Standing.new(runs, pods, trial.policy.breaker_windows)
 
     def result(self) -> Releases:
         """Take all runs to their ends."""
@@ -126,7 +130,7 @@ class Walk:
         step, seconds = self.trial.steps[number], self.trial.window_seconds
         entered = np.zeros(len(self.outcome), dtype=np.int64)
         entered[runs] = began
-        passed, after = [runs[:0]], [began[:0]]
+        passed, after, states = [runs[:0]], [began[:0]], []
         group = Group(runs, self.fixed.of(runs), taken(self.standing, runs), began < self.windows)
         for row in range(self.windows):
             if not group.going.any():
@@ -139,13 +143,16 @@ class Walk:
             passes = said.passes & ~said.failed & group.going & (standing.in_step >= step.min_requests)
             passes &= (row + 1) * seconds >= step.min_seconds
             self._roll_back(group.runs[fails], entered, row)
-            passed.append(group.runs[passes])
-            after.append(entered[passed[-1]] + row + 1)
-            if passes.any() and number + 1 < len(self.trial.steps):
-                self.standing = put(self.standing, passed[-1], taken(standing, passes))
+            if passes.any():
+                passed.append(group.runs[passes])
+                after.append(entered[passed[-1]] + row + 1)
+                states.append(taken(standing, passes))
             time_left = entered[group.runs] + row + 1 < self.windows
             group = group.then(standing, group.going & ~fails & ~passes & time_left)
-        return np.concatenate(passed), np.concatenate(after)
+        through = np.concatenate(passed)
+        if states and number + 1 < len(self.trial.steps):
+            self.standing = put(self.standing, through, joined(states))
+        return through, np.concatenate(after)
 
     def window(self, number: int, group: Group, begins: Array) -> Counts:
         """What the runs of a group count in a window of step `number` that begins at `begins`, in seconds: one row."""
@@ -153,7 +160,10 @@ class Walk:
         weight = np.full((1, len(begins)), percent / 100)
         # What is before the first share are the last minutes of the hour, so that nothing else is moved by it.
         drawn = begins[None] % (trial.minutes * MINUTE)
-        found = draw(trial.traffic, group.hours, trial.effect, trial.window_seconds, drawn, weight, self.rng)
+        traffic, seconds = trial.traffic, trial.window_seconds
+        if trial.fresh:
+            return draw_beside(traffic, group.hours, trial.effect, seconds, drawn, weight, self.rng)
+        found = draw(traffic, group.hours, trial.effect, seconds, drawn, (weight, 1 - weight), self.rng)
         return found.in_one_pod() if number == len(trial.steps) - 1 and number else found
 
     def judged(self, number: int, group: Group, counts: Counts, begins: Array) -> tuple[Standing, Judged]:

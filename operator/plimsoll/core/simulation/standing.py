@@ -7,7 +7,7 @@ holds whatever the statistics carry.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -68,6 +68,17 @@ def put(state: State, runs: NDArray[Any], part: State) -> State:
         return _folded(values, axis)
 
     return _each(replaced, state, part)
+
+
+def joined(states: Sequence[State]) -> State:
+    """The runs of all of these, in their order; at least one."""
+
+    def together(axis: _Axis, *values: Array) -> Array:
+        length = max(map(len, values)) if axis.place else 0
+        parts = [_unfolded(_longer(one, length), axis) for one in values]
+        return _folded(np.concatenate(parts, axis=axis.place + 1), axis)
+
+    return states[0] if len(states) == 1 else _each(together, *states)
 
 
 @dataclass(frozen=True, slots=True)

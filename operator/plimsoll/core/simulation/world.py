@@ -7,7 +7,7 @@ decide differently see the same hour. Minutes are its grain; a count is drawn wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -66,6 +66,11 @@ class Traffic:
             return self.error_rate
         return min(1.0, effect * (self.error_rate or RATE_WITHOUT_BASE))
 
+    def cold(self, begins: Array) -> Array:
+        """The factor on the failure rate of pods that were started for the release, in windows that begin so many
+        seconds after their first request (shape kept)."""
+        return np.where(begins < self.cold_minutes * MINUTE, self.cold_factor, 1.0)
+
     def load(self, minutes: Array) -> Array:
         """Requests per second in these minutes (shape kept)."""
         swing: Array = 1 + self.diurnal * np.sin(2 * np.pi * minutes / DAY_MINUTES)
@@ -74,20 +79,25 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """What is fixed beforehand for each run: factors on the failure rate, (runs, minutes, pods) and (runs, minutes)."""
+    """What is fixed beforehand for each run: factors on the failure rate, (runs, minutes, pods) and (runs, minutes).
+    `fresh` are those of a baseline of the same age, where one is started."""
 
     stable: Array
     candidate: Array
     shared: Array
     gap: NDArray[np.bool_]
     reset: NDArray[np.bool_]
+    fresh: Array | None = None
 
     def of(self, runs: NDArray[np.int64] | NDArray[np.bool_]) -> Hour:
         """Only these runs."""
-        return Hour(self.stable[runs], self.candidate[runs], self.shared[runs], self.gap[runs], self.reset[runs])
+        fresh = None if self.fresh is None else self.fresh[runs]
+        return Hour(
+            self.stable[runs], self.candidate[runs], self.shared[runs], self.gap[runs], self.reset[runs], fresh
+        )  # fmt: skip
 
 
-def hour(traffic: Traffic, runs: int, minutes: int, seed: int) -> Hour:
+def hour(traffic: Traffic, runs: int, minutes: int, seed: int, *, fresh: bool = False) -> Hour:
     """Draw it. The last stable pod more than `traffic.stable_pods` is a baseline that Kayenta's users start."""
     rng = np.random.default_rng([seed, 0])
     shape = (runs, minutes)
@@ -99,6 +109,7 @@ def hour(traffic: Traffic, runs: int, minutes: int, seed: int) -> Hour:
         shared=np.where(incident, traffic.incident_factor, 1.0),
         gap=rng.random(shape) < traffic.gaps_per_hour * MINUTE / 3600,
         reset=rng.random((*shape, traffic.stable_pods + 1)) < traffic.resets_per_hour * MINUTE / 3600,
+        fresh=_noise(np.random.default_rng([seed, 2]), traffic, (*shape, CANDIDATE_PODS)) if fresh else None,
     )
 
 
@@ -113,7 +124,8 @@ def _noise(rng: Generator, traffic: Traffic, shape: tuple[int, ...]) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Requests and failures: of the candidate (rows, runs), of each stable pod (rows, pods, runs).
+    """Requests and failures: of the candidate (rows, runs), of the stable arm (rows, runs), of each pod that tells how
+    noisy the stable version is (rows, pods, runs).
 
     `seen` (rows, runs) says whether there was telemetry; where there was none, all counts are zero, and `bad` alone
     knows how many of the candidate's requests failed.
@@ -121,33 +133,22 @@ class Counts:
 
     n_candidate: Array
     k_candidate: Array
+    n_stable: Array
+    k_stable: Array
     n_pods: Array
     k_pods: Array
     seen: NDArray[np.bool_]
     bad: Array
 
-    def joined(self, more: Counts) -> Counts:
-        """Both, one after the other."""
-        return self.each(lambda mine, name: np.concatenate([mine, getattr(more, name)]))
-
     def of(self, runs: NDArray[np.int64] | NDArray[np.bool_]) -> Counts:
         """Only these runs."""
         return self.each(lambda mine, name: mine[..., runs])
-
-    def head(self, rows: int) -> Counts:
-        """The first rows."""
-        return self.each(lambda mine, name: mine[:rows])
-
-    def until(self, rows: NDArray[np.int64]) -> Counts:
-        """Of each run only its first `rows` (runs,). The rest is zero, which says nothing."""
-        kept = np.arange(len(self.seen))[:, None] < rows
-        return self.each(lambda mine, name: mine * (kept[:, None] if mine.ndim == 3 else kept))
 
     def in_one_pod(self) -> Counts:
         """What is not known pod by pod: the first pod has all of the stable arm's counts."""
         first = np.arange(self.n_pods.shape[1])[:, None] == 0
         pods = [np.where(first, x.sum(axis=1, keepdims=True), 0.0) for x in (self.n_pods, self.k_pods)]
-        return Counts(self.n_candidate, self.k_candidate, pods[0], pods[1], self.seen, self.bad)
+        return replace(self, n_pods=pods[0], k_pods=pods[1])
 
     def each(self, change: Callable[[Any, str], Any]) -> Counts:
         """With each field, which `change` is given with its name, changed."""
@@ -155,48 +156,63 @@ class Counts:
 
 
 def draw(
-    traffic: Traffic, fixed: Hour, effect: float, seconds: float, begins: Array, weight: Array, rng: Generator
+    traffic: Traffic,
+    fixed: Hour,
+    effect: float,
+    seconds: float,
+    begins: Array,
+    shares: tuple[Array, Array],
+    rng: Generator,
 ) -> Counts:
-    """Counts of windows of `seconds` that begin at `begins` (rows, runs), in seconds since the release began, at
-    `weight` (rows, runs): the candidate's share."""
-    runs, minute = np.arange(begins.shape[1]), _minute(fixed, begins)
+    """Counts of windows of `seconds` that begin at `begins` (rows, runs), in seconds since the release began, where the
+    candidate and the stable version get these shares of the requests, each (rows, runs)."""
+    runs, minute = np.arange(begins.shape[1]), minute_of(fixed, begins)
     offered = traffic.load(begins / MINUTE) * seconds
     stable = traffic.stable_pods
     rate_pods = traffic.error_rate * fixed.shared[runs, minute][..., None] * fixed.stable[runs, minute, :stable]
-    n_candidate = rng.poisson(offered * weight)
-    bad = rng.binomial(n_candidate, candidate_rates(traffic, fixed, effect, begins, weight))
-    n_pods = rng.poisson(np.repeat((offered * (1 - weight) / stable)[..., None], stable, axis=-1))
+    n_candidate = rng.poisson(offered * shares[0])
+    bad = rng.binomial(n_candidate, candidate_rates(traffic, fixed, effect, begins, shares[0]))
+    n_pods = rng.poisson(np.repeat((offered * shares[1] / stable)[..., None], stable, axis=-1))
     k_pods = rng.binomial(n_pods, np.minimum(rate_pods, 1.0))
     seen = ~fixed.gap[runs, minute]
     kept = seen & ~fixed.reset[runs, minute, stable]
     kept_pods = seen[..., None] & ~fixed.reset[runs, minute, :stable]
-    n_pods, k_pods = (np.swapaxes(np.where(kept_pods, x, 0), 1, 2) for x in (n_pods, k_pods))
+    told = (np.swapaxes(np.where(kept_pods, x, 0), 1, 2).astype(np.float64) for x in (n_pods, k_pods))
+    n_told, k_told = told
     return Counts(
         n_candidate=np.where(kept, n_candidate, 0).astype(np.float64),
         k_candidate=np.where(kept, bad, 0).astype(np.float64),
-        n_pods=n_pods.astype(np.float64),
-        k_pods=k_pods.astype(np.float64),
+        n_stable=n_told.sum(axis=1),
+        k_stable=k_told.sum(axis=1),
+        n_pods=n_told,
+        k_pods=k_told,
         seen=seen,
         bad=bad.astype(np.float64),
-    )
+    )  # fmt: skip
 
 
 def candidate_rates(traffic: Traffic, fixed: Hour, effect: float, begins: Array, weight: Array) -> Array:
     """Failures per request of the candidate in windows that begin at `begins`, at `weight`; both (rows, runs)."""
-    runs, minute = np.arange(begins.shape[1]), _minute(fixed, begins)
-    cold = np.where(begins < traffic.cold_minutes * MINUTE, traffic.cold_factor, 1.0)
-    rate: Array = traffic.candidate_rate(effect) * fixed.shared[runs, minute] * cold
+    runs, minute = np.arange(begins.shape[1]), minute_of(fixed, begins)
+    rate: Array = traffic.candidate_rate(effect) * fixed.shared[runs, minute] * traffic.cold(begins)
     return np.minimum(rate * _of_pods(fixed.candidate[runs, minute], weight), 1.0)
 
 
-def _minute(fixed: Hour, begins: Array) -> NDArray[np.int64]:
+def minute_of(fixed: Hour, begins: Array) -> NDArray[np.int64]:
+    """The minute of the hour that these windows are in."""
     minute: NDArray[np.int64] = np.minimum((begins // MINUTE).astype(np.int64), fixed.shared.shape[1] - 1)
     return minute
 
 
 def _of_pods(noise: Array, weight: Array) -> Array:
     """The mean over as many of the candidate's pods as its share needs."""
-    pods = np.clip(np.ceil(CANDIDATE_PODS * weight - 1e-9), 1, CANDIDATE_PODS)
+    pods = pods_for(weight)
     used = np.arange(CANDIDATE_PODS) < pods[..., None]
     mean: Array = (noise * used).sum(axis=-1) / pods
     return mean
+
+
+def pods_for(weight: Array) -> Array:
+    """How many of the candidate's pods its share needs (shape kept)."""
+    pods: Array = np.clip(np.ceil(CANDIDATE_PODS * weight - 1e-9), 1, CANDIDATE_PODS)
+    return pods
