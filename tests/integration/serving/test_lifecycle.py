@@ -273,7 +273,7 @@ def test_sigterm_under_load_loses_nothing(tmp_path: Path) -> None:
 
 def test_what_is_in_flight_at_sigterm_is_finished(tmp_path: Path) -> None:
     one_by_one = {"PLIMSOLL_WORKERS": "1", "PLIMSOLL_MAX_QUEUE_SECONDS": "600"}
-    with running(Server(tmp_path, slow_model(5_000), "digits-aaaa", **one_by_one)) as (server,):
+    with running(Server(tmp_path, slow_model(2_500), "digits-aaaa", **one_by_one)) as (server,):
         answers: list[httpx.Response] = []
         threads = [threading.Thread(target=lambda: answers.append(server.infer(SLOW_ROW))) for _ in range(4)]
         for thread in threads:
