@@ -47,8 +47,11 @@ async def reconcile(world: World, ref: Ref) -> float | None:
         world.watched.pop(ref, None)
         world.inputs.pop(ref, None)
         return None
-    plan, _ = await _plan(world, owner, sample)
-    return await _carry_out(world, owner, plan)
+    plan, sample = await _plan(world, owner, sample)
+    unrecorded = await _record(world, owner, plan)
+    if unrecorded is not None:
+        plan, _ = await _plan(world, owner, sample, unrecorded)
+    return await _carry_out(world, owner, replace(plan, before=()))
 
 
 def _cached_owner(world: World, ref: Ref) -> Manifest | None:
@@ -64,7 +67,9 @@ def _is_harmless(plan: Plan) -> bool:
     return plan.status is None and not plan.before and all(isinstance(action, AnnotatePod) for action in plan.after)
 
 
-async def _plan(world: World, owner: Manifest, sample: Sample | None) -> tuple[Plan, Sample | None]:
+async def _plan(
+    world: World, owner: Manifest, sample: Sample | None, unrecorded: str | None = None
+) -> tuple[Plan, Sample | None]:
     status = InferenceServiceStatus.model_validate(owner.get("status") or {})
     try:
         spec = InferenceServiceSpec.model_validate(owner.get("spec") or {})
@@ -79,7 +84,7 @@ async def _plan(world: World, owner: Manifest, sample: Sample | None) -> tuple[P
     if sample is None and (asked or (observed.pool is not None and status.candidate is not None)):
         sample = await _sample(world, observed)
     observed = _watched(world, ref, replace(observed, sample=sample, now=world.now()))
-    observed = await with_outside(world, await _with_inputs(world, ref, observed))
+    observed = replace(await with_outside(world, await _with_inputs(world, ref, observed)), unrecorded=unrecorded)
     return core.plan(view.as_seen(observed) if observed.pool is not None else observed), observed.sample
 
 
@@ -113,6 +118,18 @@ async def _sample(world: World, observed: Observed) -> Sample:
     if sources.from_prometheus(observed):
         sample = await from_prometheus(world, observed, sample, _measured(observed))
     return sample if gateway.reference(observed) is None else gateway.counted(sample)
+
+
+async def _record(world: World, owner: Manifest, plan: Plan) -> str | None:
+    """Write what the status will cite. Returns why that is refused: then nothing may pass by what was seen."""
+    try:
+        await carry_out(world, owner, Plan(before=plan.before))
+    except NameConflict as error:
+        return f"refused: the ledger of the release cannot be written: {error}"
+    except Refused as error:
+        told = "it needs room for a ConfigMap of up to 1 MiB in the namespace"
+        return f"refused: the ledger of the release cannot be written, {told}: {error}"
+    return None
 
 
 async def _carry_out(world: World, owner: Manifest, plan: Plan) -> float | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from plimsoll import names
 from plimsoll.core import ledger
-from plimsoll.facts import Ref
+from plimsoll.core.release import cursor
+from plimsoll.facts import Action, Apply, Create, Manifest, PodCounters, Ref, Sample
+from plimsoll.failures import Refused
 
 from tests.builders.release import NAMESPACE, SERVICE, Life, service, version
 
@@ -213,3 +216,70 @@ def test_a_full_ledger_is_no_outage_and_the_deadline_decides(monkeypatch: pytest
     assert life.status["heldReason"] == "ProgressDeadline"
     assert "the most it may" in life.status["reason"]
     assert json.dumps(life.status).count("EvidenceUnavailable") == 0
+
+
+def without_room(life: Life) -> Callable[[], None]:
+    """A quota of the namespace that leaves no room for the records of releases; returns what lifts it."""
+    act, why = life.cluster.act, "exceeded quota: objects"
+
+    async def refusing(owner: Manifest, action: Action) -> None:
+        manifest = action.manifest if isinstance(action, Create | Apply) else {}
+        if manifest.get("kind") == "ConfigMap" and "-attempt-" in manifest["metadata"]["name"]:
+            raise Refused(Ref.of(manifest), why)
+        await act(owner, action)
+
+    life.cluster.act = refusing  # type: ignore[method-assign]
+    return lambda: setattr(life.cluster, "act", act)
+
+
+def test_a_ledger_that_cannot_be_written_holds_with_the_remedy_and_goes_on_once_it_can() -> None:
+    life = serving()
+    lift = without_room(life)
+    life.add(version(2))
+    life.until("Analyzing")
+    life.run(100)
+    progressing, before = life.condition("Progressing"), life.cluster.read(SERVICE)
+    assert (life.weights, progressing["reason"]) == ({"1": 90, "2": 10}, "EvidenceUnavailable")
+    assert "needs room for a ConfigMap" in progressing["message"] and "exceeded quota" in progressing["message"]
+    life.run(200)
+    assert life.cluster.read(SERVICE) == before
+    lift()
+    life.until("Idle")
+    assert life.serves(2)
+
+
+def test_a_person_is_obeyed_while_the_ledger_cannot_be_written() -> None:
+    life = serving()
+    without_room(life)
+    life.add(version(2))
+    life.until("Analyzing")
+    life.run(10)
+    life.command("one", "abort")
+    life.until("RolledBack")
+    assert life.weights == {"1": 100}
+
+
+@pytest.mark.parametrize("strategy", ["Canary", "BlueGreen"])
+def test_a_candidate_that_fails_is_taken_back_also_when_its_ledger_cannot_be_written_any_more(strategy: str) -> None:
+    life = serving(strategy=strategy, probation="60s")
+    life.add(version(2))
+    life.until("Analyzing" if strategy == "Canary" else "Probation")
+    assert life.run(30, stop=lambda: written(life) is not None)
+    without_room(life)
+    life.character(2).failing = 1.0
+    life.until("RolledBack")
+    reason = life.status["history"][0]["reason"]
+    assert reason.startswith("Fail: ") and "its last window is not in the ledger" in reason
+
+
+def test_a_cursor_of_hundreds_of_pods_fits_beside_the_ledger_and_is_read_again() -> None:
+    counts = {
+        ("bin", f"output-{n}", f"le_{edge}"): float(7919 * n * edge % 99991) for n in range(16) for edge in range(12)
+    }
+    latency = tuple(range(len(names.LATENCY_EDGES) + 1))
+    pods = tuple(PodCounters(f"digits-{n}", "digits-a", n + 0.5, 3, {}, latency, counts=counts) for n in range(300))
+    text = cursor.encode(Sample(1.0, pods, {}))
+    assert len(text) < 512 * 1024
+    found = cursor.decode(text)
+    assert found is not None and found.pods == pods
+    assert cursor.decode(text[:-9]) is None

@@ -22,6 +22,8 @@ from plimsoll.facts import ArmCounts, External, Sample, Verdict, Window
 #: A Prometheus that has no newer scrape yet is not asked again sooner.
 _POLL_SECONDS = 2.0
 _SHOWN = 10
+#: What could not be written is tried again so much later, when nothing happens before.
+_UNRECORDED_SECONDS = 60.0
 #: How far the split may be from the one that was asked, as a part of the smaller arm's share.
 _SPLIT_TOLERANCE = 0.1
 #: More windows before the first share teach nothing that is worth their place.
@@ -47,12 +49,22 @@ def collect(observed: Observed) -> Collected:
     grown = _grown(observed, record, sample, followed) if sample is not None else record
     fresh = len(grown.windows) > len(record.windows) or is_unjudged(observed, record)
     verdict = judged(grown) if fresh and not preceding else None
+    if observed.unrecorded is not None:
+        return _unrecorded(observed.unrecorded, record, verdict, followed=followed, now=observed.now)
     outage = None if preceding else _outage(observed, grown, followed=followed)
     evidence = Evidence(
         grown.windows, verdict, verdict is not None, followed, outage=outage,
         full=grown.full, seen_at=sample.at if sample and sample.epochs is None else None,
     )  # fmt: skip
     return Collected(evidence, files_of(record, grown), None if grown.full else _next(observed, grown))
+
+
+def _unrecorded(why: str, record: Record, verdict: Verdict | None, *, followed: bool, now: float) -> Collected:
+    """Of what cannot be recorded only a failure counts: nobody keeps a bad version for want of a place to write."""
+    if verdict is None or verdict.outcome != "Fail":
+        return Collected(Evidence(record.windows, followed=followed, outage=why), None, now + _UNRECORDED_SECONDS)
+    told = replace(verdict, reason=f"{verdict.reason}; its last window is not in the ledger ({why})")
+    return Collected(Evidence(record.windows, told, True, followed, outage=why), None, now + _UNRECORDED_SECONDS)
 
 
 def judged(record: Record) -> Verdict | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zlib
+from base64 import b64decode, b64encode
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -10,17 +12,23 @@ from plimsoll.facts import PodCounters, Reading, Sample
 
 #: Its key in the ConfigMap of the attempt.
 CURSOR_KEY = "cursor.json"
+#: A longer text is compressed: beside the ledger it must fit into a ConfigMap, with hundreds of pods and many bins.
+_PLAIN_BYTES = 64 * 1024
+_COMPRESSED = "zlib:"
 
 
 def encode(sample: Sample) -> str:
-    """Canonical JSON of a sample."""
+    """Canonical JSON of a sample; where that is long, compressed by zlib and in base64 behind `zlib:`."""
     document: dict[str, Any] = {"at": sample.at, "pods": [_written(pod) for pod in sample.pods]}
     document["absent"] = dict(sample.absent)
     if sample.outage:
         document["outage"] = sample.outage
     if sample.external:
         document["external"] = {name: asdict(one) for name, one in sample.external.items()}
-    return json.dumps(document, sort_keys=True)
+    text = json.dumps(document, sort_keys=True)
+    if len(text) <= _PLAIN_BYTES:
+        return text
+    return _COMPRESSED + b64encode(zlib.compress(text.encode())).decode()
 
 
 def _written(pod: PodCounters) -> dict[str, Any]:
@@ -37,12 +45,18 @@ def _short(count: float) -> float:
 def decode(text: str | None) -> Sample | None:
     """The sample that `encode` wrote; None for anything else: the next window then starts from the next sample."""
     try:
-        data = json.loads(text or "")
+        data = json.loads(_plain(text or ""))
         external = {name: Reading(**one) for name, one in data.get("external", {}).items()}
         pods = tuple(_pod(pod) for pod in data["pods"])
         return Sample(float(data["at"]), pods, dict(data["absent"]), outage=data.get("outage"), external=external)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, zlib.error):
         return None
+
+
+def _plain(text: str) -> str:
+    if not text.startswith(_COMPRESSED):
+        return text
+    return zlib.decompress(b64decode(text.removeprefix(_COMPRESSED), validate=True)).decode()
 
 
 def _pod(data: dict[str, Any]) -> PodCounters:

@@ -98,6 +98,7 @@ class Observed:
     `watched` is what is known of a service at rest, `inputs` what its versions were given.
     `jobs` are those of judges, `job_pods` pods of such Jobs, of this service and of others.
     `others` are the other InferenceServices of the namespace, when the order of releases asks for them.
+    `unrecorded` is why this pass cannot write the record of its evidence.
     With a `pool`, pods and Deployments are the pool's as seen by each revision, and `troubles` say what is wrong.
     """
 
@@ -123,6 +124,7 @@ class Observed:
     gateway: Gateway = Gateway()
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
     others: Mapping[str, Manifest] = field(default_factory=dict)
+    unrecorded: str | None = None
 
     @property
     def replicas(self) -> int:
