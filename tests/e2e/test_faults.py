@@ -130,7 +130,7 @@ def first(kubernetes: Kubernetes, namespace: str, operator: OperatorProcess) -> 
     service.kubectl("apply", "-f", "-", stdin=json.dumps(MANIFEST))
     with killing(operator, service) as killed:
         operator.start()
-        service.until(lambda status: status.get("phase") == "Idle" and status["followedEpoch"] == status["epoch"], 300)
+        service.until(lambda status: status.get("phase") == "Idle" and status["followedEpoch"] == status["epoch"], 540)
     return service, killed
 
 
