@@ -209,7 +209,7 @@ def test_no_row_ever_reaches_another_requester_over_grpc_and_rest_together(serve
         call = grpc_client.infer(opened)
         for turn in range(ROUNDS):
             asked = [_signed(turn * LINES + number, random) for number in range(LINES)]
-            pending = [(ask, call.future(grpc_request(ask), timeout=30)) for ask in asked[::2]]
+            pending = [(ask, call.future(grpc_request(ask), timeout=120)) for ask in asked[::2]]
             for ask, told in zip(asked[1::2], ask_together(one.server, asked[1::2]), strict=True):
                 one.check(ask, told)
             for ask, future in pending:

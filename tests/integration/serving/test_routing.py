@@ -114,7 +114,7 @@ def test_a_failed_arm_is_logged_with_the_trace_of_the_request(pair: Pair) -> Non
     route(pair, [0, 100])
     trace = "11111111111111111111111111111111"
     stable.infer(POISON, traceparent=f"00-{trace}-00f067aa0ba902b7-01")
-    line = next(line for line in stable.log() if line.get("traceId") == trace)
+    (line,) = eventually(lambda: [line for line in stable.log() if line.get("traceId") == trace], "a line in the log")
     assert (line["arm"], line["outcome"], line["revision"]) == ("digits-bbbb", "server_error", "digits-aaaa")
 
 
@@ -235,7 +235,7 @@ def test_a_connection_to_a_pod_that_only_forwards_is_closed_politely_soon(pair: 
     _, secondary = pair
     route(pair, [70, 30])
     with httpx.Client() as client:
-        eventually(lambda: client.post(secondary.url(), json=ROW).headers.get("connection") == "close", "closed", 20)
+        eventually(lambda: client.post(secondary.url(), json=ROW).headers.get("connection") == "close", "closed")
 
 
 def test_a_candidate_killed_under_traffic_costs_users_nothing(tmp_path: Path) -> None:
