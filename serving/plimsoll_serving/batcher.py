@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from plimsoll_serving.codec import Codec, InferRequest
 from plimsoll_serving.http.limits import Bounds
 from plimsoll_serving.http.message import Request, Response
+from plimsoll_serving.logs import LOGGER
 
 INLINE_SECONDS = 0.001
 INLINE_BYTES = 256 * 1024
@@ -298,4 +299,8 @@ class Batcher:
         if answered:
             self._on_run(answered)
         for job, result in zip(ran.batch, ran.results, strict=True):
-            job.done(result)
+            try:
+                job.done(result)
+            except Exception:
+                # Its neighbours in the batch have nothing to do with it.
+                LOGGER.exception("an answer could not be given")

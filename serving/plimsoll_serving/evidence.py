@@ -55,6 +55,7 @@ class Evidence:
         self._bins: BinCounter | None = None
         self._annotation: Annotation | None = None
         self._log: PayloadLog | None = None
+        self._logs_id = True
         self._errors = ErrorLog()
 
     def attach(self, engine: Engine) -> None:
@@ -72,6 +73,8 @@ class Evidence:
         if self._sink is not None and self._log is None:
             features = {entry.name: entry.index for entry in reference.features}
             mask = mask_of(self._settings.payload_log.mask, engine.signature, features)
+            # The id holds what was predicted.
+            self._logs_id = output is None or output not in mask.tensors
             writer = EventWriter(self._settings.identity, engine.signature, mask)
             self._log = PayloadLog(
                 self._payloads, writer, self._sink, self._settings.payload_log.share, random.random, self._waiting
@@ -97,7 +100,7 @@ class Evidence:
         try:
             header = self._annotation.header(answer) if self._annotation is not None else None
             if self._log is not None and self._log.chosen():
-                token = header[1].decode() if header else None
+                token = header[1].decode() if header and self._logs_id else None
                 self._log.offer(answer.request.id, answer.request.inputs, answer.outputs, token)
         except Exception as error:
             self._errors.report("an answer has no prediction id", detail=f"{type(error).__name__}: {error}"[:300])

@@ -25,6 +25,7 @@ from plimsoll_serving.shadow.mirror import MIRRORED, Mirror
 
 REVISION = b"plimsoll-revision"
 TIMEOUT_MICROSECONDS = "timeout"
+FAILED = "the server failed on this request; its log has the trace"
 # Bodies from here on are read in a worker thread.
 LARGE_BODY = 64 * 1024
 
@@ -200,8 +201,12 @@ class Inference:
     async def _infer_large(
         self, request: Request, engine: Engine, codec: Codec, answered: Callable[[Result], None]
     ) -> None:
-        async with self._one_large:
-            decoded = await self._loop.run_in_executor(self._workers, _decoded, request, engine, codec)
+        try:
+            async with self._one_large:
+                decoded = await self._loop.run_in_executor(self._workers, _decoded, request, engine, codec)
+        except Exception as error:
+            # Whatever it is, the request is answered and its bytes are given back.
+            decoded = Result(error_response(500, FAILED), 0, f"{type(error).__name__}: {error}"[:300])
         self._submit(decoded, request, codec, answered)
 
     def _submit(
@@ -253,12 +258,12 @@ class Inference:
 def _decoded(request: Request, engine: Engine, codec: Codec) -> InferRequest | Result:
     """The request as arrays, or its refusal."""
     try:
-        return codec.decode(request, engine.signature)
-    except RequestError as error:
-        status, message = error.status, error.message
+        try:
+            return codec.decode(request, engine.signature)
+        except RequestError as error:
+            response = codec.refuse(error.status, error.message)
     except Exception:
         LOGGER.exception("a request could not be read")
-        status, message = 500, "the server failed on this request; its log has the trace"
-    response = codec.refuse(status, message)
+        response = codec.refuse(500, FAILED)
     response.headers += engine.headers
     return Result(response, 0)

@@ -74,10 +74,14 @@ class ArmMetrics:
         self._fallbacks = {name: count for name, count in self._fallbacks.items() if name in kept}
 
     def answered(self, revision: str, outcome: Outcome) -> None:
-        self._arms[revision][outcome] += 1
+        """Count it; not of a revision that no document names any more: its series are gone."""
+        counts = self._arms.get(revision)
+        if counts is not None:
+            counts[outcome] += 1
 
     def fell_back(self, revision: str) -> None:
-        self._fallbacks[revision] += 1
+        if revision in self._fallbacks:
+            self._fallbacks[revision] += 1
 
     def collect(self) -> Iterator[Metric]:
         arms = CounterMetricFamily(

@@ -26,7 +26,11 @@ def read_object(body: bytes, expected: str) -> dict[str, Any]:
 def _read_loosely(body: bytes, refusal: Exception) -> Any:
     if b"NaN" in body or b"Infinity" in body:
         try:
-            return json.loads(body, parse_constant=str)
+            document = json.loads(body, parse_constant=str)
+            json.dumps(document, ensure_ascii=False).encode()
+            return document
+        except UnicodeEncodeError:
+            raise RequestError("the body is not JSON: a text has half of a surrogate pair, which is no UTF-8") from None
         except (ValueError, RecursionError):
             pass  # told below in the words of the strict reader
     told = "it is nested too deep" if isinstance(refusal, RecursionError) else str(refusal)

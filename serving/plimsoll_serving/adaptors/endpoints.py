@@ -7,7 +7,6 @@ from plimsoll_serving.adaptors.invocations import InvocationsCodec
 from plimsoll_serving.adaptors.table import Table
 from plimsoll_serving.adaptors.v1 import V1Codec
 from plimsoll_serving.codec import Codec
-from plimsoll_serving.engine import Engine
 from plimsoll_serving.http.message import (
     Request,
     Respond,
@@ -20,6 +19,7 @@ from plimsoll_serving.http.message import (
 from plimsoll_serving.inference import Inference
 from plimsoll_serving.readiness import Readiness
 from plimsoll_serving.settings import Identity
+from plimsoll_serving.v2.signature import Signature
 
 PREDICT = ":predict"
 V1_MODEL = re.compile(r"/v1/models/(?P<name>[^/:]+)(/versions/(?P<version>[^/:]+))?(?P<verb>:[a-z]+)?/?")
@@ -37,7 +37,8 @@ class AdaptorEndpoints:
         self._inference = inference
         self._readiness = readiness
         self._infer = inference.public if delegates else inference.own
-        self._codecs: tuple[Engine, Codec, Codec] | None = None
+        # By the signature, not the model: what is remembered here must not keep a model in memory.
+        self._codecs: tuple[Signature, Codec, Codec] | None = None
 
     @staticmethod
     def owns(path: str) -> bool:
@@ -101,7 +102,7 @@ class AdaptorEndpoints:
         engine = self._inference.engine
         if engine is None:
             return None
-        if self._codecs is None or self._codecs[0] is not engine:
+        if self._codecs is None or self._codecs[0] is not engine.signature:
             table = Table(engine.signature, engine.columns)
-            self._codecs = (engine, V1Codec(table), InvocationsCodec(table))
+            self._codecs = (engine.signature, V1Codec(table), InvocationsCodec(table))
         return self._codecs[1] if which == 1 else self._codecs[2]

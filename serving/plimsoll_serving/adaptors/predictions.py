@@ -10,6 +10,8 @@ import orjson
 from plimsoll_serving.codec import Answer
 from plimsoll_serving.errors import RequestError
 from plimsoll_serving.http.message import Request, Response, error_response
+from plimsoll_serving.v2.datatypes import widened
+from plimsoll_serving.v2.rows import flat
 from plimsoll_serving.v2.signature import Signature
 from plimsoll_serving.v2.values import from_array
 
@@ -69,8 +71,11 @@ def _cells(answer: Answer, name: str) -> list[bytes]:
     array = answer.outputs[name]
     if not array.size:
         return []
-    if answer.signature.outputs[name].datatype.kind == "bytes":
+    kind = answer.signature.outputs[name].datatype.kind
+    if kind == "bytes":
         return [orjson.dumps(value) for value in from_array(array)]
+    if kind == "raw":
+        return flat(widened(array))[1:-1].split(b",")
     return answer.json(name)[1:-1].split(b",")  # numbers, booleans and words have no commas inside
 
 

@@ -67,7 +67,7 @@ class Table:
     def of_columns(self, columns: dict[str, Any], field: str) -> Arrays:
         """Columns by name, each a list with one cell a row."""
         for name, cells in columns.items():
-            _filled(cells, f"{field}.{name}")
+            _filled(cells, f"{field}[{name!r}]")
         flat = self._flat
         if flat is not None and list(columns) == [flat.name] and self.columns != [flat.name]:
             return {flat.name: _tensor(flat, columns[flat.name], f"{field}.{flat.name}")}

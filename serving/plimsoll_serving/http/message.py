@@ -107,7 +107,8 @@ Handler = Callable[[Request, Respond], None]
 
 
 def json_response(status: int, value: object) -> Response:
-    return Response(status, json.dumps(value, ensure_ascii=False).encode())
+    # Half of a surrogate pair, given back from what a caller sent, is no UTF-8: it stays the escape that it was.
+    return Response(status, json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace"))
 
 
 def error_response(status: int, message: str) -> Response:

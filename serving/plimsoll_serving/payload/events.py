@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from plimsoll_serving.errors import SettingsError
 from plimsoll_serving.settings import Identity
+from plimsoll_serving.v2.datatypes import widened
 from plimsoll_serving.v2.signature import Signature, Tensor
 
 REQUEST = "dev.plimsoll.inference.request"
@@ -132,11 +133,6 @@ def _values(array: NDArray[Any]) -> list[Any]:
     if array.dtype.kind in "OS":
         return [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values]
     return values
-
-
-def widened(array: NDArray[Any]) -> NDArray[np.float32]:
-    """BF16, which numpy does not have, as FP32: its upper half."""
-    return (array.astype(np.uint32) << 16).view(np.float32)
 
 
 def _word(value: float) -> str:

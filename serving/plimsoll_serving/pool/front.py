@@ -13,7 +13,7 @@ from plimsoll_serving.pool.service import Service
 from plimsoll_serving.readiness import Readiness
 
 _MODEL = re.compile(r"(/v[12]/models/)([^/:]+)(.*)", re.DOTALL)
-_VERSION = re.compile(r"/versions/([^/]+)")
+_VERSION = re.compile(r"/versions/([^/:]+)")
 _STATELESS = ("/ready", "/feedback", "/v2/health/live", "/v2/health/ready", "/v2", "/v2/models")
 
 

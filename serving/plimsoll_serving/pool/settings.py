@@ -43,19 +43,20 @@ class PoolSettings:
 
 
 def _common(values: Mapping[str, str], pool: str) -> Settings:
-    """One thread an inference, for each of hundreds of models would have threads of its own; half of the workers each.
+    """One thread an inference, for each of hundreds of models would have threads of its own; a quarter of the workers
+    each.
 
-    So a model that keeps all its share busy leaves the other half to the others.
+    So a service that keeps all its shares busy, the stable version's and the candidate's, leaves half to the others.
     """
     env = Environment(values)
-    workers = env.integer("PLIMSOLL_WORKERS", max(2, cpu_quota()), 2, 256)
+    workers = env.integer("PLIMSOLL_WORKERS", max(4, 2 * cpu_quota()), 2, 256)
     threads = env.integer("PLIMSOLL_INTRA_OP_THREADS", 1, 1, 1024)
     of_no_model = {
         "PLIMSOLL_MODEL_NAME": pool, "PLIMSOLL_MODEL_VERSION": "0", "PLIMSOLL_ARTIFACT_SHA256": _NO_DIGEST,
         "PLIMSOLL_PROFILE_SHA256": "", "PLIMSOLL_WORKERS": str(workers), "PLIMSOLL_INTRA_OP_THREADS": str(threads),
     }  # fmt: skip
     settings = Settings.from_environment({**values, **of_no_model})
-    return replace(settings, bounds=replace(settings.bounds, workers=max(1, workers // 2)))
+    return replace(settings, bounds=replace(settings.bounds, workers=max(1, workers // 4)))
 
 
 def of_revision(settings: PoolSettings, identity: Identity, files: Files) -> Settings:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 # `raw` is what numpy has no type for: it goes through as the bytes that came.
 Kind = Literal["bool", "int", "float", "bytes", "raw"]
@@ -16,6 +17,11 @@ class Datatype:
     name: str
     dtype: np.dtype[Any]
     kind: Kind
+
+
+def widened(array: NDArray[Any]) -> NDArray[np.float32]:
+    """BF16, which numpy does not have, as FP32: its upper half."""
+    return (array.astype(np.uint32) << 16).view(np.float32)
 
 
 def _datatype(name: str, dtype: str, kind: Kind) -> Datatype:

@@ -13,6 +13,9 @@ from plimsoll_serving.v2.datatypes import DATATYPES, Datatype
 from plimsoll_serving.v2.signature import Signature, Tensor
 from plimsoll_serving.v2.values import MAX_RANK, flatten, json_name, to_array
 
+# The sizes of a tensor without values, multiplied, zeros left out: nothing else bounds what a model makes of them.
+MAX_EMPTY = 2**20
+
 
 def decode(body: bytes, signature: Signature, tail: bytes = b"") -> InferRequest:
     """Read a V2 inference request. Raises RequestError naming the field at fault and what is expected.
@@ -170,6 +173,8 @@ def check_shape(shape: list[int], field: str, tensor: Tensor) -> list[int]:
     )
     if not fits:
         raise RequestError(f"{field}.shape is {shape}, but input {tensor.name!r} takes {list(tensor.shape)}")
+    if 0 in shape and math.prod(size or 1 for size in shape) > MAX_EMPTY:
+        raise RequestError(f"{field}.shape is {shape}: a tensor without values has sizes of {MAX_EMPTY} in all at most")
     return shape
 
 

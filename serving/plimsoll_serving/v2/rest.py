@@ -14,6 +14,8 @@ from plimsoll_serving.v2.signature import Signature
 from plimsoll_serving.v2.typed import TypedReader
 
 HEADER_LENGTH = b"inference-header-content-length"
+# Of a length: more are no number of bytes, and reading them takes time.
+_MAX_DIGITS = 19
 
 
 class RestCodec:
@@ -28,7 +30,7 @@ class RestCodec:
         if length is None:
             return self._typed.read(request.body) or decode(request.body, signature)
         body = request.body
-        if not length.isdigit() or int(length) > len(body):
+        if not length.isdigit() or len(length) > _MAX_DIGITS or int(length) > len(body):
             told = length.decode("latin-1")[:20]
             raise RequestError(
                 f"{HEADER_LENGTH.decode()} is {told!r}, not the number of bytes of the JSON in a body of {len(body)}"

@@ -53,6 +53,8 @@ def flatten(data: list[Any], field: str) -> tuple[list[Any], list[int]]:
 
 def to_array(values: list[Any], datatype: Datatype, field: str) -> NDArray[Any]:
     """A flat array of the datatype. Raises RequestError naming the first element that is not of it."""
+    if datatype.kind == "raw":
+        raise RequestError(f"{field} is {datatype.name}, which JSON cannot carry; send it as binary data over /v2")
     kinds = set(map(type, values))
     if datatype.kind == "float" and kinds <= {int, float}:
         array = _floats(values, datatype)

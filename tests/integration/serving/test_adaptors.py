@@ -164,6 +164,17 @@ def test_what_is_wrong_is_told(flowers: Server, path: str, body: Any, status: in
     assert (response.status_code, response.json()["error"][: len(sentence)]) == (status, sentence)
 
 
+@pytest.mark.parametrize("padding", [0, 2_000_000], ids=["small", "large"])
+def test_half_of_a_surrogate_pair_is_refused_and_nothing_is_left_under_way(flowers: Server, padding: int) -> None:
+    before = flowers.answered()
+    body = b'{"inputs":{"\\ud800":5,"x":NaN,"pad":"%b"}}' % (b"a" * padding)
+    response = asked(flowers, "/v1/models/digits:predict", body)
+    assert response.status_code == 400
+    assert "half of a surrogate pair" in response.json()["error"]
+    assert flowers.answered() == before + 1
+    assert set(flowers.counts("plimsoll_inflight_requests", "version").values()) == {0.0}
+
+
 def test_other_methods_and_types_are_refused(flowers: Server) -> None:
     assert flowers.get("/invocations").status_code == 405
     assert flowers.get("/v1/models/digits:predict").status_code == 405

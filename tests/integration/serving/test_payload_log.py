@@ -49,6 +49,21 @@ def test_requests_and_answers_are_in_the_file_without_what_is_masked(tmp_path: P
     assert "77.25" not in path.read_text()
 
 
+def test_a_masked_prediction_is_not_in_the_id_of_its_event_either(tmp_path: Path) -> None:
+    path = tmp_path / "payload.jsonl"
+    log = {
+        "PLIMSOLL_PAYLOAD_LOG": "1",
+        "PLIMSOLL_PAYLOAD_LOG_SINK": f"file://{path}",
+        "PLIMSOLL_PAYLOAD_LOG_MASK": "label,probabilities",
+    }
+    with running(profiled(tmp_path / "server", "digits-masked", **log)) as (server,):
+        answer = server.infer(v2([1.5, 77.25, 3, 4]))
+        assert server.stop() == 0
+    assert len(events_of(path)) == 2
+    assert answer.headers["plimsoll-prediction-id"], "who asked knows the prediction anyway"
+    assert "predictionid" not in path.read_text() and answer.headers["plimsoll-prediction-id"] not in path.read_text()
+
+
 def test_a_mask_of_what_the_model_does_not_have_is_refused_at_start(tmp_path: Path) -> None:
     log = {"PLIMSOLL_PAYLOAD_LOG": "1", "PLIMSOLL_PAYLOAD_LOG_SINK": "file:///tmp/x", "PLIMSOLL_PAYLOAD_LOG_MASK": "bb"}
     server = profiled(tmp_path, "digits-mask", **log).start()

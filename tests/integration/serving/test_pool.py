@@ -287,6 +287,8 @@ def test_a_version_is_asked_by_its_own_path_and_belongs_to_no_arm(start: Start, 
     assert pool.ask("a/versions/2").headers["plimsoll-model-version"] == "2"
     assert pool.get("/v2/models/a/versions/2").json()["versions"] == ["2"]
     assert pool.ask("a/versions/3").status_code == 404
+    older = httpx.post(pool.url("/v1/models/a/versions/2:predict"), json={"instances": [[1, 2, 3, 4]]}, timeout=20)
+    assert (older.status_code, older.headers["plimsoll-model-version"]) == (200, "2")
     assert sum(pool.arms().values()) == 0
 
 

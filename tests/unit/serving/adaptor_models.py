@@ -23,6 +23,7 @@ MIXED = signature(
     [tensor("age", "FP32", -1, 1), tensor("city", "BYTES", -1, 1), tensor("visits", "INT64", -1, 1)],
     [tensor("prediction", "FP32", -1, 1)],
 )
+HALVES = signature([tensor("input", "BF16", -1, 2)], [tensor("halves", "BF16", -1)])
 IMAGES = signature([tensor("image", "FP32", -1, 2, 2)], [tensor("score", "FP64", -1)])
 
 

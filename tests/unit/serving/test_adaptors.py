@@ -16,7 +16,7 @@ from plimsoll_serving.adaptors.v1 import V1Codec
 from plimsoll_serving.errors import RequestError
 from plimsoll_serving.v2.signature import Signature
 
-from tests.unit.serving.adaptor_models import IMAGES, MIXED, NUMBERS, answer, request
+from tests.unit.serving.adaptor_models import HALVES, IMAGES, MIXED, NUMBERS, answer, request
 
 FEATURES = ["a", "b", "c"]
 
@@ -130,7 +130,9 @@ WRONG = [
     (NUMBERS, {"inputs": {"a": [1], "b": [2], "c": ["x"]}}, "column 'c'[0] is a string, not a number, null,"),
     (NUMBERS, {"inputs": {"a": [1], "b": [2], "c": [[3]]}}, "column 'c'[0] is a list, not one value"),
     (NUMBERS, {"inputs": {"a": [1], "b": [2], "c": [3, 4]}}, "inputs: columns differ in rows: from 1 to 2"),
-    (NUMBERS, {"inputs": {"a": 1, "b": [2], "c": [3]}}, "inputs.a is a number, not a list"),
+    (NUMBERS, {"inputs": {"a": 1, "b": [2], "c": [3]}}, "inputs['a'] is a number, not a list"),
+    (NUMBERS, b'{"inputs": {"\\ud800": 5, "x": NaN}}', "the body is not JSON: a text has half of a surrogate pair"),
+    (HALVES, {"instances": [[1, 2]]}, "instances[0] is BF16, which JSON cannot carry; send it as binary data over /v2"),
     (NUMBERS, {"instances": [{"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 2}]}, "instances[1] lacks 'c', other than the"),
     (NUMBERS, {"instances": [{"a": 1, "b": 2, "c": 3}, [1, 2, 3]]}, "instances[1] is a list, not an object as the"),
     (NUMBERS, {"instances": [[1, 2, 3], {"a": 1}]}, "instances mixes lists and values at depth 1"),
@@ -220,6 +222,12 @@ def test_one_output_is_a_list_of_its_values() -> None:
     assert single.body == b'{"predictions":[0.5,"NaN"]}'
     with pytest.raises(RequestError, match="output 'x' is not an output of the model; it has label, probabilities"):
         codec.decode(request(b'{"instances": [[1, 2, 3]]}', "output=x"), NUMBERS)
+
+
+def test_numbers_of_sixteen_bits_are_written_as_the_numbers_that_they_are() -> None:
+    bits = np.array([1.0, -2.5], np.float32).view(np.uint32) >> 16
+    given = answer(HALVES, {"halves": bits.astype(np.uint16)})
+    assert V1Codec(Table(HALVES)).encode(given).body == b'{"predictions":[1.0,-2.5]}'
 
 
 def test_csv_answers_have_a_line_a_row() -> None:

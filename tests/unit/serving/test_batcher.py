@@ -91,6 +91,18 @@ async def test_what_arrives_in_one_turn_of_the_loop_shares_a_run() -> None:
     assert all(bench.answers[number].response.body == str(number).encode() for number in range(5))
 
 
+async def test_an_answer_that_cannot_be_given_costs_its_neighbours_nothing() -> None:
+    def fails(_: Result) -> None:
+        raise KeyError("a revision that no document names any more")
+
+    bench = Bench()
+    bench.batcher.submit(job(7, fails))
+    bench.submit(0)
+    bench.submit(1)
+    await bench.until(2)
+    assert bench.model.runs == [[7, 0, 1]]
+
+
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", None]), st.integers(1, 6)), min_size=1, max_size=30))
 def test_runs_never_mix_keys_nor_exceed_the_bound_and_every_job_is_answered_once(jobs: list[tuple[Any, int]]) -> None:
     async def run() -> None:

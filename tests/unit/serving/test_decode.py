@@ -186,6 +186,14 @@ def test_a_refusal_names_the_field_and_what_is_expected(request_body: bytes, sen
     assert caught.value.message == sentence
 
 
+@pytest.mark.parametrize("shape", [(20_000_000, 0), (0, 2**39), (2**39, 0)])
+def test_a_tensor_without_values_may_not_be_large(shape: tuple[int, int]) -> None:
+    free = signature(tensor("x", "FP32", (-1, -1)))
+    with pytest.raises(RequestError, match="a tensor without values has sizes of 1048576 in all at most"):
+        decode(body(shape=list(shape), data=[]), free)
+    assert decode(body(shape=[0, 768], data=[]), free).inputs["x"].shape == (0, 768)
+
+
 @pytest.mark.parametrize(
     ("datatype", "value", "expected"),
     [
