@@ -33,7 +33,7 @@ def start(kubernetes: Kubernetes, namespace: str, service: str, image: str, *opt
         "-",
         stdin=json.dumps(_pod(namespace, service, image, options) | {"metadata": _head(pod)}),
     )
-    kubernetes.kubectl("-n", namespace, "wait", "--for=condition=Ready", f"pod/{pod}", "--timeout=180s")
+    kubernetes.kubectl("-n", namespace, "wait", "--for=condition=Ready", f"pod/{pod}", "--timeout=300s")
 
 
 def stop(kubernetes: Kubernetes, namespace: str, pod: str = POD) -> None:

@@ -23,13 +23,16 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent / "plimsoll_serving"
 # Modules of which a compiled class would be subclassed by one that is not cannot be among them.
 MODULES = (
-    "batcher", "codec", "endpoints", "engine", "evidence", "inference", "metrics",
+    "arms", "batcher", "breaker", "codec", "delegate", "endpoints", "engine", "evidence", "forwarding", "inference",
+    "metrics", "routing",
     "counting/counter", "feedback/annotation", "feedback/token",
     "grpc/call", "grpc/connection", "grpc/framing", "grpc/head",
     "grpc/services/bridge", "grpc/services/inference", "grpc/services/stream", "grpc/services/unary",
-    "http/coding", "http/connection", "http/heads", "http/limits", "http/message", "http/reader",
+    "http/client", "http/coding", "http/connection", "http/deadlines", "http/forward", "http/heads", "http/limits",
+    "http/message", "http/pool", "http/reader",
     "http2/connection", "http2/control", "http2/events", "http2/frames", "http2/headers", "http2/inflow",
     "http2/limits", "http2/outbox", "http2/reader", "http2/streams",
+    "pool/local",
     "v2/binary", "v2/encode", "v2/heads", "v2/messages", "v2/protobuf", "v2/rest", "v2/rows", "v2/typed", "v2/values",
 )  # fmt: skip
 MYPY = "--ignore-missing-imports --follow-imports=silent --explicit-package-bases --config-file= --cache-dir=/dev/null"

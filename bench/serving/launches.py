@@ -50,6 +50,8 @@ def plimsoll_process(model: ModelFile, folder: Path, revision: str, extra: dict[
     public, direct, metrics, grpc, grpc_direct = (free_port() for _ in range(5))
     env = environment_of(sys.executable, sources()) | {
         "PYTHONDONTWRITEBYTECODE": "",
+        # As in the image (serving/Containerfile).
+        "PYTHONOPTIMIZE": "2",
         "PLIMSOLL_HOST": HOST,
         "PLIMSOLL_MODEL_NAME": NAME,
         "PLIMSOLL_MODEL_VERSION": "1",

@@ -83,7 +83,10 @@ class External:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a metrics reader saw at `at` (Unix seconds). `absent`: pods that gave nothing, each with the reason."""
+    """What a metrics reader saw at `at` (Unix seconds). `absent`: pods that gave nothing, each with the reason.
+
+    Counts of some pods may be younger than `at`, those of none are younger than `until` (None: all are of `at`).
+    """
 
     at: float
     pods: tuple[PodCounters, ...]
@@ -99,6 +102,7 @@ class Sample:
     #: What judges said of the window that ends here, by name; `judged` is that window's number.
     answers: Mapping[str, External] = field(default_factory=dict)
     judged: int | None = None
+    until: float | None = None
 
 
 #: Rows by feature and bin.

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from plimsoll_serving.codec import Codec, InferRequest
 from plimsoll_serving.http.limits import Bounds
-from plimsoll_serving.http.message import Request, Response
+from plimsoll_serving.http.message import EXPIRED, Request, Response
 from plimsoll_serving.logs import LOGGER
 
 INLINE_SECONDS = 0.001
@@ -156,6 +156,11 @@ class Batcher:
             return False
         return not self._hurry()
 
+    @property
+    def quick(self) -> bool:
+        """Whether a small request runs on the loop: then nobody waits long for those before."""
+        return not self._runs and not self._bounds.window and self._blocking(1) < INLINE_SECONDS
+
     def submit(self, job: Job) -> None:
         """Queue a job, or answer at once with 503 when it would wait too long."""
         if self.full:
@@ -202,7 +207,8 @@ class Batcher:
         response = codec.refuse(
             503, f"the model has {len(self._waiting)} requests waiting, more than it answers in time; try again later"
         )
-        response.headers = [*response.headers, (b"retry-after", b"%d" % seconds)]
+        kept = [header for header in response.headers if header[0] != b"retry-after"]
+        response.headers = [*kept, (b"retry-after", b"%d" % seconds)]
         return response
 
     def _flush(self) -> None:
@@ -244,7 +250,9 @@ class Batcher:
             if job.request.cancelled:
                 job.done(Result(job.codec.refuse(499, "the client has gone"), 0))
             elif job.request.deadline is not None and now >= job.request.deadline:
-                job.done(Result(job.codec.refuse(504, "the deadline of the request passed while it waited"), 0))
+                response = job.codec.refuse(504, "the deadline of the request passed while it waited")
+                response.headers.append(EXPIRED)
+                job.done(Result(response, 0))
             elif job.arrived < oldest:
                 job.done(Result(self.busy(job.codec), 0))
             else:

@@ -2,18 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 
 from plimsoll_serving.breaker import Breaker
 from plimsoll_serving.http.client import Failure, Reason
 from plimsoll_serving.http.deadlines import Deadlines
 from plimsoll_serving.http.forward import ForwardedHeads
-from plimsoll_serving.http.message import Header, Request, Response
+from plimsoll_serving.http.message import DELEGATED, EXPIRED, MIRRORED, Request, Response
 from plimsoll_serving.http.pool import ConnectionPool
 from plimsoll_serving.route import Arm
-
-DELEGATED: Header = (b"plimsoll-delegated", b"1")
 
 
 class Outcome(StrEnum):
@@ -24,21 +21,26 @@ class Outcome(StrEnum):
     SERVER_ERROR = "server_error"
     UNREACHABLE = "unreachable"
     TIMEOUT = "timeout"
+    #: The caller gave it less time than it took: no failure of the arm.
+    DEADLINE = "deadline"
 
     @classmethod
-    def of_status(cls, status: int) -> "Outcome":
+    def of(cls, response: Response) -> "Outcome":
+        status = response.status
         if status >= 500:
-            return cls.SERVER_ERROR
+            return cls.DEADLINE if EXPIRED in response.headers else cls.SERVER_ERROR
         return cls.CLIENT_ERROR if status >= 400 else cls.OK
 
 
-@dataclass(frozen=True, slots=True)
 class Delegated:
     """The outcome of a delegation, and the arm's response when it gave one."""
 
-    outcome: Outcome
-    response: Response | None
-    detail: str = ""
+    __slots__ = ("detail", "outcome", "response")
+
+    def __init__(self, outcome: Outcome, response: Response | None, detail: str = "") -> None:
+        self.outcome = outcome
+        self.response = response
+        self.detail = detail
 
 
 Settled = Callable[[Delegated], None]
@@ -49,7 +51,7 @@ class _Address:
 
     def __init__(self, host: str, port: int, deadlines: Deadlines) -> None:
         self.pool = ConnectionPool(host, port, deadlines)
-        self.heads = ForwardedHeads(f"{host}:{port}", [DELEGATED])
+        self.heads = ForwardedHeads(f"{host}:{port}", [DELEGATED], frozenset({MIRRORED[0]}))
 
 
 class Delegate:
@@ -100,6 +102,6 @@ class Delegate:
 def delegated(result: Response | Failure) -> Delegated:
     """What an answer, or its failure, says about the arm."""
     if isinstance(result, Response):
-        return Delegated(Outcome.of_status(result.status), result)
+        return Delegated(Outcome.of(result), result)
     outcome = Outcome.TIMEOUT if result.reason is Reason.TIMEOUT else Outcome.UNREACHABLE
     return Delegated(outcome, None, result.message)

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 from plimsoll_serving.breaker import Breaker
-from plimsoll_serving.delegate import Delegate, Delegated, Outcome
+from plimsoll_serving.delegate import Delegated, Outcome, Settled
 from plimsoll_serving.http.message import Request, Respond, Response, error_response
 from plimsoll_serving.logs import LOGGER, ErrorLog, trace_id
 from plimsoll_serving.metrics import ServingMetrics
@@ -15,25 +16,41 @@ from plimsoll_serving.routing import Routing
 Local = Callable[[Respond], None]
 
 
+class Arms(Protocol):
+    """The arms of a route, each with its breaker; see `Delegate`."""
+
+    def breaker(self, arm: Arm) -> Breaker: ...
+
+    def send(self, arm: Arm, request: Request, seconds: float, settled: Settled) -> None: ...
+
+
 class Forwarding:
     """Sends requests to arms of the route and falls back on the own model; every request is answered once."""
 
-    def __init__(self, routing: Routing, delegate: Delegate, metrics: ServingMetrics) -> None:
+    def __init__(self, routing: Routing, arms: Arms, metrics: ServingMetrics) -> None:
         self._routing = routing
-        self._delegate = delegate
+        self._arms = arms
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
         self._errors = ErrorLog()
 
     def delegate(self, arm: Arm, request: Request, local: Local, respond: Respond) -> None:
         """The arm's answer, or that of the own model when the arm fails: a broken arm costs the user nothing."""
-        breaker = self._delegate.breaker(arm)
+        breaker = self._arms.breaker(arm)
         if not breaker.allows(self._loop.time()):
             self._metrics.fell_back(arm.revision)
             local(respond)
             return
 
         def settled(result: Delegated) -> None:
+            if self._gave_up(request, result):
+                self._metrics.arm_answered(arm.revision, Outcome.DEADLINE)
+                breaker.left()
+                if result.response is not None:
+                    respond(result.response)
+                else:
+                    self._guarded(local, respond, request)
+                return
             self._metrics.arm_answered(arm.revision, result.outcome)
             if result.outcome is Outcome.OK and result.response is not None:
                 breaker.succeeded()
@@ -44,17 +61,17 @@ class Forwarding:
                 if result.outcome is Outcome.CLIENT_ERROR and 400 <= response.status < 500:
                     breaker.succeeded()  # both models refuse it: the request is at fault, not the arm
                 else:
-                    self._failed(breaker, request, result)
+                    breaker.failed(self._loop.time())
                     self._fell_back(arm, request, result)
                 respond(response)
 
             self._guarded(local, fallen_back, request)
 
-        self._delegate.send(arm, request, self._seconds(request), settled)
+        self._arms.send(arm, request, self._seconds(request), settled)
 
     def forward(self, primary: Arm, request: Request, local: Local, respond: Respond) -> None:
         """The primary's answer, whatever it is; ``local`` only when the primary cannot be reached."""
-        breaker = self._delegate.breaker(primary)
+        breaker = self._arms.breaker(primary)
         if not breaker.allows(self._loop.time()):
             self._metrics.fell_back(primary.revision)
             local(respond)
@@ -65,18 +82,20 @@ class Forwarding:
                 breaker.succeeded()
                 respond(result.response)
                 return
-            self._failed(breaker, request, result)
+            if self._gave_up(request, result):
+                breaker.left()
+            else:
+                breaker.failed(self._loop.time())
             self._fell_back(primary, request, result)
             self._guarded(local, respond, request)
 
-        self._delegate.send(primary, request, self._seconds(request), settled)
+        self._arms.send(primary, request, self._seconds(request), settled)
 
-    def _failed(self, breaker: Breaker, request: Request, result: Delegated) -> None:
-        now = self._loop.time()
-        if result.response is None and request.deadline is not None and now >= request.deadline:
-            breaker.left()
-        else:
-            breaker.failed(now)
+    def _gave_up(self, request: Request, result: Delegated) -> bool:
+        """Whether the caller's own deadline is over, as the arm said or this pod knows."""
+        if result.response is not None:
+            return result.outcome is Outcome.DEADLINE
+        return request.deadline is not None and self._loop.time() >= request.deadline
 
     def _guarded(self, local: Local, respond: Respond, request: Request) -> None:
         """Nobody above would answer when ``local`` raises."""

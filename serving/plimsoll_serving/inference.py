@@ -10,18 +10,18 @@ from typing import Any
 
 from plimsoll_serving.batcher import Batcher, Computing, Result
 from plimsoll_serving.codec import Codec, InferRequest
-from plimsoll_serving.delegate import DELEGATED, Outcome
+from plimsoll_serving.delegate import Outcome
 from plimsoll_serving.engine import Engine
 from plimsoll_serving.errors import RequestError
 from plimsoll_serving.forwarding import Forwarding
-from plimsoll_serving.http.message import Request, Respond, Response, error_response
+from plimsoll_serving.http.message import DELEGATED, MIRRORED, Request, Respond, Response, error_response
 from plimsoll_serving.logs import LOGGER, ErrorLog, trace_id
 from plimsoll_serving.metrics import ServingMetrics
 from plimsoll_serving.readiness import Readiness
 from plimsoll_serving.route import Arm
 from plimsoll_serving.routing import Role, Routing
 from plimsoll_serving.settings import Settings
-from plimsoll_serving.shadow.mirror import MIRRORED, Mirror
+from plimsoll_serving.shadow.mirror import Mirror
 
 REVISION = b"plimsoll-revision"
 TIMEOUT_MICROSECONDS = "timeout"
@@ -102,7 +102,7 @@ class Inference:
 
     def _of_arm(self, revision: str, respond: Respond) -> Respond:
         def answered(response: Response) -> None:
-            self._metrics.arm_answered(revision, Outcome.of_status(response.status))
+            self._metrics.arm_answered(revision, Outcome.of(response))
             respond(response)
 
         return answered
@@ -123,7 +123,9 @@ class Inference:
 
     def own(self, request: Request, respond: Respond, codec: Codec | None = None) -> None:
         """An inference for this pod's own model."""
-        self._infer(request, codec, self._counted(request, respond), request.header(MIRRORED[0]) is not None)
+        # A copy comes from a pod, which says so: a user who writes one header is counted all the same.
+        mirrored = request.header(MIRRORED[0]) is not None and self._from_a_pod(request)
+        self._infer(request, codec, self._counted(request, respond), mirrored)
 
     def forward_or(self, local: Response, request: Request, respond: Respond) -> None:
         """Any other public request: a secondary asks the primary, every other pod answers ``local``."""
@@ -240,6 +242,10 @@ class Inference:
     @staticmethod
     def _fields(request: Request) -> dict[str, object]:
         return {"path": request.path, "traceId": trace_id(request.header(b"traceparent"))}
+
+    def quick(self) -> bool:
+        """Whether a request for the own model is answered in the turn of the loop in which it comes."""
+        return self._batcher is not None and self._batcher.quick
 
     @property
     def under_way(self) -> int:

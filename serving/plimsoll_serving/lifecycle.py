@@ -66,7 +66,8 @@ class Server:
         self._inference = Inference(settings, self._routing, forwarding, self._mirror, self._metrics, self._readiness)
         operations = Operations(identity, self._metrics, self._readiness, self._routing, self._delegate)
         public, direct = self._endpoints(True).handle, self._endpoints(False).handle
-        self._ports = Ports(settings, self._readiness, public, direct, operations.handle)
+        quick = self._inference.quick
+        self._ports = Ports(settings, self._readiness, public, direct, operations.handle, quick)
         self._watcher = RouteWatcher(settings.route_path, self._routing.apply)
         self._was_secondary = False
 

@@ -21,17 +21,28 @@ OPS_LIMITS = Limits(body_bytes=4096, buffered_bytes=1 << 20, connections=256)
 
 
 class Ports:
-    """Public and direct, each for HTTP and for gRPC, and operations. Made inside a running event loop."""
+    """Public and direct, each for HTTP and for gRPC, and operations. Made inside a running event loop.
+
+    Args:
+        quick: whether the model answers in the turn of the loop in which a request comes, so that other pods may send
+            several at once.
+    """
 
     def __init__(
-        self, settings: Settings, readiness: Readiness, public: Handler, direct: Handler, ops: Handler
+        self,
+        settings: Settings,
+        readiness: Readiness,
+        public: Handler,
+        direct: Handler,
+        ops: Handler,
+        quick: Callable[[], bool] | None = None,
     ) -> None:
         self._settings = settings
         self._readiness = readiness
         limits, life = settings.limits, settings.connection_seconds
         budget = Budget(limits.buffered_bytes)
         self._public = Listener(_edge(settings, public, budget), limits, budget, life)
-        self._direct = Listener(_edge(settings, direct, budget), limits, budget)
+        self._direct = Listener(_edge(settings, direct, budget), limits, budget, together=quick)
         self._grpc = GrpcListener(methods(public, readiness), limits, budget, life)
         self._grpc_direct = GrpcListener(methods(direct, readiness), limits, budget)
         self._listeners = (self._public, self._grpc, self._direct, self._grpc_direct)

@@ -17,7 +17,7 @@ from devcluster.paths import Paths
 from devcluster.reporting import DevclusterError
 from tests.ports import free_port
 
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 SCRAPE_SECONDS = 1
 
 
@@ -38,7 +38,7 @@ class PrometheusServer:
 
     def values(self, query: str) -> list[dict[str, object]]:
         """Rows of an instant query."""
-        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": query}, timeout=10).json()
+        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": query}, timeout=60).json()
         assert answer["status"] == "success", answer
         rows: list[dict[str, object]] = answer["data"]["result"]
         return rows
@@ -110,7 +110,7 @@ def _await_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()
         with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{url}/-/ready", timeout=1).status_code == 200:
+            if httpx.get(f"{url}/-/ready", timeout=5).status_code == 200:
                 return
         time.sleep(0.1)
     raise AssertionError(f"Prometheus is not ready within {START_SECONDS} s: {log.read_text()}")

@@ -15,7 +15,7 @@ from tests.ports import free_port
 
 ACCESS_KEY = "plimsoll-tests"
 SECRET_KEY = "plimsoll-tests-secret"
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ class Stub:
             request_serializer=ask.SerializeToString,
             response_deserializer=answer.FromString,
         )
-        return call(ask(**fields), timeout=20)
+        return call(ask(**fields), timeout=60)
 
 
 @pytest.fixture

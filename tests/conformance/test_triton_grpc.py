@@ -96,7 +96,7 @@ def test_requests_under_way_together_each_get_their_own_rows(clients: dict[str, 
 
         clients["types"].async_infer(MODEL, inputs, keep)
     for _ in sent:
-        number, result, error = answers.get(timeout=30)
+        number, result, error = answers.get(timeout=60)
         assert error is None
         assert same(result.as_numpy("echo_int64"), sent[number])
 
@@ -108,7 +108,7 @@ def test_a_stream_answers_each_request_and_tells_errors_in_place(classifier: Inf
         bad = number == 7
         given = infer_input("input", np.zeros((1, 3 if bad else 4), np.float32))
         classifier.async_stream_infer(MODEL, [given], request_id=str(number))
-    told = [answers.get(timeout=30) for _ in range(20)]
+    told = [answers.get(timeout=60) for _ in range(20)]
     classifier.stop_stream()
     assert sorted(int(result.get_response().id) for result, error in told if error is None and result is not None) == [
         number for number in range(20) if number != 7

@@ -25,7 +25,7 @@ from tests.integration.api.apiserver import varied
 TABLE = yaml.safe_load((Path(__file__).parent / "bad_input.yaml").read_text())
 ROWS: list[dict[str, Any]] = TABLE["rows"]
 PATIENCE = 400.0
-SETTLED = 15.0
+SETTLED = 60.0
 #: What is random or of this moment in a sentence.
 SOFTENED = [
     (r"\b0/\d+ nodes are available: .*?(?=[;.] (?:ask|Ask) for less)", "{scheduler}"),

@@ -19,6 +19,7 @@ from typing import Any
 
 from demo import install
 from demo.shell import ROOT, Kubernetes
+from tests.ports import free_port
 
 NAME = "plimsoll-operator"
 STORE = "plimsoll-store"
@@ -98,7 +99,7 @@ def unreachable(kubernetes: Kubernetes) -> str:
     store = next(pod for pod in pods if pod["metadata"]["labels"].get("app.kubernetes.io/component") == "store")
     for address in (store["status"]["podIP"], _store_address(kubernetes)):
         try:
-            socket.create_connection((address, 7070), timeout=5).close()
+            socket.create_connection((address, 7070), timeout=30).close()
         except OSError as error:
             return f"pods and services cannot be reached from this machine ({address}: {error})"
     return ""
@@ -113,14 +114,11 @@ def _environment(kubernetes: Kubernetes, folder: Path) -> dict[str, str]:
     container = deployment["spec"]["template"]["spec"]["containers"][0]
     settings = {one["name"]: _value(kubernetes, one) for one in container["env"]}
     public = settings["PLIMSOLL_STORE_ENDPOINT"]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     return settings | {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT / "operator"),
         "KUBECONFIG": str(_kubeconfig(kubernetes, folder)),
-        "PLIMSOLL_HTTP_PORT": str(port),
+        "PLIMSOLL_HTTP_PORT": str(free_port()),
         # The names of Services mean nothing outside the cluster; pods are given the name all the same.
         "PLIMSOLL_STORE_ENDPOINT": f"http://{_store_address(kubernetes)}:7070",
         "PLIMSOLL_STORE_PUBLIC_ENDPOINT": public,

@@ -110,7 +110,7 @@ class Service:
         """It comes with the first version that anybody names."""
         nowhere = elsewhere.manifest("nothing", 1, f"s3://plimsoll-{self.namespace}/nothing.onnx", b"nothing")
         self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(nowhere))
-        watch.until(self.kubernetes, self.namespace, "secret", "plimsoll-store", bool, seconds=180)
+        watch.until(self.kubernetes, self.namespace, "secret", "plimsoll-store", bool)
 
     def publish(self, number: int, content: bytes) -> None:
         """What a pipeline of the user's does: upload a file, apply its ModelVersion."""
@@ -128,7 +128,7 @@ class Service:
             self.models["1"] = store.download(bucket, uri)
         self.publish(2, sound_too())
         self.publish(3, fragile())
-        self.kubectl("wait", "mv/digits-v2", "mv/digits-v3", "--for=condition=Ready", "--timeout=180s")
+        self.kubectl("wait", "mv/digits-v2", "mv/digits-v3", "--for=condition=Ready", "--timeout=300s")
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         return self.kubernetes.kubectl("-n", self.namespace, *arguments, stdin=stdin)
@@ -156,7 +156,7 @@ def serving(kubernetes: Kubernetes, namespace: str, manifest: dict[str, Any]) ->
         service.publish(number, content)
     service.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
     service.until(lambda status: status.get("phase") == "Idle" and status["followedEpoch"] == status["epoch"])
-    service.kubectl("wait", *(f"mv/digits-v{n}" for n in service.models), "--for=condition=Ready", "--timeout=180s")
+    service.kubectl("wait", *(f"mv/digits-v{n}" for n in service.models), "--for=condition=Ready", "--timeout=300s")
     return service
 
 

@@ -211,7 +211,7 @@ def test_the_operator_of_a_namespace_trains_and_serves_with_its_roles_alone(alon
 
 
 def test_argo_cd_shows_what_was_trained_and_serves_as_healthy(alone: Kubernetes, tenant: str) -> None:
-    alone.kubectl("-n", tenant, "wait", "inf/digits", "--for=condition=Promoted", "--timeout=180s")
+    alone.kubectl("-n", tenant, "wait", "inf/digits", "--for=condition=Promoted", "--timeout=300s")
     objects = json.loads(alone.kubectl("-n", tenant, "get", "tj,mv,inf", "-o", "json"))["items"]
     found = {one["kind"]: health(one["kind"], one) for one in objects}
     assert {kind: status for kind, (status, _) in found.items()} == dict.fromkeys(

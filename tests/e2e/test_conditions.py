@@ -41,7 +41,7 @@ def namespace(place: Place) -> str:
 
 def _upload(kubernetes: Kubernetes, namespace: str) -> None:
     """As soon as the operator has made the bucket for the first TrainingJob."""
-    watch.until(kubernetes, namespace, "secret", "plimsoll-store", bool, seconds=180)
+    watch.until(kubernetes, namespace, "secret", "plimsoll-store", bool)
     with store.bucket(kubernetes, namespace) as bucket:
         for name, content in files().items():
             store.upload(bucket, f"s3://plimsoll-{namespace}/{name}", content)

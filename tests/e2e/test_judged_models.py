@@ -73,7 +73,7 @@ def service(kubernetes: Kubernetes, namespace: str) -> Iterator[Service]:
         publish(made, number, model.SerializeToString(deterministic=True))
     made.kubectl("apply", "-f", "-", stdin=json.dumps(MANIFEST))
     made.until(lambda status: status.get("phase") == "Idle" and status["followedEpoch"] == status["epoch"])
-    made.kubectl("wait", "mv/digits-v2", "--for=condition=Ready", "--timeout=180s")
+    made.kubectl("wait", "mv/digits-v2", "--for=condition=Ready", "--timeout=300s")
     with users(made):
         yield made
 
@@ -86,7 +86,7 @@ def users(service: Service) -> Iterator[None]:
     def ask(port: int) -> None:
         rows, truths = load_digits(return_X_y=True)
         url = f"http://127.0.0.1:{port}/v2/models/{SERVICE}"
-        with httpx.Client(timeout=10) as client:
+        with httpx.Client(timeout=60) as client:
             for row, truth in itertools.cycle(zip(rows.astype(numpy.float32).tolist(), truths.tolist(), strict=True)):
                 tensor = {"name": "input", "datatype": "FP32", "shape": [1, len(row)], "data": row}
                 answer = client.post(f"{url}/infer", json={"inputs": [tensor]})
@@ -102,7 +102,7 @@ def users(service: Service) -> Iterator[None]:
         thread.start()
         yield
         over.set()
-        thread.join(30)
+        thread.join(120)
         assert not thread.is_alive() and not failures, failures[:3]
 
 

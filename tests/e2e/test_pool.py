@@ -145,7 +145,7 @@ def pool(kubernetes: Kubernetes) -> Iterator[Pool]:
     install.restricted_namespace(kubernetes, NAMESPACE)
     made = Pool(kubernetes)
     made.apply(POOL)
-    kubernetes.kubectl("-n", NAMESPACE, "wait", "servingpool/shared", "--for=condition=Ready", "--timeout=180s")
+    kubernetes.kubectl("-n", NAMESPACE, "wait", "servingpool/shared", "--for=condition=Ready", "--timeout=300s")
     for number, content in enumerate((elsewhere.sound().SerializeToString(deterministic=True), sound_too(), fragile())):
         made.publish(number + 1, bytes(content))
     for number in made.models:
@@ -245,13 +245,18 @@ def test_a_service_that_is_deleted_leaves_the_pods_to_the_others(pool: Pool) -> 
     def forgotten(found: dict[str, Any]) -> bool:
         return f"{gone}.json" not in found["data"]
 
-    watch.until(pool.kubernetes, NAMESPACE, "configmap", "shared-pool", forgotten, seconds=180)
+    watch.until(pool.kubernetes, NAMESPACE, "configmap", "shared-pool", forgotten)
     assert pool.pods() == pods
 
 
 @pytest.mark.usefixtures("namespace")
 def test_a_pool_in_use_is_not_deleted_and_goes_with_its_pods_once_no_service_names_it(pool: Pool) -> None:
     pods = pool.pods()
+    # The one that is gone is forgotten by the pods first, and then by the pool.
+    others = len(SERVICES) - 1
+    watch.until(
+        pool.kubernetes, NAMESPACE, "servingpool", "shared", lambda found: found["status"]["services"] == others
+    )
     with pytest.raises(Stop, match=r"shared is in use by 19 InferenceServices, digits-\d\d among them"):
         pool.kubectl("delete", "servingpool", "shared")
     assert "deletionTimestamp" not in pool.kubernetes.get("servingpool", "shared", NAMESPACE)["metadata"]
@@ -265,7 +270,6 @@ def test_a_pool_in_use_is_not_deleted_and_goes_with_its_pods_once_no_service_nam
         "servingpool",
         "shared",
         lambda found: not found["status"].get("inUseBy"),
-        seconds=180,
     )
     pool.kubectl("delete", "servingpool", "shared", "--wait=true")
-    pool.kubectl("wait", *(f"pod/{name}" for name in pods), "--for=delete", "--timeout=180s")
+    pool.kubectl("wait", *(f"pod/{name}" for name in pods), "--for=delete", "--timeout=300s")

@@ -17,7 +17,7 @@ OBJECTS = ["01-train.yaml", "02-serve.yaml", "03-better.yaml", "04-too-weak.yaml
 
 @pytest.fixture(scope="module")
 def told(kubernetes: Kubernetes) -> dict[str, Any]:
-    kubernetes.kubectl("delete", "namespace", story.NAMESPACE, "--ignore-not-found", "--wait=true", "--timeout=180s")
+    kubernetes.kubectl("delete", "namespace", story.NAMESPACE, "--ignore-not-found", "--wait=true", "--timeout=300s")
     install.restricted_namespace(kubernetes, story.NAMESPACE)
     result = story.Story(kubernetes, IMAGE).tell()
     story.write(result)
@@ -76,7 +76,7 @@ def test_a_converged_world_costs_no_writes(told: dict[str, Any], kubernetes: Kub
     """A minute at rest: nothing but watches, lists and the Lease."""
     load.stop(kubernetes, story.NAMESPACE)
     # Retired revisions are kept warm for over a minute, and other namespaces may be on their way out.
-    deadline, since, before = time.monotonic() + 300, time.monotonic(), api_requests(kubernetes)
+    deadline, since, before = time.monotonic() + 480, time.monotonic(), api_requests(kubernetes)
     while time.monotonic() < since + 60:
         time.sleep(5)
         after = api_requests(kubernetes)

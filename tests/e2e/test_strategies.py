@@ -34,7 +34,7 @@ def quick(manifest: dict[str, Any]) -> dict[str, Any]:
     release = made["spec"]["release"]
     analysis = release.get("analysis", {}) | {"window": "1s", "latency": {"enabled": False}}
     if release["strategy"] == "ABTest":
-        analysis["prePeriod"] = "5s"
+        analysis["prePeriod"] = "10s"
     release |= {"analysis": analysis, "probation": "2s"}
     # The calendar is tried without a cluster: these tests run on any day.
     release.pop("freezeWindows", None)
@@ -118,7 +118,7 @@ def services(kubernetes: Kubernetes, namespace: str) -> Services:
     # The first artifact that is to be read makes the operator prepare the bucket; nobody waits for this one.
     nowhere = elsewhere.manifest("nothing", 1, f"s3://plimsoll-{namespace}/nothing.onnx", b"nothing")
     found.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(nowhere))
-    watch.until(kubernetes, namespace, "secret", "plimsoll-store", bool, seconds=180)
+    watch.until(kubernetes, namespace, "secret", "plimsoll-store", bool)
     contents = (bytes(elsewhere.sound().SerializeToString(deterministic=True)), sound_too(), fragile())
     for number, content in enumerate(contents, 1):
         found.publish(number, content)
@@ -145,7 +145,7 @@ def test_a_good_version_is_promoted_by_every_strategy_and_no_request_fails(servi
     beside = [row[6]["a"][0] for row in ledger["windows"] if row[4] == 10 and row[5] is None]
     assert sum(beside) > 0, "the old pods answered the most of them"
     alone = [row for row in services.ledger("ab-test", 2)["windows"] if row[4] == 0 and row[5] is None]
-    assert len(alone) >= 3, "the old version was watched before the test"
+    assert sum(row[2] - row[1] for row in alone) >= 3, "the old version was watched before the test"
     assert sum(row[7][0] for row in alone) > 0 and not any(row[8][0] for row in alone)
 
 
@@ -162,5 +162,5 @@ def test_a_bad_version_is_taken_back_by_every_strategy(services: Services) -> No
         assert "3" not in counted["requests"], "users were spared"
     fresh = services.ledger("baseline", 3)["stable"]
     assert fresh.endswith("-b3"), "a candidate is taken back, too, by pods as young as its own"
-    services.kubectl("wait", "pod", "-l", f"plimsoll.dev/revision={fresh}", "--for=delete", "--timeout=120s")
+    services.kubectl("wait", "pod", "-l", f"plimsoll.dev/revision={fresh}", "--for=delete", "--timeout=300s")
     assert services.kubectl("get", "deployments", "-l", f"plimsoll.dev/revision={fresh}", "-o", "name") == ""

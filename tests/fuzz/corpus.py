@@ -64,6 +64,6 @@ def http() -> list[bytes]:
             post(b"1,2,3,4\n", b"content-type: text/csv", path="/invocations"),
         ),
         post(b'{"instances": [[1, 2, 3, 4]]}', path=f"/v1/models/{MODEL}:predict"),
-        *(f"GET {path} HTTP/1.1\r\n\r\n".encode() for path in ("/ping", "/docs", "/openapi.json")),
+        *(f"GET {path} HTTP/1.1\r\nhost: fuzz\r\n\r\n".encode() for path in ("/ping", "/docs", "/openapi.json")),
         post(b"{}", path="/v2/repository/index"),
     ]

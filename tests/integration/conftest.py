@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from kubernetes import config
@@ -24,6 +26,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PLURALS = ("trainingjobs", "modelversions", "inferenceservices", "servingpools")
 MANAGER = "tests"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+# httpx gives up after 5 s where a test names no timeout; a busy machine may take longer.
+_PATIENCE = inspect.signature(httpx.get).parameters["timeout"].default
+_PATIENCE.connect = _PATIENCE.read = _PATIENCE.write = _PATIENCE.pool = 60.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ def api(cluster_access: ClusterAccess) -> Iterator[ApiClient]:
     """The official client, logged in; an operator that is installed for all namespaces has no pods meanwhile."""
     client = config.new_client_from_config(cluster_access.kubeconfig, context=cluster_access.context)
     try:
-        CoreV1Api(client).list_namespace(limit=1, _request_timeout=10)
+        CoreV1Api(client).list_namespace(limit=1, _request_timeout=60)
     except Exception as error:
         pytest.fail(
             f"no cluster: {cluster_access.kubeconfig} leads to {client.configuration.host}: {error}", pytrace=False
@@ -127,7 +133,7 @@ def _patch(api: ApiClient, path: str, kind: str, body: Any) -> Any:
 
 
 def _call(api: ApiClient, method: str, path: str, headers: dict[str, str], body: Any = None) -> Any:
-    answer = api.call_api(method, f"{api.configuration.host}{path}", headers, body, _request_timeout=30)
+    answer = api.call_api(method, f"{api.configuration.host}{path}", headers, body, _request_timeout=60)
     text = answer.read().decode()
     if answer.status >= 300:
         raise ApiException(answer.status, f"{answer.reason}: {text}")
@@ -136,8 +142,8 @@ def _call(api: ApiClient, method: str, path: str, headers: dict[str, str], body:
 
 def _await_served(api: ApiClient, plural: str) -> None:
     url = f"{api.configuration.host}/apis/plimsoll.dev/v1alpha1/{plural}"
-    for _ in range(100):
-        if api.call_api("GET", url, {"Accept": "application/json"}, _request_timeout=30).status == 200:
+    for _ in range(900):
+        if api.call_api("GET", url, {"Accept": "application/json"}, _request_timeout=60).status == 200:
             return
         time.sleep(0.1)
-    pytest.fail(f"{plural} are not served within 10 s")
+    pytest.fail(f"{plural} are not served within 90 s")

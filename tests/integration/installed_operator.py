@@ -47,7 +47,7 @@ def _scale(apps: AppsV1Api, replicas: int) -> None:
 
 
 def _await_no_pods(api: ApiClient) -> None:
-    core, deadline = CoreV1Api(api), time.monotonic() + 90
+    core, deadline = CoreV1Api(api), time.monotonic() + 180
     while pods := core.list_namespaced_pod(NAMESPACE, label_selector=PODS).items:
         if time.monotonic() > deadline:
             pytest.fail(f"the installed operator still runs: {', '.join(pod.metadata.name for pod in pods)}")

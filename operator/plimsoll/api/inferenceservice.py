@@ -77,6 +77,13 @@ class InferenceServiceSpec(Part):
             " remove it, or use provider: Builtin",
             ".release.shadowFirst",
         ),
+        Rule(
+            "self.traffic.provider != 'GatewayAPI' || !has(self.release.analysis.judges)"
+            " || !self.release.analysis.judges.exists(judge, has(judge.job))",
+            "a judge's job does not apply with traffic.provider: GatewayAPI: what it asks of the pods would count as"
+            " users' requests; use a webhook, or provider: Builtin",
+            ".release.analysis.judges",
+        ),
         *(
             Rule(
                 f"!has(self.traffic.gatewayRef) || !has(self.traffic.gatewayRef.{field})"
@@ -218,6 +225,13 @@ class Pin(StatusPart):
     at: Timestamp = Field(description="When.")
 
 
+class Waiver(StatusPart):
+    """That a person promoted the candidate: no evidence is asked for to the end of its release."""
+
+    by: Annotated[str, Field(max_length=256)] = Field(default="", description="In whose name.")
+    reason: Annotated[str, Field(max_length=512)] = Field(description="What was said, in a sentence.")
+
+
 class Retiring(StatusPart):
     """A revision that takes no new share but keeps its pods until the last public connections to it have ended."""
 
@@ -292,6 +306,7 @@ class InferenceServiceStatus(StatusPart):
     approved: Annotated[str, Field(max_length=16)] | None = Field(
         default=None, description="What a person approved last: a step, or the promotion."
     )
+    waiver: Waiver | None = Field(default=None, description="Who waived the evidence, by the command promote.")
     held_phase: Phase | None = Field(default=None, description="The phase to go on with after a hold.")
     held_reason: Annotated[str, Field(max_length=64)] | None = Field(
         default=None, description="Why it is held, in one word."

@@ -27,7 +27,7 @@ class Webhook(Part):
     )
     url: Address = Field(description="Where the document is posted.")
     timeout: Annotated[Duration, Field(json_schema_extra=between("1s", "10s"))] = Field(
-        default="5s", description="Longest time to answer; later it is Inconclusive."
+        default="5s", description="Longest time to answer; later there is no answer, which holds as an outage does."
     )
     token_secret: SecretKey | None = Field(default=None, description="Holds a bearer token that is sent along.")
     ca_config_map: ConfigMapKey | None = Field(default=None, description="Holds the CA that signed its certificate.")

@@ -48,9 +48,10 @@ def _same(ledger: Ledger, last: Verdict | None, digest: str, expected: Recorded)
         return False
     if expected.reason is None or last is None or expected.metric in {"crashes", "readiness"}:
         return None
-    # The status keeps the head of a long sentence.
-    kept = expected.reason.removesuffix("…")
-    return last.reason == expected.reason or (kept != expected.reason and last.reason.startswith(kept))
+    # The history goes on with what the inputs were, which no ledger holds; of a long sentence it keeps the head.
+    kept, going_on = expected.reason.removesuffix("…"), f"{last.reason}; "
+    cut = kept != expected.reason and going_on.startswith(kept)
+    return last.reason == expected.reason or expected.reason.startswith(going_on) or cut
 
 
 def _window(window: Window, verdict: Verdict) -> Object:

@@ -86,7 +86,7 @@ def _tree(service: Object, pods: Sequence[Object], now: float) -> str:
 def _arms(status: Object) -> Iterator[tuple[Object, str, int | None]]:
     """Each revision that has a part to play, its part, and its share of the requests in percent."""
     candidate, stable, weight = status.get("candidate"), status.get("stable"), status.get("weight") or 0
-    baseline = status.get("baseline")
+    baseline, warm = status.get("baseline"), status.get("warm")
     beside = min(weight, 100 - weight) if baseline and not status.get("mirror") else 0
     if candidate:
         yield candidate, "candidate", weight
@@ -94,8 +94,11 @@ def _arms(status: Object) -> Iterator[tuple[Object, str, int | None]]:
         yield baseline, "baseline", beside
     if stable:
         yield stable, "stable", 100 - weight - beside if candidate else 100
+    if warm:
+        yield warm, "warm", None
     for one in status.get("retiring", ()):
-        yield one, "retiring", None
+        if not warm or one["revision"] != warm["revision"]:
+            yield one, "retiring", None
 
 
 def _headline(one: Object, part: str, share: int | None) -> str:

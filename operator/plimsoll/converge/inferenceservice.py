@@ -84,8 +84,9 @@ async def _plan(
     if sample is None and (asked or (observed.pool is not None and status.candidate is not None)):
         sample = await _sample(world, observed)
     observed = _watched(world, ref, replace(observed, sample=sample, now=world.now()))
-    observed = replace(await with_outside(world, await _with_inputs(world, ref, observed)), unrecorded=unrecorded)
-    return core.plan(view.as_seen(observed) if observed.pool is not None else observed), observed.sample
+    observed, taken = await with_outside(world, await _with_inputs(world, ref, observed))
+    observed = replace(observed, unrecorded=unrecorded)
+    return core.plan(view.as_seen(observed) if observed.pool is not None else observed, taken), observed.sample
 
 
 async def _with_inputs(world: World, ref: Ref, observed: Observed) -> Observed:

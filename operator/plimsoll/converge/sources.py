@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from plimsoll.converge.ports import World
 from plimsoll.core.pool import view
-from plimsoll.core.release import collect, judge_jobs, sources
+from plimsoll.core.release import collect, judge_jobs, pace, sources
+from plimsoll.core.release.collect import Taken
 from plimsoll.core.release.observed import Observed
 from plimsoll.facts import External, Manifest, Reading, Sample, Window
 
@@ -35,22 +36,20 @@ async def from_prometheus(world: World, observed: Observed, scraped: Sample, pod
     return replace(counted, epochs=epochs)
 
 
-async def with_outside(world: World, observed: Observed) -> Observed:
-    """With what custom metrics and judges say, in a pass whose sample becomes evidence. Each is asked once of it."""
-    analysis, sample = observed.spec.release.analysis, observed.sample
-    if sample is None or not (analysis.custom or analysis.judges):
-        return observed
-    used, _ = collect.taken(_seen(observed))
-    if not used:
-        return observed
+async def with_outside(world: World, observed: Observed) -> tuple[Observed, Taken]:
+    """With what custom metrics and judges say, in a pass whose sample becomes evidence, and what it becomes. Each is
+    asked once of it."""
+    analysis, sample, found = observed.spec.release.analysis, observed.sample, collect.taken(_seen(observed))
+    if sample is None or found.full or not (found.base or found.window) or not pace.measured(observed.status):
+        return observed, found
     if analysis.custom and not sample.external:
         sample = replace(sample, external=await _custom(world, observed))
         observed = replace(observed, sample=sample)
-    _, window = collect.taken(_seen(observed))
+    window = found.window
     if window is None or window.gap is not None or not analysis.judges or sample.judged == window.index:
-        return observed
-    answers = await _answers(world, observed, window)
-    return replace(observed, sample=replace(sample, answers=answers, judged=window.index))
+        return observed, found
+    answers = await _answers(world, observed, collect.whole(_seen(observed), found.record, window))
+    return replace(observed, sample=replace(sample, answers=answers, judged=window.index)), found
 
 
 def _seen(observed: Observed) -> Observed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import isfinite
 
 from plimsoll.facts import Demand, External, Reading
@@ -11,48 +12,74 @@ from plimsoll.facts import Demand, External, Reading
 PARTS: Mapping[str, tuple[str, ...]] = {
     "Ratio": ("events", "total"), "Mean": ("total", "sum", "squares"), "Counter": ("events",),
 }  # fmt: skip
+#: Of one query, those that are away counted: a record that holds them stays small.
+_MOST_SERIES = 200
+
+
+def remembered(previous: Reading | None, current: Reading) -> Reading:
+    """`current` with the last values of the series that it lacks: one failed scrape takes a pod's series away, and
+    what they had counted before is not new when they come back."""
+    known = previous.values if previous else {}
+    values = {}
+    for key in {**known, **current.values}:
+        then, both = known.get(key, {}), {**known.get(key, {}), **current.values.get(key, {})}
+        values[key] = both if len(both) <= _MOST_SERIES else then
+    return replace(current, values=values)
+
+
+def arms(margin: float | None) -> tuple[str, ...]:
+    """Whose series a metric with this margin needs: a bound without one is on the candidate alone."""
+    return ("candidate",) if margin is None else ("candidate", "stable")
 
 
 def between(demand: Demand, previous: Reading | None, current: Reading | None) -> External:
     """What was counted between two readings of one metric, series by series.
 
     A series that is new counts from zero: its process began, or it had nothing to count. One that vanished adds
-    nothing. `gap` says why there is nothing to say: the reading's own reason; `missing: …` there was no reading before,
-    or no series; `reset: …` a series fell; `invalid: …` the numbers contradict each other.
+    nothing, and goes on where it was if `previous` is `remembered`. `gap` says why there is nothing to say: the
+    reading's own reason; `missing: …` there was no reading before, or no series; `reset: …` a series fell;
+    `invalid: …` the numbers contradict each other, or there are too many series.
     """
     if current is None or current.gap is not None:
         return External(gap=current.gap if current else "missing: it was not asked")
     if previous is None or previous.gap is not None:
         return External(gap="missing: there is no earlier reading")
     counts: dict[str, tuple[float, ...]] = {}
-    for arm in ("candidate", "stable"):
+    for arm in arms(demand.margin):
         found = []
         for part in PARTS[demand.kind]:
-            now, then = (one.values.get(f"{arm}/{part}", {}) for one in (current, previous))
-            deltas = [value - then.get(series, 0.0) for series, value in now.items()]
-            if not all(isfinite(one) for one in deltas):
-                return External(gap=f"invalid: {part} of the {arm} gives no number")
-            if min(deltas, default=0.0) < 0:
-                return External(gap=f"reset: {part} of the {arm} fell")
-            found.append(sum(deltas))
+            then, now = (one.values.get(f"{arm}/{part}", {}) for one in (previous, current))
+            rise = _rise(f"{part} of the {arm}", then, now)
+            if isinstance(rise, str):
+                return External(gap=rise)
+            found.append(rise)
         counts[arm] = tuple(found)
-    asked = ("candidate",) if demand.kind == "Counter" else ("candidate", "stable")
-    for arm in asked:
+    for arm in counts:
         if not any(current.values.get(f"{arm}/{part}") for part in PARTS[demand.kind]):
             return External(gap=f"missing: the query has no series of the {arm}")
     return _checked(demand, counts)
 
 
+def _rise(what: str, then: Mapping[str, float], now: Mapping[str, float]) -> float | str:
+    """Of all series together, or why it is not known."""
+    if len({**then, **now}) > _MOST_SERIES:
+        return f"invalid: {what} gave more than {_MOST_SERIES} series in this release: leave labels out that change"
+    rises = [value - then.get(series, 0.0) for series, value in now.items()]
+    if not all(isfinite(one) for one in rises):
+        return f"invalid: {what} gives no number"
+    return f"reset: {what} fell" if min(rises, default=0.0) < 0 else sum(rises)
+
+
 def _checked(demand: Demand, counts: Mapping[str, tuple[float, ...]]) -> External:
     if demand.kind == "Counter":
         return External(tuple(round(one) for one in counts["candidate"]))
-    arms = []
-    for arm in ("candidate", "stable"):
-        read = _ratio(counts[arm]) if demand.kind == "Ratio" else _mean(demand, counts[arm])
+    said = {}
+    for arm, counted in counts.items():
+        read = _ratio(counted) if demand.kind == "Ratio" else _mean(demand, counted)
         if isinstance(read, str):
             return External(gap=f"invalid: {arm}: {read}")
-        arms.append(read)
-    return External(arms[0], arms[1])
+        said[arm] = read
+    return External(said["candidate"], said.get("stable", ()))
 
 
 def _ratio(counts: tuple[float, ...]) -> tuple[float, ...] | str:

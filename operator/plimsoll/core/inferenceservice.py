@@ -12,7 +12,7 @@ from plimsoll.core.conditions import Finding, conditions, shortened, unix
 from plimsoll.core.release import children, gate, judge_jobs, pace, report, watching
 from plimsoll.core.release.archive import archive
 from plimsoll.core.release.choice import choose
-from plimsoll.core.release.collect import Collected, collect, shown
+from plimsoll.core.release.collect import Collected, Taken, collect, shown
 from plimsoll.core.release.eta import forecast
 from plimsoll.core.release.machine import DRAIN_SECONDS, decide
 from plimsoll.core.release.observed import Observed
@@ -29,9 +29,10 @@ _TROUBLES = {"Accepted", "StoreAvailable"}
 _AT_REST = {None, "Pending", "Idle", "RolledBack"}
 
 
-def plan(observed: Observed) -> Plan:
-    """What this pass wants of the world. Empty when the world is as the spec asks."""
-    collected = collect(observed)
+def plan(observed: Observed, taken: Taken | None = None) -> Plan:
+    """What this pass wants of the world. Empty when the world is as the spec asks. `taken` is what its sample becomes,
+    where that is known."""
+    collected = collect(observed, taken)
     turn = Turn(observed, choose(observed), collected.evidence)
     status = decide(turn)
     if status.quarantine != observed.status.quarantine:

@@ -52,6 +52,11 @@ def append(ledger: Ledger, window: Window) -> Ledger:
     return replace(ledger, windows=(*ledger.windows, window))
 
 
+def is_nearly_full(size: int, windows: int) -> bool:
+    """Whether a ledger of so many bytes may have no room for a window more, be that four times as large as others."""
+    return size + 4 * size // max(1, windows) > MAX_BYTES
+
+
 def next_window_seconds(windows: int, base: float, size: int = 0) -> float:
     """Seconds of the next window: `base`, doubled every 250 windows, so that 2,000 windows of 10 s last a week.
 

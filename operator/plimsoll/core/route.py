@@ -85,7 +85,7 @@ def document(observed: Observed, status: InferenceServiceStatus) -> dict[str, An
         "primary": status.primary,
         "arms": [_arm(arm, observed.namespace if observed.pool is None else None) for arm in named],
         "sticky": _sticky(observed.spec),
-        "delegateTimeoutSeconds": delegate_timeout(observed.sample, status.stable.revision if status.stable else ""),
+        "delegateTimeoutSeconds": _timeout(observed, status),
         "validUntil": timestamp(observed.now + VALID_SECONDS) if shared else None,
         "maxBlindSeconds": MAX_BLIND_SECONDS,
     }
@@ -162,12 +162,24 @@ def renewal_due(observed: Observed) -> float | None:
     return unix(have["validUntil"]) - RENEW_SECONDS if have and have.get("validUntil") else None
 
 
-def delegate_timeout(sample: Sample | None, stable: str) -> float:
-    """Twice the stable p99 in seconds, at least 2; p99 is the lowest bucket edge that 99 of 100 requests kept."""
+def _timeout(observed: Observed, status: InferenceServiceStatus) -> float:
+    """By the stable version's times; as long as nobody knows them, what the document in the cluster says."""
+    found = delegate_timeout(observed.sample, status.stable.revision if status.stable else "")
+    if found is not None:
+        return found
+    said = (read(observed.config_maps.get(name(observed.name))) or {}).get("delegateTimeoutSeconds")
+    if isinstance(said, float) and _LEAST_TIMEOUT <= said <= 2 * names.LATENCY_EDGES[-1]:
+        return said
+    return _LEAST_TIMEOUT
+
+
+def delegate_timeout(sample: Sample | None, stable: str) -> float | None:
+    """Twice the stable p99 in seconds, at least 2; p99 is the lowest bucket edge that 99 of 100 requests kept. None
+    where none is known."""
     counts = [pod.latency for pod in (sample.pods if sample else ()) if pod.revision == stable and pod.latency]
     total = [sum(column) for column in zip(*counts, strict=True)]
     if not total or total[-1] == 0:
-        return _LEAST_TIMEOUT
+        return None
     under = [edge for edge, count in zip(names.LATENCY_EDGES, total, strict=False) if count >= 0.99 * total[-1]]
     return max(_LEAST_TIMEOUT, 2 * (under[0] if under else names.LATENCY_EDGES[-1]))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -10,6 +9,7 @@ from itertools import accumulate, pairwise
 from operator import add
 from typing import Literal
 
+from plimsoll.core.recent import Recent
 from plimsoll.core.statistics.criteria import Judge
 from plimsoll.core.statistics.external import Levels, statistical
 from plimsoll.core.statistics.external import criteria as external
@@ -52,21 +52,17 @@ def ahead(windows: Sequence[Window], more: Sequence[Window], policy: Policy) -> 
 
 
 #: What was judged last, so that the next window of a release costs one window and not all of them again.
-_recent: OrderedDict[tuple[object, ...], _Trial] = OrderedDict()
-_MOST_RECENT = 256
+_recent: Recent[tuple[object, ...], _Trial] = Recent(256)
 
 
 def _known(windows: Sequence[Window], policy: Policy, mode: Mode) -> _Trial:
     """The trial of these windows: the one that is known of the first of them, and the rest."""
     policy = _whatever_the_step(policy)
     key = (mode, policy, windows[0].index, windows[0].start) if windows else (mode, policy)
-    trial = _recent.pop(key, None)
+    trial = _recent.get(key)
     if trial is None or trial.windows != tuple(windows[: len(trial.windows)]):
         trial = _Trial(policy, mode)
-    trial = _recent[key] = trial.after(windows[len(trial.windows) :])
-    while len(_recent) > _MOST_RECENT:
-        _recent.popitem(last=False)
-    return trial
+    return _recent.keep(key, trial.after(windows[len(trial.windows) :]))
 
 
 @lru_cache(maxsize=64)
@@ -85,7 +81,7 @@ def _shared(policy: Policy, *, compares: bool) -> tuple[Policy, Levels]:
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """The evidence of all windows; row t is the t-th window that counts.
+    """The evidence of all windows; row t is the t-th window that counts, its step began with row `begun[t]`.
 
     `counts` are sums before each row, and after the last: requests and failures of the candidate and of the stable arm,
     and the candidate's timeouts and unreachable ones.
@@ -96,6 +92,7 @@ class _Trial:
     windows: tuple[Window, ...] = ()
     counted: tuple[Window, ...] = ()
     rows: tuple[int, ...] = (0,)
+    begun: tuple[int, ...] = ()
     counts: tuple[tuple[int, ...], ...] = ((0,) * 6,)
     measured: Measured | None = None
     criteria: tuple[Judge, ...] = ()
@@ -122,9 +119,18 @@ class _Trial:
         sums = accumulate(
             map(_counts, fresh), lambda before, more: tuple(map(add, before, more)), initial=self.counts[-1]
         )
-        trial = _Trial(policy, self.mode, *known, (*self.counts[:-1], *sums), measures, tuple(criteria), ratio)
+        counts = (*self.counts[:-1], *sums)
+        trial = _Trial(policy, self.mode, *known, self._begun(fresh), counts, measures, tuple(criteria), ratio)
         failure = self.failure or trial._first_failure(len(self.counted))
         return replace(trial, failure=failure) if failure else trial
+
+    def _begun(self, fresh: Sequence[Window]) -> tuple[int, ...]:
+        """With the rows of these windows."""
+        begun, step = list(self.begun), self.counted[-1].step if self.counted else None
+        for window in fresh:
+            begun.append(begun[-1] if window.step == step else len(begun))
+            step = window.step
+        return tuple(begun)
 
     def at(self, end: int, min_requests: int) -> Verdict:
         """The verdict after the first `end` windows."""
@@ -187,10 +193,8 @@ class _Trial:
 
     def _wait(self, row: int, min_requests: int) -> str | None:
         """What the minimum of the current step lacks, or None. An Absolute pass needs a request at the very least."""
-        step = self.counted[row].step
-        first = next((at + 1 for at in range(row, -1, -1) if self.counted[at].step != step), 0)
-        seen, needed = self.counts[row + 1][0] - self.counts[first][0], max(1, min_requests)
-        return None if seen >= needed else f"{seen:,} of {needed:,} requests in step {step}"
+        seen, needed = self.counts[row + 1][0] - self.counts[self.begun[row]][0], max(1, min_requests)
+        return None if seen >= needed else f"{seen:,} of {needed:,} requests in step {self.counted[row].step}"
 
     def _first_failure(self, since: int) -> tuple[int, Verdict] | None:
         """The first row that failed, which is `since` or later, with its verdict; the breaker speaks before the
@@ -212,10 +216,12 @@ class _Trial:
         policy = self.policy
         for row in range(since, len(self.counted)):
             for length in range(1, min(policy.breaker_windows, row + 1) + 1):
-                sums = zip(self.counts[row + 1][:4], self.counts[row + 1 - length][:4], strict=True)
-                n, k, n_stable, k_stable = (after - before for after, before in sums)
-                shared = n_stable >= policy.breaker_requests and 2 * k_stable * n >= k * n_stable
-                if n >= policy.breaker_requests and k >= policy.breaker_share * n and not shared:
+                after, before = self.counts[row + 1], self.counts[row + 1 - length]
+                n, k = after[0] - before[0], after[1] - before[1]
+                if n < policy.breaker_requests or k < policy.breaker_share * n:
+                    continue
+                n_stable, k_stable = after[2] - before[2], after[3] - before[3]
+                if n_stable < policy.breaker_requests or 2 * k_stable * n < k * n_stable:
                     return row, self._tripped(row, length, f"{k:,}/{n:,} requests ({k / n:.0%})")
         return None
 

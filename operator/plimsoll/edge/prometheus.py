@@ -62,7 +62,7 @@ class Prometheus:
         self._namespace_parameter = namespace_parameter
 
     async def sample(self, source: PrometheusSource, namespace: str, pods: Sequence[Manifest]) -> Sample:
-        """The newest scrape of each pod; `at` is the oldest of their moments, so that no count is older than it.
+        """The newest scrape of each pod; `at` and `until` are the oldest and the newest of their moments.
 
         An outage is said in the sample: `down`, `slow`, `refused`, `invalid`, or `stale`, `missing`, `duplicates` for
         at least half of the pods.
@@ -80,11 +80,13 @@ class Prometheus:
         absent = {pod: one for pod, one in found.items() if isinstance(one, _Absent)}
         absent |= {pod: _Absent("stale", f"its last sample is of {_text(at)}") for pod, at in last.items()}
         seen = [one for one in found.values() if not isinstance(one, _Absent)]
+        moments = [at for at, _ in seen] or [now]
         return Sample(
-            at=min((at for at, _ in seen), default=now),
+            at=min(moments),
             pods=tuple(counters for _, counters in seen),
             absent={pod: f"{one.kind}: {one.said}" for pod, one in absent.items()},
             outage=_outage(source, absent, len(wanted)),
+            until=max(moments),
         )
 
     async def values(self, source: PrometheusSource, query: str, now: float) -> Mapping[str, float]:

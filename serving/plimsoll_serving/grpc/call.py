@@ -60,15 +60,15 @@ class Call:
         waiting_since: when the message under way began, None between messages.
     """
 
-    __slots__ = ("_connection", "_ended", "_headed", "_inbox", "_owed", "_reader", "_unpacking", "closed", "deadline",
-                 "handler", "head", "held", "stream_id", "waiting_since")  # fmt: skip
+    __slots__ = ("_connection", "_ended", "_headed", "_inbox", "_owed", "_reader", "_unpacking", "_waiting", "closed",
+                 "deadline", "handler", "head", "held", "stream_id", "waiting_since")  # fmt: skip
 
     def __init__(self, connection: "GrpcConnection", stream_id: int, head: CallHead, now: float) -> None:
         self._connection = connection
         self._reader = MessageReader(connection.listener.limits.body_bytes, head.gzip)
         self._inbox: deque[tuple[bool, bytes]] = deque()
         self._ended = self._headed = self._unpacking = False
-        self._owed = 0
+        self._owed = self._waiting = 0
         self.stream_id = stream_id
         self.head = head
         self.deadline = None if head.timeout is None else now + head.timeout
@@ -91,7 +91,9 @@ class Call:
                     self.handler.finished()
                     return
             self._owed += len(data)
-            self._inbox.extend(self._reader.feed(data))
+            for compressed, message in self._reader.feed(data):
+                self._inbox.append((compressed, message))
+                self._waiting += len(message)
         if ended:
             self._ended = True
             self.waiting_since = None
@@ -120,9 +122,16 @@ class Call:
                 if len(message) > _SMALL_GZIP:
                     self._unpack(message)
                     return
-                message = self._unpacked(gunzip(message, self._connection.listener.limits.body_bytes))
+                size, message = len(message), gunzip(message, self._connection.listener.limits.body_bytes)
+                message = self._unpacked(size, message)
+            else:
+                self._waiting -= len(message)
             self.handler.received(message)
-        if self.closed or self._unpacking or self._inbox:
+        if self.closed or self._unpacking:
+            return
+        if self._owed and self.handler.full:
+            self._connection.hold_back(self)
+        if self._inbox:
             return
         if self._owed and not self.handler.full:
             self._connection.consumed(self.stream_id, self._owed)
@@ -132,19 +141,21 @@ class Call:
             self.handler.finished()
 
     def _unpack(self, message: bytes) -> None:
-        self._unpacking = True
+        self._unpacking, size = True, len(message)
         loop = asyncio.get_running_loop()
         future = loop.run_in_executor(None, gunzip, message, self._connection.listener.limits.body_bytes)
-        future.add_done_callback(lambda done: self._connection.guarded(self, lambda: self._proceed(done)))
+        future.add_done_callback(lambda done: self._connection.guarded(self, lambda: self._proceed(size, done)))
 
-    def _proceed(self, done: asyncio.Future[bytes]) -> None:
+    def _proceed(self, size: int, done: asyncio.Future[bytes]) -> None:
         self._unpacking = False
         message = done.result()
         if not self.closed:
-            self.handler.received(self._unpacked(message))
+            self.handler.received(self._unpacked(size, message))
             self._deliver()
 
-    def _unpacked(self, message: bytes) -> bytes:
+    def _unpacked(self, size: int, message: bytes) -> bytes:
+        """A message that had ``size`` bytes."""
+        self._waiting -= size
         self._charge(len(message))
         return message
 
@@ -153,14 +164,24 @@ class Call:
             raise StatusError(Code.UNAVAILABLE, "the server holds too many request bytes at the moment; try again")
         self.held += size
 
-    def release(self) -> None:
-        """Give back what messages that are answered held; only what waits is held on."""
-        kept = self._reader.held + sum(len(message) for _, message in self._inbox)
+    def release(self, under_way: int = 0) -> None:
+        """Give back what messages that are answered held; what waits, and bytes ``under_way``, are held on."""
+        kept = self._reader.held + self._waiting + under_way
         if kept < self.held:
             self._connection.listener.budget.give_back(self.held - kept)
             self.held = kept
 
     # Out
+
+    @property
+    def body_bytes(self) -> int:
+        """The most bytes of a message."""
+        return self._connection.listener.limits.body_bytes
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of answers that the peer does not take yet."""
+        return self._connection.http2.unsent_of(self.stream_id)
 
     def send(self, message: bytes, headers: list[Header] | None = None) -> None:
         """One message of the answer; the headers count with the first."""

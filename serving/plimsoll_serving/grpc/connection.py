@@ -37,6 +37,7 @@ class GrpcConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self.calls: dict[int, Call] = {}
+        self._held_back: dict[int, Call] = {}
         self._flushing = False
         self._held = 0
         self._paused_at: float | None = None
@@ -162,6 +163,7 @@ class GrpcConnection(asyncio.Protocol):
             self.drop(stream_id)
 
     def _give_back(self, call: Call) -> None:
+        self._held_back.pop(call.stream_id, None)
         self.idle_at = self.listener.now() if not self.calls else self.idle_at
         self.listener.budget.give_back(call.held)
         call.held = 0
@@ -172,6 +174,16 @@ class GrpcConnection(asyncio.Protocol):
         """The peer may send as many bytes more."""
         self.http2.consume(stream_id, size)
         self._schedule()
+
+    def hold_back(self, call: Call) -> None:
+        """Let its messages wait until its answers go."""
+        self._held_back[call.stream_id] = call
+
+    def _let_go_on(self) -> None:
+        for stream_id, call in tuple(self._held_back.items()):
+            if not call.handler.full:
+                self._held_back.pop(stream_id, None)
+                call.resume()
 
     def send_data(self, stream_id: int, data: bytes) -> None:
         """A part of an answer. What the peer does not take yet is bounded; beyond, the stream is given up."""
@@ -211,6 +223,8 @@ class GrpcConnection(asyncio.Protocol):
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
+        if self._held_back:
+            self._let_go_on()
         self._flushing = False
         transport, http2 = self._transport, self.http2
         if transport is None or transport.is_closing():

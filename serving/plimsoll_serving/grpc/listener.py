@@ -8,7 +8,8 @@ from plimsoll_serving.grpc.call import Call, Handler
 from plimsoll_serving.grpc.connection import GrpcConnection
 from plimsoll_serving.http.limits import Budget, Limits
 from plimsoll_serving.http.listener import Listener
-from plimsoll_serving.http2.limits import Http2Limits
+from plimsoll_serving.http2.frames import DEFAULT_WINDOW
+from plimsoll_serving.http2.limits import STREAM_WINDOW, Http2Limits
 
 Methods = Mapping[bytes, Callable[[Call], Handler]]
 
@@ -23,7 +24,9 @@ class GrpcListener(Listener):
     def __init__(self, methods: Methods, limits: Limits, budget: Budget, life: float = math.inf) -> None:
         super().__init__(_no_handler, limits, budget, life)
         self.methods = methods
-        self.http2_limits = Http2Limits(header_bytes=limits.header_bytes)
+        # What waits of a stream whose answers are not taken is not more than one body.
+        window = min(STREAM_WINDOW, max(DEFAULT_WINDOW, limits.body_bytes))
+        self.http2_limits = Http2Limits(header_bytes=limits.header_bytes, stream_window=window)
 
     def connect(self) -> asyncio.Protocol:
         return GrpcConnection(self)

@@ -2,20 +2,24 @@
 
 import asyncio
 import re
+from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol, cast
 
 import httptools
 
-from plimsoll_serving.http.message import HOP_BY_HOP, Header, Response
+from plimsoll_serving.http.message import HOP_BY_HOP, TOGETHER, Header, Response
 
 CACHED_HEADS = 256
 CACHED_HEAD_BYTES = 4096
-# Below this head and body go out as one piece; beyond it joining them would cost more than a second piece.
+# Up to this, pieces are joined before they are written; beyond it joining them would cost more than it saves.
 JOINED_BYTES = 64 * 1024
 PREDICTION_ID = b"plimsoll-prediction-id"
-_ID_LINE = re.compile(rb"\r\nplimsoll-prediction-id: ([\w.-]+)(?=\r\n)")
+_END = b"\r\n\r\n"
+_ID_LINE = b"\r\n" + PREDICTION_ID + b": "
+_LENGTH = re.compile(rb"\r\ncontent-length: (\d{1,18})\r\n")
+_ID_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 
 
 class Reason(Enum):
@@ -43,6 +47,7 @@ class Head:
     content_type: bytes
     headers: tuple[Header, ...]
     size: int
+    together: bool
 
 
 class AnswerHeads:
@@ -57,36 +62,48 @@ class AnswerHeads:
     def __len__(self) -> int:
         return len(self._known)
 
-    def find(self, data: bytes) -> Response | None:
-        """The answer, when ``data`` is one whole answer with a known head."""
-        end, key, prediction_id = _parts(data)
-        head = self._known.get(key)
-        if head is None or len(data) - end != head.size:
-            return None
-        headers = [*head.headers] if prediction_id is None else [*head.headers, (PREDICTION_ID, prediction_id)]
-        return Response(head.status, data[end:], head.content_type, headers)
+    def find(self, data: bytes, start: int = 0) -> tuple[Response, int, bool] | None:
+        """The answer that begins at ``start``, where it ends, and whether its peer takes requests together.
 
-    def learn(self, data: bytes, response: Response) -> None:
+        None when the answer is not whole or its head not known.
+        """
+        end, key, prediction_id = _parts(data, start)
+        head = self._known.get(key)
+        if head is None or len(data) < end + head.size:
+            return None
+        headers = [*head.headers]
+        if prediction_id:
+            headers.append((PREDICTION_ID, prediction_id))
+        stop = end + head.size
+        return Response(head.status, data[end:stop], head.content_type, headers), stop, head.together
+
+    def learn(self, data: bytes, response: Response, together: bool = False) -> None:
         """Remember the head of ``data``, which the parser has read as this one whole answer."""
-        end, key, prediction_id = _parts(data)
+        end, key, prediction_id = _parts(data, 0)
         size = len(response.body)
-        if end < 4 or len(data) - end != size:
+        if not key or len(data) - end != size:
             return  # the head is long, or the body was sent in chunks
         headers = list(response.headers)
-        if prediction_id is not None:
+        if prediction_id:
             headers.remove((PREDICTION_ID, prediction_id))
         if len(self._known) >= CACHED_HEADS:
             self._known.clear()
-        self._known[key] = Head(response.status, response.content_type, tuple(headers), size)
+        self._known[key] = Head(response.status, response.content_type, tuple(headers), size, together)
 
 
-def _parts(data: bytes) -> tuple[int, bytes, bytes | None]:
-    """Length of the head, the head without the line of the prediction id, and that id."""
-    end = data.find(b"\r\n\r\n", 0, CACHED_HEAD_BYTES) + 4
-    line = _ID_LINE.search(data, 0, end)
-    if line is None:
-        return end, data[:end], None
-    return end, data[: line.start()] + data[line.end() : end], line[1]
+def _parts(data: bytes, start: int) -> tuple[int, bytes, bytes]:
+    """Where the head ends, the head without the line of the prediction id, and that id; both empty without a head."""
+    end = data.find(_END, start, start + CACHED_HEAD_BYTES) + len(_END)
+    if end < len(_END):
+        return end, b"", b""
+    line = data.find(_ID_LINE, start, end)
+    if line < 0:
+        return end, data[start:end], b""
+    after = data.find(b"\r\n", line + len(_ID_LINE), end)
+    prediction_id = data[line + len(_ID_LINE) : after]
+    if prediction_id.translate(None, _ID_BYTES):
+        return end, data[start:end], b""
+    return end, data[start:line] + data[after:end], prediction_id
 
 
 class Asker(Protocol):
@@ -94,125 +111,182 @@ class Asker(Protocol):
 
     max_bytes: int
 
+    @property
+    def over(self) -> bool:
+        """Whether it waits no more."""
+
     def on_answer(self, response: Response) -> None: ...
 
     def on_broken(self, failure: Failure, answered: bool) -> None:
-        """``answered`` tells whether any byte of an answer had come."""
+        """``answered`` tells whether any byte of its answer had come."""
 
 
 class ClientConnection(asyncio.Protocol):
-    """One connection; one request at a time."""
+    """One connection. Answers come in the order of the requests; several wait only where the peer takes them so.
+
+    Attributes:
+        born: loop time at which it was made.
+        usable: whether it may be asked again.
+        together: whether the peer said with its last answer that it works on several requests of a connection at once.
+    """
 
     def __init__(self, heads: AnswerHeads) -> None:
         self._heads = heads
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._asker: Asker | None = None
+        self._askers: deque[Asker] = deque()
+        # Read by the parser, and not told yet; with the bytes of the body, of which no more are kept than may be.
+        self._complete: list[tuple[Response, int]] = []
+        self._in_answer = False
+        self._reset()
         self.born = asyncio.get_running_loop().time()
         self.usable = True
+        self.together = False
+
+    def _reset(self) -> None:
+        self._headers: list[Header] = []
+        self._body: list[bytes] = []
+        self._size = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is still to come."""
+        return bool(self._askers)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._break(Reason.BROKEN, f"the connection was lost: {exc}" if exc else "the connection was closed")
+        message = f"the connection was lost: {exc}" if exc else "the connection was closed"
+        self._break(Failure(Reason.BROKEN, message), self._in_answer)
 
     def close(self) -> None:
         """End the connection at once; whoever waits is not told."""
         self.usable = False
-        self._asker = None
+        self._askers.clear()
         if self._transport is not None:
             self._transport.abort()
 
-    def ask(self, head: bytes, body: bytes, asker: Asker) -> None:
-        """Send a request. The connection must be usable, and nobody else may wait on it."""
-        self._asker = asker
-        self._answered = self._complete = self._surplus = False
-        self._pieces = 0
-        self._body: list[bytes] = []
-        self._size = 0
-        self._headers: list[Header] = []
+    def left(self) -> None:
+        """Somebody waits no more. The connection ends when nobody does; until then what comes for him is dropped."""
+        if all(asker.over for asker in self._askers):
+            self.close()
+
+    def ask(self, pieces: list[bytes], askers: list[Asker]) -> None:
+        """Send requests, as many as there are askers: heads and bodies in turn.
+
+        The connection must be usable and nobody wait on it; more than one may be sent where it is ``together``.
+        """
+        self._askers.extend(askers)
         transport = cast("asyncio.Transport", self._transport)
-        if len(body) <= JOINED_BYTES:
-            transport.write(head + body)
+        if sum([len(piece) for piece in pieces]) <= JOINED_BYTES:
+            transport.write(b"".join(pieces))
         else:
-            transport.write(head)
-            transport.write(body)
+            transport.writelines(pieces)
 
     def data_received(self, data: bytes) -> None:
-        if self._asker is None:
-            self.close()  # bytes that nobody asked for
-            return
-        if not self._answered:
-            self._answered = True
-            found = self._heads.find(data)
-            if found is not None:
-                self._answer(self._asker, found)
+        position, size = 0, len(data)
+        while position < size:
+            if not self._askers:
+                self.close()  # bytes that nobody asked for
                 return
-        self._parse(data)
+            found = None if self._in_answer else self._heads.find(data, position)
+            if found is not None:
+                response, position, together = found
+                self._answer(response, len(response.body), together)
+                continue
+            end = size if self._in_answer else _end_of_answer(data, position)
+            self._parse(data[position:end])
+            position = end
 
     def _parse(self, data: bytes) -> None:
-        self._pieces += 1
+        """Read what is no answer with a known head; the parser sees all bytes of such in their order."""
+        begins = not self._in_answer
+        self._in_answer = True
+        fault = ""
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            if not self._complete:
-                self._break(Reason.BROKEN, f"the answer is not valid HTTP/1.1: {error}")
-                return
-            self._surplus = True
-        asker = self._asker
-        if asker is None:
+            fault = f"the answer is not valid HTTP/1.1: {error}"
+        complete, self._complete = self._complete, []
+        for response, size in complete:
+            if not self._askers:
+                fault = "more answers than requests"
+                break
+            together = _taken_out(response)
+            if begins and len(complete) == 1 and not fault and not self._in_answer and self.usable:
+                self._heads.learn(data, response, together)
+            self._answer(response, size, together)
+        if fault:
+            self._break(Failure(Reason.BROKEN, fault), self._in_answer)
+        elif self._askers and self._size > self._askers[0].max_bytes:
+            self._break_too_large()
+        elif self._askers and not self.usable:
+            self._break(Failure(Reason.BROKEN, "the peer ends the connection"), False)
+
+    def _answer(self, response: Response, size: int, together: bool) -> None:
+        """Tell whoever asked first."""
+        if size > self._askers[0].max_bytes:
+            self._break_too_large()
             return
-        if self._size > asker.max_bytes:
-            self._break(Reason.TOO_LARGE, f"the answer exceeds {asker.max_bytes} bytes")
-        elif self._complete:
-            self._finish(asker, data)
-
-    def _finish(self, asker: Asker, data: bytes) -> None:
-        response = Response(self._status, b"".join(self._body))
-        response.content_type = next((v for k, v in self._headers if k == b"content-type"), b"application/json")
-        response.headers = [(k, v) for k, v in self._headers if k not in HOP_BY_HOP and k != b"content-type"]
-        if self._surplus:
-            self.usable = False
-        elif self.usable and self._pieces == 1:
-            self._heads.learn(data, response)
-        self._answer(asker, response)
-
-    def _answer(self, asker: Asker, response: Response) -> None:
-        self._asker = None
-        if self._transport is not None and self._transport.get_write_buffer_size():
+        asker = self._askers.popleft()
+        self.together = together
+        if not self._askers and self._transport is not None and self._transport.get_write_buffer_size():
             self.usable = False  # the peer has answered without reading the request to its end
         asker.on_answer(response)
 
-    def _break(self, reason: Reason, message: str) -> None:
-        asker = self._asker
+    def _break_too_large(self) -> None:
+        self._break(Failure(Reason.TOO_LARGE, f"the answer exceeds {self._askers[0].max_bytes} bytes"), True)
+
+    def _break(self, failure: Failure, begun: bool) -> None:
+        """End the connection; of the answers to come only the first can have begun."""
+        askers = list(self._askers)
         self.close()
-        if asker is not None:
-            asker.on_broken(Failure(reason, message), self._answered)
+        for place, asker in enumerate(askers):
+            if place == 0:
+                asker.on_broken(failure, begun)
+            else:
+                asker.on_broken(Failure(Reason.BROKEN, "the connection ended before the answer"), False)
 
     # Callbacks of httptools.
 
     def on_message_begin(self) -> None:
-        self._surplus = self._complete
+        self._in_answer = True
+        self._reset()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._complete:
-            self._headers.append((name.lower(), value))
+        self._headers.append((name.lower(), value))
 
     def on_body(self, body: bytes) -> None:
-        if self._asker is None or self._complete:
-            return
         self._size += len(body)
-        if self._size <= self._asker.max_bytes:
+        place = len(self._complete)
+        if place < len(self._askers) and self._size <= self._askers[place].max_bytes:
             self._body.append(body)
 
     def on_message_complete(self) -> None:
-        if self._complete:
+        status = self._parser.get_status_code()
+        if status < 200:  # an interim answer; the final one follows
+            self._reset()
             return
-        self._status = self._parser.get_status_code()
-        if self._status < 200:  # an interim answer; the final one follows
-            self._headers = []
-            self._pieces += 1
-            return
-        self._complete = True
+        response = Response(status, b"".join(self._body))
+        response.content_type = next((v for k, v in self._headers if k == b"content-type"), b"application/json")
+        response.headers = [(k, v) for k, v in self._headers if k not in HOP_BY_HOP and k != b"content-type"]
+        self._complete.append((response, self._size))
+        self._reset()
+        self._in_answer = False
         self.usable = self.usable and self._parser.should_keep_alive()
+
+
+def _end_of_answer(data: bytes, start: int) -> int:
+    """Where the answer that begins at ``start`` ends as far as that is easily told; otherwise the end of the data."""
+    end = data.find(_END, start, start + CACHED_HEAD_BYTES)
+    length = _LENGTH.search(data, start, end + 2) if end >= 0 else None
+    return len(data) if length is None else min(len(data), end + len(_END) + int(length[1]))
+
+
+def _taken_out(response: Response) -> bool:
+    """Take `TOGETHER` out, which is between two pods; whether it was there."""
+    if TOGETHER not in response.headers:
+        return False
+    response.headers.remove(TOGETHER)
+    return True

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 LINGER_SECONDS = 2.0
 PIPELINE_DEPTH = 8
+# Most requests of another pod that one connection has under way.
+TOGETHER_DEPTH = 16
 SMALL_BODY = 64 * 1024
 # The bounds of the CRD's maxBatchSize and maxDelayMilliseconds.
 MOST_BATCH_ROWS = 65536
@@ -51,18 +53,24 @@ class Bounds:
 
 
 class Budget:
-    """Bytes that all connections together may buffer. A quarter of them is kept for small bodies."""
+    """Bytes that all connections together may buffer. A quarter of them is kept for small bodies.
 
-    __slots__ = ("_free", "_kept", "_size")
+    Attributes:
+        unread: bytes of answers over HTTP/1.1 that their peers do not take. They leave less room for large bodies, of
+            which large answers come; nothing takes them back but the peer, or its end.
+    """
+
+    __slots__ = ("_free", "_kept", "_size", "unread")
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._free = size
         self._kept = size // 4
+        self.unread = 0
 
     def take(self, size: int, *, held: int = 0) -> bool:
         """Reserve ``size`` bytes for a body that holds ``held`` already; False when they are not to be had."""
-        kept = 0 if held + size <= SMALL_BODY else self._kept
+        kept = 0 if held + size <= SMALL_BODY else self._kept + self.unread
         if size > self._free - kept:
             return False
         self._free -= size
@@ -72,6 +80,11 @@ class Budget:
     def held(self) -> int:
         """Bytes that are reserved."""
         return self._size - self._free
+
+    @property
+    def overdrawn(self) -> bool:
+        """Bodies and unread answers are more than there may be."""
+        return self.unread > self._free
 
     def give_back(self, size: int) -> None:
         self._free += size

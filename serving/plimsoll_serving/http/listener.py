@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import math
+from collections.abc import Callable
 from typing import Protocol
 
 from plimsoll_serving.errors import SettingsError
@@ -13,6 +14,8 @@ from plimsoll_serving.http.message import Handler
 
 SWEEP_SECONDS = 0.25
 BACKLOG = 1024
+# Connections beyond the limit that are told so, and then read for a moment: closed at once, they lost the answer.
+SEEN_OFF = 64
 
 
 def _not_listening(host: str, port: int, error: OSError) -> str:
@@ -39,10 +42,20 @@ class Listener:
         limits, budget: bounds of one connection, and of all together.
         life: seconds after which a connection is closed politely, ±20 %; infinite by default. A change holds for
             connections opened after it.
+        together: of requests that other pods send on, several of a connection are worked on at once; called to know
+            whether that is worth asking for. None takes one after the other.
     """
 
-    def __init__(self, handler: Handler, limits: Limits, budget: Budget, life: float = math.inf) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits,
+        budget: Budget,
+        life: float = math.inf,
+        together: Callable[[], bool] | None = None,
+    ) -> None:
         self.handler = handler
+        self.together = together
         self.limits = limits
         self.budget = budget
         self.life = life
@@ -51,10 +64,12 @@ class Listener:
         self.retired_at = -math.inf
         self.port = 0
         self._connections: set[Admitted] = set()
+        self._refused: set[Admitted] = set()
         self._server: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
+        self.call_soon = self._loop.call_soon
 
     async def start(self, host: str, port: int) -> None:
         """Listen; port 0 takes a free one, told by ``port``. Raises SettingsError when it is not to be had."""
@@ -71,7 +86,7 @@ class Listener:
 
     def _check(self) -> None:
         now = self.now()
-        for connection in tuple(self._connections):
+        for connection in (*self._connections, *self._refused):
             connection.check(now)
         self._sweep = self._loop.call_later(SWEEP_SECONDS, self._check)
 
@@ -82,8 +97,16 @@ class Listener:
         self._connections.add(connection)
         return True
 
+    def see_off(self, connection: Admitted) -> bool:
+        """Take up one that was not admitted until it has read why; False when there are too many of those, too."""
+        if len(self._refused) >= SEEN_OFF:
+            return False
+        self._refused.add(connection)
+        return True
+
     def forget(self, connection: Admitted) -> None:
         self._connections.discard(connection)
+        self._refused.discard(connection)
 
     def retire_connections(self) -> None:
         """Close every connection of this moment politely: after its next answer, or when it stays quiet."""

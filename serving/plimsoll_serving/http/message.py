@@ -25,6 +25,14 @@ HOP_BY_HOP = frozenset(
 )
 
 Header = tuple[bytes, bytes]
+# A request that another pod sends on; it is answered by whoever gets it.
+DELEGATED: Header = (b"plimsoll-delegated", b"1")
+# A copy of one, whose answer nobody gets.
+MIRRORED: Header = (b"plimsoll-mirrored", b"1")
+# On a 504: the time that its caller gave it was over, which says nothing about who was asked.
+EXPIRED: Header = (b"plimsoll-deadline", b"exceeded")
+# Says to that pod that requests which it sends on one connection without waiting are worked on together.
+TOGETHER: Header = (b"plimsoll-together", b"1")
 
 
 class Request:
@@ -108,8 +116,11 @@ def json_response(status: int, value: object) -> Response:
 
 
 def error_response(status: int, message: str) -> Response:
-    """An error in the protocol's form: ``{"error": "sentence"}``."""
-    return json_response(status, {"error": message})
+    """An error in the protocol's form: ``{"error": "sentence"}``. A 503 asks to come again after a second."""
+    response = json_response(status, {"error": message})
+    if status == 503:
+        response.headers.append((b"retry-after", b"1"))
+    return response
 
 
 def method_not_allowed(method: str, path: str, allowed: str) -> Response:
@@ -125,6 +136,15 @@ def only_get(request: Request) -> Response | None:
     return method_not_allowed(request.method, request.path, "GET, HEAD")
 
 
+def split_target(target: bytes) -> tuple[str, str]:
+    """Path and query of a request target, also in absolute form (``http://host/path?query``)."""
+    text = target.decode("latin-1")
+    if not text.startswith("/") and "://" in text:
+        text = "/" + text.split("://", 1)[1].partition("/")[2]
+    path, _, query = text.partition("?")
+    return path, query
+
+
 def render(response: Response, close: bool, request: Request | None) -> bytes:
     """The bytes of a response. ``request`` is what it answers, None when that could not be read."""
     body = response.body
@@ -136,14 +156,17 @@ def render(response: Response, close: bool, request: Request | None) -> bytes:
         )
     else:
         start = status_line(response.status)
-    lines = [b"%b: %b\r\n" % header for header in response.headers]
+    pieces = [start]
+    for name, value in response.headers:
+        pieces += (name, b": ", value, b"\r\n")
     if close:
-        lines.append(b"connection: close\r\n")
+        pieces.append(b"connection: close\r\n")
     elif request is not None and request.http10:
-        lines.append(b"connection: keep-alive\r\n")
-    if request is not None and request.method == "HEAD":
-        body = b""
-    return b"".join((start, *lines, b"\r\n", body))
+        pieces.append(b"connection: keep-alive\r\n")
+    pieces.append(b"\r\n")
+    if request is None or request.method != "HEAD":
+        pieces.append(body)
+    return b"".join(pieces)
 
 
 @lru_cache(maxsize=100)

@@ -6,9 +6,15 @@ from collections.abc import Callable
 
 from plimsoll_serving.http.client import AnswerHeads, ClientConnection, Failure, Reason
 from plimsoll_serving.http.deadlines import Deadlines
+from plimsoll_serving.http.limits import TOGETHER_DEPTH
 from plimsoll_serving.http.message import Response
 
 MAX_AGE_SECONDS = 30.0
+# Requests of one turn of the loop go over one connection, where the peer works on them at once: most of what sending
+# one on costs are system calls. Each waits for those before it, with which it shares a run anyway, so they are small.
+TOGETHER_BYTES = 16 * 1024
+# Requests of one turn share connections once there are so many of these, for a Service spreads connections over pods.
+SPREAD = 16
 
 Done = Callable[[Response | Failure], None]
 
@@ -23,16 +29,17 @@ class ConnectionPool:
         self._host = host
         self._port = port
         self._idle: deque[ClientConnection] = deque()
+        self._due: list[Exchange] = []
         self._loop = asyncio.get_running_loop()
         self._heads = AnswerHeads()
         self._closed = False
         self.deadlines = deadlines
 
     def take(self) -> ClientConnection | None:
-        """A kept connection, the one used last; None when there is none."""
+        """A kept connection, the one unused for longest; None when there is none."""
         oldest = self._loop.time() - MAX_AGE_SECONDS
         while self._idle:
-            connection = self._idle.pop()
+            connection = self._idle.popleft()
             if connection.usable and connection.born > oldest:
                 return connection
             connection.close()
@@ -49,13 +56,43 @@ class ConnectionPool:
         return connection
 
     def keep(self, connection: ClientConnection) -> None:
-        """Hand a connection back after a complete exchange."""
+        """Hand a connection back on which no answer is to come."""
         if self._closed or not connection.usable or self._loop.time() - connection.born >= MAX_AGE_SECONDS:
             connection.close()
             return
         while self._idle and not self._idle[0].usable:
             self._idle.popleft()
         self._idle.append(connection)
+
+    def _send(self) -> None:
+        """What one turn of the loop brought."""
+        due = [exchange for exchange in self._due if not exchange.over]
+        self._due = []
+        fresh = max(0, min(len(due), SPREAD) - len(self._idle))
+        for exchange in due[:fresh]:
+            exchange.connect()
+        place = fresh
+        while place < len(due):
+            connection = self.take()
+            if connection is None:
+                due[place].connect()
+                place += 1
+            else:
+                place = self._share(connection, due, place)
+
+    @staticmethod
+    def _share(connection: ClientConnection, due: "list[Exchange]", place: int) -> int:
+        """Send what one connection takes from ``place`` on, at least one; the place of the first that it does not."""
+        stop = place + 1
+        if connection.together and due[place].small:
+            most = min(len(due), place + TOGETHER_DEPTH)
+            while stop < most and due[stop].small:
+                stop += 1
+        sent = due[place:stop]
+        for exchange in sent:
+            exchange.kept(connection)
+        connection.ask([piece for exchange in sent for piece in exchange.message], [*sent])
+        return stop
 
     def close(self) -> None:
         """Close the idle connections; those in use are closed after their exchange."""
@@ -73,17 +110,20 @@ class ConnectionPool:
         """
         exchange = Exchange(self, message, self._loop.time() + seconds, done)
         exchange.max_bytes = max_bytes
-        exchange.start()
+        self.deadlines.add(exchange)
+        self._due.append(exchange)
+        if len(self._due) == 1:
+            self._loop.call_soon(self._send)
 
 
 class Exchange:
     """One request over a kept connection, or over a new one when the kept one turns out to be closed."""
 
-    __slots__ = ("_connecting", "_connection", "_done", "_kept", "_message", "_pool", "deadline", "max_bytes")
+    __slots__ = ("_connecting", "_connection", "_done", "_kept", "_pool", "deadline", "max_bytes", "message")
 
     def __init__(self, pool: ConnectionPool, message: tuple[bytes, bytes], deadline: float, done: Done) -> None:
         self._pool = pool
-        self._message = message
+        self.message = message
         self._done: Done | None = done
         self._connection: ClientConnection | None = None
         self._connecting: asyncio.Task[ClientConnection] | None = None
@@ -91,20 +131,23 @@ class Exchange:
         self.deadline = deadline
         self.max_bytes = 0
 
-    def start(self) -> None:
-        self._pool.deadlines.add(self)
-        kept = self._pool.take()
-        if kept is None:
-            self._connect()
-        else:
-            self._kept = True
-            self._ask(kept)
+    @property
+    def over(self) -> bool:
+        """Whether ``done`` was called."""
+        return self._done is None
 
-    def _ask(self, connection: ClientConnection) -> None:
+    @property
+    def small(self) -> bool:
+        """Whether others may have to wait for it."""
+        return len(self.message[1]) <= TOGETHER_BYTES
+
+    def kept(self, connection: ClientConnection) -> None:
+        """It is sent over a kept connection."""
+        self._kept = True
         self._connection = connection
-        connection.ask(*self._message, self)
 
-    def _connect(self) -> None:
+    def connect(self) -> None:
+        """Send it over a new connection."""
         self._kept = False
         self._connection = None
         self._connecting = self._pool.connect()
@@ -124,31 +167,34 @@ class Exchange:
             self._finish(Failure(Reason.UNREACHABLE, repr(error)))
             raise error
         elif task.result().usable:
-            self._ask(task.result())
+            self._connection = connection = task.result()
+            connection.ask([*self.message], [self])
         else:
             self._finish(Failure(Reason.BROKEN, "the connection was closed"))
 
     def on_answer(self, response: Response) -> None:
         connection = self._connection
-        if connection is not None:
+        if connection is not None and not connection.busy:
             self._pool.keep(connection)
         self._finish(response)
 
     def on_broken(self, failure: Failure, answered: bool) -> None:
         # The peer may close a kept connection at any moment; that is no failure of the peer.
-        if self._kept and not answered:
-            self._connect()
+        if self._kept and not answered and not self.over:
+            self.connect()
         else:
             self._finish(failure)
 
     def expire(self) -> None:
         """The deadline has come."""
         reason = Reason.UNREACHABLE if self._connection is None else Reason.TIMEOUT
+        done, self._done = self._done, None
         if self._connecting is not None:
             self._connecting.cancel()
         if self._connection is not None:
-            self._connection.close()
-        self._finish(Failure(reason, "no answer in time"))
+            self._connection.left()
+        if done is not None:
+            done(Failure(reason, "no answer in time"))
 
     def _finish(self, result: Response | Failure) -> None:
         self._pool.deadlines.remove(self)

@@ -7,7 +7,7 @@ import httptools
 
 from plimsoll_serving.http.heads import END, KnownHeads
 from plimsoll_serving.http.limits import Budget, Limits
-from plimsoll_serving.http.message import Header, Request, Response, error_response
+from plimsoll_serving.http.message import Header, Request, Response, error_response, split_target
 
 
 class RequestReader:
@@ -15,6 +15,9 @@ class RequestReader:
 
     A fault of the stream (too large, not HTTP) becomes a Response at its place in the queue, after which nothing
     more is read: the answers of the requests before it keep their order.
+
+    Attributes:
+        expecting: nobody has asked yet for the body of the message under way, which waits for it.
     """
 
     def __init__(
@@ -31,6 +34,7 @@ class RequestReader:
         self.broken = False
         self._in_head = False
         self._new_head: bytes | None = None
+        self._declined: bytes | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -38,32 +42,57 @@ class RequestReader:
         self._headers: list[Header] = []
         self._chunks: list[bytes] = []
         self._head_bytes = self._fed_bytes = 0
-        self._body_bytes = 0
+        self._body_bytes = self._hosts = 0
+        self.expecting = False
 
     def feed(self, data: bytes) -> None:
         """Parse bytes; complete requests are appended to ``ready``."""
         if self.broken:
             return
-        before, idle = self.messages, not self.in_message
+        idle = not self.in_message
         if idle:
             data = self._take_known(data)
             if not data:
                 return
+        before, body, in_head = self.messages, self._body_bytes, self._in_head
         self._new_head = data if idle else None
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # The request before the switch is complete and is answered as plain HTTP/1.1; the rest is not ours.
-            self._stop_after_upgrade()
+            self._parse(data)
         except httptools.HttpParserError as error:
             self.fail(400, f"the request is not valid HTTP/1.1: {error}")
-        if self._in_head and not self.broken:
-            # The parser keeps an unfinished header to itself: what it was fed is the bound then. Where earlier messages
-            # came in the same bytes it does not tell their part, so the count begins with the next bytes.
-            begun = self.messages - before
+        if not self.in_message:
+            return
+        # The parser keeps an unfinished line to itself: what it was fed is the bound then. Where something else ended
+        # in the same bytes it does not tell their part, so the count begins with the next bytes.
+        begun = self.messages - before
+        if self._in_head:
             if begun == 0 or (begun == 1 and idle):
                 self._fed_bytes += len(data)
             self._check_head(self._fed_bytes)
+        elif begun or in_head or self._body_bytes != body:
+            self._fed_bytes = 0
+        else:
+            self._fed_bytes += len(data)
+            if self._fed_bytes > self._limits.header_bytes:
+                self.fail(431, f"trailers or a chunk's extensions exceed {self._limits.header_bytes} bytes")
+
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser. It stops at the head that offers another protocol, body or not; the offer is declined
+        (RFC 9110, section 7.8): another parser reads the head without it, and goes on.
+        """
+        left = memoryview(data)
+        while left:
+            try:
+                self._parser.feed_data(left)
+                return
+            except httptools.HttpParserUpgrade as stop:
+                left = left[stop.args[0] :]
+            if self._declined is None:
+                self._stop_after_connect()
+                return
+            head, self._declined = self._declined, None
+            self._parser = httptools.HttpRequestParser(self)
+            self._parser.feed_data(head)
 
     def _take_known(self, data: bytes) -> bytes:
         """Queue the complete requests at the start of ``data`` whose heads are known; what is left of it."""
@@ -94,7 +123,8 @@ class RequestReader:
         self.in_message = self._in_head = False
         self._reset()
 
-    def _stop_after_upgrade(self) -> None:
+    def _stop_after_connect(self) -> None:
+        """The request is answered; what follows it would be of another protocol."""
         self.broken = True
         if self.ready and isinstance(self.ready[-1], Request):
             self.ready[-1].keep_alive = False
@@ -119,22 +149,41 @@ class RequestReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.broken:
             return
-        self._headers.append((name.lower(), value))
+        if self._in_head:  # trailers are none: RFC 9110, section 6.5.1
+            name = name.lower()
+            self._headers.append((name, value))
+            self._hosts += name == b"host"
         self._head_bytes += len(name) + len(value) + 4
         self._check_head(self._head_bytes)
 
     def on_headers_complete(self) -> None:
         if self.broken:
             return
+        parser = self._parser
+        if parser.should_upgrade() and parser.get_method() != b"CONNECT":
+            self._declined = self._without_upgrade()
+            return
         self._in_head = False
-        headers = dict(self._headers)
-        if int(headers.get(b"content-length", 0)) > self._limits.body_bytes:
+        headers, old = dict(self._headers), parser.get_http_version() < "1.1"
+        if self._hosts != 1 and not (old and self._hosts == 0):
+            self.fail(400, f"the request has {self._hosts} Host headers; HTTP/1.1 asks for exactly one")
+        elif old and b"transfer-encoding" in headers:
+            self.fail(400, "transfer-encoding is not of HTTP/1.0; send content-length")
+        elif int(headers.get(b"content-length", 0)) > self._limits.body_bytes:
             self._too_large()
-        elif b"expect" in headers:
+        elif b"expect" in headers and not old:
             self._expect(headers[b"expect"])
+
+    def _without_upgrade(self) -> bytes:
+        """The head that was read, but for the offer of another protocol."""
+        parser = self._parser
+        lines = [b"%b %b HTTP/%b" % (parser.get_method(), self._url, parser.get_http_version().encode())]
+        lines += [b"%b: %b" % header for header in self._headers if header[0] != b"upgrade"]
+        return b"\r\n".join(lines) + END
 
     def _expect(self, value: bytes) -> None:
         if value.lower() == b"100-continue":
+            self.expecting = True
             self._on_expect()
         else:
             self.fail(417, f"expect: {value.decode('latin-1')} is not supported; only 100-continue is")
@@ -156,6 +205,10 @@ class RequestReader:
     def on_message_complete(self) -> None:
         if self.broken:
             return
+        if self._declined is not None:
+            self.messages -= 1
+            self._new_head = None
+            return
         parser = self._parser
         path, query = split_target(self._url)
         request = Request(
@@ -173,12 +226,3 @@ class RequestReader:
             self._new_head = None
         self.in_message = False
         self._reset()
-
-
-def split_target(target: bytes) -> tuple[str, str]:
-    """Path and query of a request target, also in absolute form (``http://host/path?query``)."""
-    text = target.decode("latin-1")
-    if not text.startswith("/") and "://" in text:
-        text = "/" + text.split("://", 1)[1].partition("/")[2]
-    path, _, query = text.partition("?")
-    return path, query

@@ -295,6 +295,11 @@ class Http2Connection:
         """Bytes of answers that wait for the peer's windows."""
         return self._outbox.unsent
 
+    def unsent_of(self, stream_id: int) -> int:
+        """The same of one stream."""
+        stream = self._streams.open.get(stream_id)
+        return 0 if stream is None else stream.unsent
+
     def waiting(self) -> dict[int, int]:
         """Bytes of answers that wait for the peer's windows, by stream."""
         return self._outbox.waiting()

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from plimsoll_serving.http2.frames import DEFAULT_FRAME_BYTES, ConnectionFault, ErrorCode
 
+STREAM_WINDOW = 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Http2Limits:
@@ -23,7 +25,7 @@ class Http2Limits:
     header_bytes: int = 32 * 1024
     continuations: int = 8
     frame_bytes: int = DEFAULT_FRAME_BYTES
-    stream_window: int = 1024 * 1024
+    stream_window: int = STREAM_WINDOW
     connection_window: int = 4 * 1024 * 1024
     resets: int = 500
     idle_frames: int = 2000

@@ -107,6 +107,7 @@ class Outbox:
         elif size:
             stream.pending.append(memoryview(data))
             self._waiting[stream.id] = stream
+            stream.unsent += size
             self.unsent += size
             self.pump()
 
@@ -116,7 +117,8 @@ class Outbox:
 
     def forget(self, stream: Stream) -> None:
         """Drop what waits of a stream that is over."""
-        self.unsent -= sum(map(len, stream.pending))
+        self.unsent -= stream.unsent
+        stream.unsent = 0
         stream.pending.clear()
         self._waiting.pop(stream.id, None)
 
@@ -138,6 +140,7 @@ class Outbox:
         self._ready.append(frame(DATA, 0, stream.id, bytes(head[:size])))
         self._window -= size
         stream.send_window -= size
+        stream.unsent -= size
         self.unsent -= size
         self.moved += size
         if size >= _WORTH:
@@ -150,7 +153,7 @@ class Outbox:
 
     def waiting(self) -> dict[int, int]:
         """Bytes that wait, by stream."""
-        return {stream_id: sum(map(len, stream.pending)) for stream_id, stream in self._waiting.items()}
+        return {stream_id: stream.unsent for stream_id, stream in self._waiting.items()}
 
     # Windows
 

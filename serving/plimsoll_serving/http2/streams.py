@@ -11,7 +11,7 @@ class Stream:
     """A request that is not answered completely: open, or half-closed by the peer."""
 
     __slots__ = ("content_length", "credit", "ended", "id", "pending", "receive_window", "received", "send_window",
-                 "trailers")  # fmt: skip
+                 "trailers", "unsent")  # fmt: skip
 
     def __init__(self, stream_id: int, send_window: int, receive_window: int) -> None:
         self.id = stream_id
@@ -22,6 +22,7 @@ class Stream:
         self.content_length: int | None = None
         self.ended = False
         self.pending: deque[memoryview] = deque()
+        self.unsent = 0
         self.trailers: bytes | None = None
 
 

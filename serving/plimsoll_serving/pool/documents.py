@@ -24,10 +24,15 @@ class Documents:
 
     def changed(self) -> dict[str, Member] | None:
         """All members by service when anything changed since the last call; None when nothing did."""
-        whole = _stamp(self._folder / "..data") or _stamp(self._folder)
-        if whole is None or (whole == self._whole and (self._folder / "..data").exists()):
+        mounted = self._folder / "..data"
+        whole = _stamp(mounted) or _stamp(self._folder)
+        if whole is None or (whole == self._whole and mounted.exists()):
             return None
-        found: dict[str, Path] = {path.stem: path for path in sorted(self._folder.glob(f"*{SUFFIX}"))}
+        # kubelet makes the links of new files only after it has moved this one: they are not to be relied on.
+        folder = mounted if mounted.exists() else self._folder
+        found: dict[str, Path] = {path.stem: path for path in sorted(folder.glob(f"*{SUFFIX}"))}
+        if folder is mounted and _stamp(mounted) != whole:
+            return None  # it was moved again meanwhile, and what was listed may be half of it: at the next call
         before = dict(self._members)
         for gone in self._members.keys() - found.keys():
             del self._members[gone], self._stamps[gone], self._texts[gone]

@@ -4,14 +4,14 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from plimsoll_serving.delegate import DELEGATED, Delegate, Delegated, Outcome, Settled
+from plimsoll_serving.delegate import Delegate, Delegated, Outcome, Settled
 from plimsoll_serving.http.client import Failure, Reason
-from plimsoll_serving.http.message import Request, Response, error_response
+from plimsoll_serving.http.message import DELEGATED, MIRRORED, Request, Response, error_response
 from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.pool.host import Host, State
 from plimsoll_serving.route import Arm, Route
 from plimsoll_serving.routing import Role, Routing
-from plimsoll_serving.shadow.mirror import MIRRORED, Answered
+from plimsoll_serving.shadow.mirror import Answered
 
 
 class LocalRouting(Routing):
@@ -53,14 +53,13 @@ class _Attempt:
     def __init__(self, request: Request, seconds: float, settled: Settled) -> None:
         loop = asyncio.get_running_loop()
         self.request = request.copy()
-        self.request.deadline = loop.time() + seconds
         self._seconds = seconds
         self._settled: Settled | None = settled
         self._timer = loop.call_later(max(0.0, seconds), self._late)
 
     def answered(self, response: Response) -> None:
         self._timer.cancel()
-        self._settle(Delegated(Outcome.of_status(response.status), response))
+        self._settle(Delegated(Outcome.of(response), response))
 
     def _late(self) -> None:
         self.request.cancelled = True

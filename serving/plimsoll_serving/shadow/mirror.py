@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from plimsoll_serving.delegate import DELEGATED
 from plimsoll_serving.http.client import Failure, Reason
 from plimsoll_serving.http.deadlines import Deadlines
 from plimsoll_serving.http.forward import ForwardedHeads
-from plimsoll_serving.http.message import Header, Request, Response
+from plimsoll_serving.http.message import DELEGATED, MIRRORED, Request, Response
 from plimsoll_serving.http.pool import ConnectionPool
 from plimsoll_serving.logs import LOGGER, ErrorLog, trace_id
 from plimsoll_serving.route import Arm
@@ -20,8 +19,6 @@ from plimsoll_serving.shadow.compare import Tolerance
 from plimsoll_serving.shadow.counters import Outcome, ShadowCounters
 from plimsoll_serving.shadow.limits import MirrorLimits
 from plimsoll_serving.shadow.pairs import Verdict, judge
-
-MIRRORED: Header = (b"plimsoll-mirrored", b"1")
 
 # The shadow's answer must come as it is, to be compared.
 WITHOUT = frozenset({b"accept-encoding"})

@@ -138,11 +138,11 @@ def _await_force(operator: Person, last: str) -> None:
     """Policies take effect a moment after they are stored, and only those about the operator name this release alone:
     another install's may refuse the rest as well. The last one in force says that all are."""
     path = operator.path("secrets") + "?dryRun=All"
-    for _ in range(300):
+    for _ in range(900):
         try:
             operator.call("POST", path, {"metadata": {"name": "marker"}})
         except Refused as refusal:
             if last in refusal.policy:
                 return
         time.sleep(0.1)
-    pytest.fail("the policies are not in force after 30 s")
+    pytest.fail("the policies are not in force after 90 s")

@@ -105,9 +105,9 @@ def test_a_namespace_goes_with_the_versions_and_pools_in_use(installed: Installe
 
 
 def gone(person: Person, path: str) -> Any:
-    """`gone`, or the object that is still there after two minutes."""
+    """`gone`, or the object that is still there after five minutes."""
     found: Any = None
-    for _ in range(600):
+    for _ in range(1500):
         try:
             found = person.call("GET", path)
         except Refused as refusal:

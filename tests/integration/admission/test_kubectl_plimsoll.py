@@ -169,8 +169,8 @@ def test_who_may_only_look_sees_the_release_and_why(terminal: Terminal, service:
     assert "└── v1   stable, 100 %   r-1" in status.output
     assert json.loads(terminal.plimsoll("why", service, "-o", "json").output)["same"] is True
     assert reason in terminal.plimsoll("history", service).output
-    assert terminal.plimsoll("wait", service, "--for=rolled-back", "--timeout=5s").output == "v1 serves\n"
-    assert terminal.plimsoll("wait", service, "--for=promoted", "--timeout=5s").exit_code == 3
+    assert terminal.plimsoll("wait", service, "--for=rolled-back", "--timeout=60s").output == "v1 serves\n"
+    assert terminal.plimsoll("wait", service, "--for=promoted", "--timeout=60s").exit_code == 3
 
 
 def test_a_wait_sees_a_change(terminal: Terminal, service: str) -> None:

@@ -27,13 +27,13 @@ def server(api: ApiClient, custom_resources: None) -> Iterator[ApiServer]:
 
 def _await_rules(server: ApiServer, sentences: set[str]) -> None:
     """Until the API server publishes the schemas that were just applied."""
-    for _ in range(120):
+    for _ in range(360):
         with contextlib.suppress(Refused):
             published = json.dumps(server.call("GET", "/openapi/v3/apis/plimsoll.dev/v1alpha1"), ensure_ascii=False)
             if all(sentence in published for sentence in sentences):
                 return
         time.sleep(0.5)
-    pytest.fail("the API server did not publish our CRDs within 60 s")
+    pytest.fail("the API server did not publish our CRDs within 180 s")
 
 
 def _messages(schema: Any) -> set[str]:

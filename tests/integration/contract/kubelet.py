@@ -119,7 +119,7 @@ class Pod:
         """Run the init containers to their end."""
         for container in self.spec["initContainers"]:
             with self._start(container) as process:
-                _, log = process.communicate(timeout=60)
+                _, log = process.communicate(timeout=120)
             assert process.returncode == 0, log.decode()
 
     def start(self) -> None:
@@ -149,7 +149,7 @@ class Pod:
             assert self._process.poll() is None, (self._folder / "log").read_text()
             return self.probe("readinessProbe") == 200
 
-        eventually(ready, f"{self.name} ({shlex.join(entrypoint())}) is ready", 30)
+        eventually(ready, f"{self.name} ({shlex.join(entrypoint())}) is ready")
 
     def terminate(self) -> None:
         """SIGTERM, as at the beginning of a pod's end."""
@@ -159,7 +159,7 @@ class Pod:
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(60)
 
 
 class Network:

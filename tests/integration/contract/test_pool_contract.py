@@ -46,7 +46,7 @@ class PooledPod(Pod):
     def kill(self) -> None:
         super().kill()
         self._sidecar.kill()
-        self._sidecar.wait(10)
+        self._sidecar.wait(60)
 
 
 class Member:
@@ -109,7 +109,7 @@ def pod(
 
 
 async def scraped(pod: PooledPod, member: Member) -> Sample:
-    reader = Scrape(time.time)
+    reader = Scrape(time.time, timeout=30.0)
     try:
         return await reader.pooled([pod.manifest], [one.name for one in member.revisions])
     finally:
@@ -120,7 +120,7 @@ def ask(pod: PooledPod, first: float = 1.0) -> httpx.Response:
     body = row()
     body["inputs"][0]["data"][0] = first
     url = f"http://{pod.address}:{pod.port('http')}/v2/models/{MODEL}/infer"
-    return httpx.post(url, json=body, headers={"host": f"{SERVICE}.{NAMESPACE}.svc"}, timeout=10)
+    return httpx.post(url, json=body, headers={"host": f"{SERVICE}.{NAMESPACE}.svc"}, timeout=60)
 
 
 def test_every_variable_of_the_pod_is_one_that_the_programs_read(pod: PooledPod) -> None:
@@ -201,7 +201,7 @@ async def test_copies_that_the_operator_asks_for_are_compared_and_read_as_pairs(
         assert not [key for key in other.counts if key[0] == "pair"], "counted once for the pod"
         return {outcome: counted.counts.get(key, 0) for outcome, key in keys.items()}
 
-    for _ in range(50):
+    for _ in range(600):
         after = await scraped(pod, member)
         grown = {outcome: count - pairs(before)[outcome] for outcome, count in pairs(after).items()}
         if sum(grown.values()) >= 15:

@@ -50,13 +50,13 @@ def asked() -> list[str]:
 def read(pod: Pod, *wanted: str) -> dict[str, list[Any]]:
     """Samples by family, of those families or samples only when some are named."""
     url = f"http://{pod.address}:{pod.port('metrics')}/metrics"
-    text = httpx.get(url, params=[("name[]", name) for name in wanted], timeout=10).text
+    text = httpx.get(url, params=[("name[]", name) for name in wanted], timeout=60).text
     return {family.name: family.samples for family in text_string_to_metric_families(text)}
 
 
 async def scraped(rendered: Rendered) -> Sample:
     """What the operator's own reader makes of both pods."""
-    reader = Scrape(time.time)
+    reader = Scrape(time.time, timeout=30.0)
     try:
         return await reader.sample(NAMESPACE, [pod.manifest for pod in rendered.pods])
     finally:
@@ -65,7 +65,7 @@ async def scraped(rendered: Rendered) -> Sample:
 
 def infer(rendered: Rendered) -> httpx.Response:
     """One request as a user sends it, to the public Service."""
-    return httpx.post(f"http://{rendered.network.lead(f'{SERVICE}.{NAMESPACE}.svc:80')}{INFER}", json=row(), timeout=10)
+    return httpx.post(f"http://{rendered.network.lead(f'{SERVICE}.{NAMESPACE}.svc:80')}{INFER}", json=row(), timeout=60)
 
 
 def tell(rendered: Rendered, answer: httpx.Response) -> None:
@@ -73,7 +73,7 @@ def tell(rendered: Rendered, answer: httpx.Response) -> None:
     url = f"http://{rendered.network.lead(f'{SERVICE}.{NAMESPACE}.svc:80')}/v2/models/{MODEL}/feedback"
     outputs = {output["name"]: output["data"] for output in answer.json()["outputs"]}
     body = {"prediction_id": answer.headers["plimsoll-prediction-id"], "label": outputs["label"]}
-    assert httpx.post(url, json=body, timeout=10).status_code == 200
+    assert httpx.post(url, json=body, timeout=60).status_code == 200
 
 
 def test_every_variable_of_the_pod_is_one_that_the_server_reads(rendered: Rendered) -> None:
@@ -113,12 +113,13 @@ def test_the_ports_of_the_pod_are_those_where_the_server_listens_by_itself(rende
         assert httpx.get(f"http://{pod.address}:{pod.port(name)}{path}").status_code == 200
     for host, number in ((SERVICE, names.PORT_GRPC), (rendered.stable.name, names.PORT_GRPC_DIRECT)):
         with grpc.insecure_channel(rendered.network.lead(f"{host}.{NAMESPACE}.svc:{number}")) as channel:
-            assert health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10).status == 1
+            assert health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=60).status == 1
 
 
 @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
 def test_kubelets_probes_are_answered(rendered: Rendered, probe: str) -> None:
-    assert [pod.probe(probe) for pod in rendered.pods] == [200, 200]
+    # As kubelet does: a probe that a busy machine let wait too long is made again.
+    eventually(lambda: [pod.probe(probe) for pod in rendered.pods] == [200, 200], "both pods answer it")
 
 
 def test_the_server_has_no_credentials_and_verifies_what_was_fetched_for_it(rendered: Rendered) -> None:
@@ -223,14 +224,14 @@ async def test_the_reader_of_the_operator_tells_inputs_that_shift_for_both_from_
 
 def send(address: str, values: list[float]) -> None:
     """Many requests with the same row."""
-    with httpx.Client(timeout=10) as client:
+    with httpx.Client(timeout=60) as client:
         answers = [client.post(f"http://{address}{INFER}", json=v2(values)) for _ in range(160)]
     assert {answer.status_code for answer in answers} == {200}
 
 
 async def given(rendered: Rendered) -> Sequence[PodInputs]:
     """What both pods were given, as the operator reads it."""
-    reader = Scrape(time.time)
+    reader = Scrape(time.time, timeout=30.0)
     try:
         return await reader.inputs([pod.manifest for pod in rendered.pods])
     finally:

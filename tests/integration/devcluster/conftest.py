@@ -76,7 +76,7 @@ def pod(name: str, code: str, **spec: Any) -> str:
 def printed(run: Kubectl, name: str) -> str:
     """What the pod printed, once it ended well; a pod that does not fails the test with its events and log."""
     try:
-        run("wait", f"pod/{name}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=90s")
+        run("wait", f"pod/{name}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=180s")
     except DevclusterError as error:
         pytest.fail(f"{error}\n{run('describe', 'pod', name)}\n{run('logs', name, '--ignore-errors')}", pytrace=False)
     return run("logs", name)

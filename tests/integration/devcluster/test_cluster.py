@@ -18,7 +18,7 @@ from devcluster.reporting import DevclusterError, settles
 
 from .conftest import RESTRICTED, SERVING, Kubectl, devcluster, pod, printed
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 def pids(paths: Paths) -> dict[str, int | None]:
@@ -65,7 +65,7 @@ def test_a_deployment_of_two_answers_behind_its_service(in_namespace: Kubectl) -
     deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec}
     in_namespace("apply", "--filename", "-", stdin=json.dumps(deployment))
     in_namespace("expose", "deployment", "web", "--port=80", "--target-port=8080")
-    in_namespace("rollout", "status", "deployment/web", "--timeout=90s")
+    in_namespace("rollout", "status", "deployment/web", "--timeout=180s")
     address = json.loads(in_namespace("get", "service", "web", "--output=json"))["spec"]["clusterIP"]
 
     def answers() -> bool:
@@ -76,7 +76,7 @@ def test_a_deployment_of_two_answers_behind_its_service(in_namespace: Kubectl) -
             return False  # kube-proxy writes the rules a moment after the endpoints
 
     assert settles(answers, PATIENCE), f"nobody answers at {address}"
-    code = "import urllib.request as u; print(u.urlopen('http://web/', timeout=30).status)"
+    code = "import urllib.request as u; print(u.urlopen('http://web/', timeout=60).status)"
     in_namespace("apply", "--filename", "-", stdin=pod("client", code))
     assert printed(in_namespace, "client").strip() == "200"
 
@@ -93,7 +93,7 @@ def test_a_mounted_config_map_follows_when_the_pod_is_annotated(in_namespace: Ku
     mounts = [{"name": "route", "mountPath": "/route"}]
     manifest = pod("follower", code, mounts=mounts, volumes=[{"name": "route", "configMap": {"name": "route"}}])
     in_namespace("apply", "--filename", "-", stdin=manifest)
-    in_namespace("wait", "pod/follower", "--for=jsonpath={.status.phase}=Running", "--timeout=90s")
+    in_namespace("wait", "pod/follower", "--for=jsonpath={.status.phase}=Running", "--timeout=180s")
 
     in_namespace("patch", "configmap", "route", "--patch", '{"data": {"epoch": "2"}}')
     in_namespace("annotate", "pod", "follower", f"example.com/epoch={time.monotonic_ns()}")
@@ -105,7 +105,7 @@ def test_a_claim_binds_keeps_data_and_its_volume_comes_back_empty(paths: Paths, 
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": spec}
     in_namespace("apply", "--filename", "-", stdin=json.dumps(claim))
-    in_namespace("wait", "persistentvolumeclaim/data", "--for=jsonpath={.status.phase}=Bound", "--timeout=60s")
+    in_namespace("wait", "persistentvolumeclaim/data", "--for=jsonpath={.status.phase}=Bound", "--timeout=180s")
     volume = json.loads(in_namespace("get", "persistentvolumeclaim", "data", "--output=json"))["spec"]["volumeName"]
     code = "import os; open('/data/kept', 'w').write('x'); os.setxattr('/data/kept', 'user.etag', b'1'); print('kept')"
     mounts = [{"name": "data", "mountPath": "/data"}]
@@ -115,12 +115,12 @@ def test_a_claim_binds_keeps_data_and_its_volume_comes_back_empty(paths: Paths, 
     assert (paths.volumes / volume / "kept").read_text() == "x"
 
     in_namespace("delete", "pod/writer", "persistentvolumeclaim/data")
-    kubectl(paths, "wait", f"persistentvolume/{volume}", "--for=jsonpath={.status.phase}=Released", "--timeout=60s")
+    kubectl(paths, "wait", f"persistentvolume/{volume}", "--for=jsonpath={.status.phase}=Released", "--timeout=180s")
     recycled = devcluster("recycle-volumes")
 
     assert recycled.returncode == 0 and volume in recycled.stdout
     assert os.listdir(paths.volumes / volume) == []  # noqa: PTH208
-    kubectl(paths, "wait", f"persistentvolume/{volume}", "--for=jsonpath={.status.phase}=Available", "--timeout=60s")
+    kubectl(paths, "wait", f"persistentvolume/{volume}", "--for=jsonpath={.status.phase}=Available", "--timeout=180s")
 
 
 def test_claims_of_the_default_class_have_volumes_left(paths: Paths) -> None:

@@ -21,7 +21,7 @@ def image() -> str:
     return f"{registry.rstrip('/')}/plimsoll-serving:0.1.0" if registry else "localhost/plimsoll-serving:dev"
 
 
-def eventually(found: Callable[[], Found | None], what: str, seconds: float = 120) -> Found:
+def eventually(found: Callable[[], Found | None], what: str, seconds: float = 180) -> Found:
     """The first result that is not None. Fails when there is none for `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -27,7 +27,7 @@ def ask(connection):
     connection.request("GET", "/")
     return connection.getresponse().read().decode()
 def connect():
-    return http.client.HTTPConnection("answer", 80, timeout=5)
+    return http.client.HTTPConnection("answer", 80, timeout=60)
 kept = connect()
 while True:
     new = connect()

@@ -31,7 +31,7 @@ from plimsoll.settings import load
 from devcluster.build import GATEWAY, module
 from devcluster.paths import Paths
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 CRD = "httproutes.gateway.networking.k8s.io"
 REVISIONS = ("digits-r1", "digits-r2")
 

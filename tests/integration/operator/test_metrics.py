@@ -46,7 +46,7 @@ def port(registry: CollectorRegistry) -> Iterator[int]:
 
 @pytest.fixture
 async def scrape(port: int) -> AsyncIterator[Scrape]:
-    scrape = Scrape(lambda: 1234.0, port=port, timeout=1.0)
+    scrape = Scrape(lambda: 1234.0, port=port, timeout=30.0)
     yield scrape
     await scrape.close()
 

@@ -21,7 +21,7 @@ from plimsoll.settings import load
 from tests.integration.operator.conftest import model_version
 from tests.ports import free_port
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 class Passes:

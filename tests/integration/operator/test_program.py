@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from plimsoll.edge.resources import LEASE
 from plimsoll.edge.rest import Api, ApiError, Request
@@ -17,7 +20,7 @@ from plimsoll.edge.rest import Api, ApiError, Request
 from tests.ports import free_port
 
 OPERATOR = Path(__file__).resolve().parents[3] / "operator"
-PATIENCE = 60.0
+PATIENCE = 120.0
 STORE = {
     "PLIMSOLL_STORE_ENDPOINT": "http://127.0.0.1:1",
     "PLIMSOLL_STORE_ACCESS_KEY_ID": "root",
@@ -62,14 +65,33 @@ async def test_without_a_cluster_the_remedy_is_said(tmp_path: Path) -> None:
     assert "set KUBECONFIG or run in a pod" in printed
 
 
-Start = Callable[[str], Awaitable[asyncio.subprocess.Process]]
+@dataclass(frozen=True)
+class Program:
+    """A running operator, and where it answers probes."""
+
+    process: asyncio.subprocess.Process
+    port: int
+
+    async def until_ready(self) -> None:
+        """It knows who holds the Lease. The Lease itself is there a moment before the API server's answer is."""
+        async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as session:
+            while True:
+                assert self.process.returncode is None, "it ended"
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with session.get(f"http://127.0.0.1:{self.port}/readyz") as answer:
+                        if answer.status == 200:
+                            return
+                await asyncio.sleep(0.1)
+
+
+Start = Callable[[str], Awaitable[Program]]
 
 
 @pytest.fixture
 async def start(cluster_access: Any, custom_resources: None, namespace: str) -> AsyncIterator[Start]:
-    started: list[asyncio.subprocess.Process] = []
+    started: list[Program] = []
 
-    async def start(pod: str) -> asyncio.subprocess.Process:
+    async def start(pod: str) -> Program:
         port = free_port()
         environment = {
             "KUBECONFIG": cluster_access.kubeconfig,
@@ -79,14 +101,14 @@ async def start(cluster_access: Any, custom_resources: None, namespace: str) -> 
             "PLIMSOLL_POD": pod,
         }
         context = ("--context", cluster_access.context) if cluster_access.context else ()
-        started.append(await begin(STORE | environment, *context))
+        started.append(Program(await begin(STORE | environment, *context), port))
         return started[-1]
 
     yield start
     for program in started:
-        if program.returncode is None:
-            program.kill()
-            await program.wait()
+        if program.process.returncode is None:
+            program.process.kill()
+            await program.process.wait()
 
 
 async def until_lease(rest: Api, namespace: str, holder: str, *, after: str = "") -> Any:
@@ -110,12 +132,13 @@ async def _lease(rest: Api, namespace: str) -> Any:
 
 async def test_sigterm_stops_in_order_and_gives_up_the_lease(start: Start, rest: Api, namespace: str) -> None:
     program = await start("operator-0")
+    await program.until_ready()
     await until_lease(rest, namespace, "operator-0")
 
-    program.send_signal(signal.SIGTERM)
-    printed, _ = await asyncio.wait_for(program.communicate(), PATIENCE)
+    program.process.send_signal(signal.SIGTERM)
+    printed, _ = await asyncio.wait_for(program.process.communicate(), PATIENCE)
 
-    assert program.returncode == 0
+    assert program.process.returncode == 0
     assert b"Stopped in order" in printed
     assert b"very-secret" not in printed
     await until_lease(rest, namespace, "")
@@ -126,8 +149,8 @@ async def test_a_container_restarted_after_sigkill_takes_its_lease_at_once(
 ) -> None:
     program = await start("operator-0")
     await until_lease(rest, namespace, "operator-0")
-    program.kill()
-    await program.wait()
+    program.process.kill()
+    await program.process.wait()
     before = await until_lease(rest, namespace, "operator-0")
 
     await start("operator-0")

@@ -45,7 +45,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _await_port(port: int) -> None:
-    for _ in range(300):
+    for _ in range(900):
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=1):
                 return

@@ -52,8 +52,8 @@ class Story:
                 self.cache.put({"apiVersion": api_version, "kind": kind, **item})
 
     async def until(self, told: Callable[[Manifest], bool]) -> Manifest:
-        """Passes until the status says so. A minute is plenty."""
-        for _ in range(120):
+        """Passes until the status says so: for two minutes at least, kubelet may have much to do."""
+        for _ in range(240):
             await self.go()
             status = (await self.read())["status"]
             if told(status):
@@ -119,8 +119,7 @@ def reason(status: Manifest) -> str:
 @pytest.mark.parametrize("trainer", [t.with_spec(), t.with_container(ABSENT)], ids=["sklearn", "container"])
 async def test_pods_of_a_run_pass_pod_security_and_a_missing_image_is_named(begin: Any, trainer: t.Modifier) -> None:
     story = await begin(trainer)
-    status = await story.until(lambda status: reason(status) not in ("Training", "NoPods"))
-    assert reason(status) == "ImagePullBackOff", status
+    status = await story.until(lambda status: reason(status) == "ImagePullBackOff")
     ready = status["conditions"][0]["message"]
     assert ready.startswith(f"The image {ABSENT} of container fetch cannot be pulled")
 
@@ -204,7 +203,7 @@ async def test_a_version_of_a_users_gets_a_verify_job_that_is_admitted(begin: An
     manifest["spec"]["artifact"]["uri"] = f"s3://plimsoll-{namespace}/mine.onnx"
     await post(manifest)
     ref = Ref.of(manifest)
-    for _ in range(60):
+    for _ in range(240):
         await story.look()
         await modelversion.reconcile(story.world, ref)
         version = await story.world.cluster.get(ref)

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from kubernetes.client import ApiClient, CoreV1Api
+from kubernetes.client import ApiClient, ApiException, BatchV1Api, CoreV1Api
 from plimsoll.api.trainingjob import TrainingJobSpec
 from plimsoll.converge import inferenceservice, modelversion, trainingjob
 from plimsoll.converge.ports import Pass, Unavailable, World
@@ -146,8 +146,15 @@ async def test_a_quota_that_allows_no_jobs_is_said_with_its_name(
 
 
 def _until_in_force(api: ApiClient, namespace: str) -> None:
-    """A quota counts once its controller has written its status."""
-    deadline = time.monotonic() + 60
-    while not CoreV1Api(api).read_namespaced_resource_quota("no-jobs", namespace).status.hard:
-        assert time.monotonic() < deadline, "the quota is not in force"
+    """A quota counts once its controller has written its status, and the API server has heard of it."""
+    container = {"name": "any", "image": "any"}
+    job = {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}}
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            BatchV1Api(api).create_namespaced_job(namespace, job | {"metadata": {"name": "any"}}, dry_run="All")
+        except ApiException as error:
+            if "exceeded quota" in str(error.body):
+                return
         time.sleep(0.1)
+    pytest.fail("the quota is not in force")

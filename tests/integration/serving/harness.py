@@ -32,9 +32,11 @@ INFER = f"/v2/models/{MODEL}/infer"
 COEFFICIENTS, INTERCEPTS = onnx_models.weights(features=4, classes=3)
 RIGHT = onnx_models.linear_classifier(COEFFICIENTS, INTERCEPTS)
 PORTS = ("public", "direct", "metrics", "grpc", "grpc_direct")
+#: For what surely comes, in seconds. It costs nothing where it does, and a busy machine is slow.
+PATIENCE = 60.0
 
 
-def eventually(fact: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+def eventually(fact: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
     """Wait until ``fact`` is true, and return it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -87,7 +89,7 @@ class Server:
         return self
 
     def wait_ready(self) -> "Server":
-        eventually(lambda: self._alive() and self._ready(), f"{self.revision} ready", 60)
+        eventually(lambda: self._alive() and self._ready(), f"{self.revision} ready")
         return self
 
     def _alive(self) -> bool:
@@ -108,21 +110,21 @@ class Server:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(PATIENCE)
 
     def kill(self) -> None:
         assert self.process is not None
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
 
     def url(self, path: str = INFER, port: str = "public") -> str:
         return f"http://{HOST}:{self.ports[port]}{path}"
 
     def get(self, path: str, port: str = "public") -> httpx.Response:
-        return httpx.get(self.url(path, port), timeout=10)
+        return httpx.get(self.url(path, port), timeout=PATIENCE)
 
     def infer(self, body: Any, port: str = "public", **headers: str) -> httpx.Response:
-        return httpx.post(self.url(port=port), json=body, headers=headers, timeout=20)
+        return httpx.post(self.url(port=port), json=body, headers=headers, timeout=PATIENCE)
 
     def log(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log_path.read_text().splitlines()]
@@ -169,7 +171,7 @@ def route_document(servers: list[Server], primary: Server, epoch: int, weights: 
         "primary": primary.revision,
         "arms": arms,
         "sticky": None,
-        "delegateTimeoutSeconds": 1.0,
+        "delegateTimeoutSeconds": PATIENCE,
         "validUntil": None,
         "maxBlindSeconds": 900,
         **changes,
@@ -221,7 +223,7 @@ class Load:
         self._threads = [threading.Thread(target=self._run) for _ in range(clients)]
 
     def _run(self) -> None:
-        with httpx.Client(timeout=20) as client:
+        with httpx.Client(timeout=PATIENCE) as client:
             while not self._stop.is_set():
                 try:
                     response = client.post(self._server.url(), json=v2([1, 2, 3, 4]))
@@ -246,12 +248,12 @@ class Load:
     def wait_for(self, more: int) -> None:
         """Until so many more answers have come."""
         wanted = self.answers + more
-        eventually(lambda: self.answers >= wanted or self.failures, f"{more} more answers", 30)
+        eventually(lambda: self.answers >= wanted or self.failures, f"{more} more answers")
 
     def stop(self) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(PATIENCE)
 
     def __enter__(self) -> "Load":
         for thread in self._threads:
@@ -281,10 +283,22 @@ class Raw:
     """A socket for what no proper client would send."""
 
     def __init__(self, server: Server, port: str = "public") -> None:
-        self._socket = socket.create_connection((HOST, server.ports[port]), timeout=15)
+        self._socket = socket.create_connection((HOST, server.ports[port]), timeout=PATIENCE)
 
     def send(self, data: bytes) -> "Raw":
         self._socket.sendall(data)
+        return self
+
+    def until_read(self) -> "Raw":
+        """Until the server has read what was sent, as the kernel tells."""
+        ends = {f"{socket_[1]:04X}" for socket_ in (self._socket.getsockname(), self._socket.getpeername())}
+
+        def waiting() -> int:
+            rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+            mine = [row for row in rows if {row[1].partition(":")[2], row[2].partition(":")[2]} == ends]
+            return sum(int(size, 16) for row in mine for size in row[4].split(":"))
+
+        eventually(lambda: not waiting(), "what was sent is read")
         return self
 
     def finish(self) -> "Raw":

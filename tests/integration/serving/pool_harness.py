@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from tests.builders import onnx_models
-from tests.integration.serving.harness import HOST, Server, eventually, v2
+from tests.integration.serving.harness import HOST, PATIENCE, Server, eventually, v2
 
 # A first feature that keeps a slow classifier busy for seconds.
 LONG = 500.0
@@ -49,7 +49,7 @@ def document(service: str, versions: dict[str, dict[str, str]], *, epoch: int = 
     ]
     return {
         "formatVersion": 1, "epoch": epoch, "primary": arms[0]["revision"], "arms": arms, "sticky": None,
-        "delegateTimeoutSeconds": 2.0, "validUntil": None, "maxBlindSeconds": 900, "service": service,
+        "delegateTimeoutSeconds": PATIENCE, "validUntil": None, "maxBlindSeconds": 900, "service": service,
         "model": service, "revisions": {names[v]: {"version": v, "artifact": file} for v, file in versions.items()},
         **more,
     }  # fmt: skip
@@ -114,7 +114,7 @@ class PoolServer(Server):
         for process in (self.process, self.fetcher):
             if process is not None and process.poll() is None:
                 process.kill()
-                process.wait(10)
+                process.wait(PATIENCE)
 
     def die_while_running(self, *models: str) -> None:
         """Kill the server, as the kernel does for want of memory, once these models and no others are in a run."""
@@ -134,7 +134,7 @@ class PoolServer(Server):
         eventually(lambda: under_way() == set(models), f"runs of {', '.join(models)}")
         assert self.process is not None
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
         for thread in threads:
             thread.join()
 
@@ -148,13 +148,13 @@ class PoolServer(Server):
     def stop_fetcher(self) -> int:
         assert self.fetcher is not None
         self.fetcher.send_signal(signal.SIGTERM)
-        return self.fetcher.wait(10)
+        return self.fetcher.wait(PATIENCE)
 
     def ask(self, name: str, *row: float, host: str = "", client: httpx.Client | None = None) -> httpx.Response:
         headers = {"host": host} if host else {}
         body = v2(list(row) or [1.0, 2.0, 3.0, 4.0])
         send = client.post if client else httpx.post
-        return send(self.url(f"/v2/models/{name}/infer"), json=body, headers=headers, timeout=30)
+        return send(self.url(f"/v2/models/{name}/infer"), json=body, headers=headers, timeout=PATIENCE)
 
     def revisions(self, service: str) -> dict[str, Any]:
         """What the server says of a service's revisions."""
@@ -169,7 +169,7 @@ class PoolServer(Server):
 
         eventually(fact, f"{service} at epoch {epoch}")
 
-    def serves(self, *services: str, seconds: float = 60.0) -> None:
+    def serves(self, *services: str, seconds: float = PATIENCE) -> None:
         """Until the primaries answer."""
         for service in services:
             eventually(lambda service=service: self.ask(service).status_code == 200, f"{service} served", seconds)

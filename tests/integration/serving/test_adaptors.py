@@ -225,10 +225,10 @@ def test_the_programs_of_the_page_work(name: str, request: pytest.FixtureRequest
     shell, program = (html.unescape(text) for text in re.findall(r"<pre>(.*?)</pre>", page, re.DOTALL)[:2])
     row = server.get("/docs/examples/digits.json").json()
     wanted = server.infer(row).json()
-    answered = subprocess.run(["sh", "-c", shell], capture_output=True, timeout=30, check=True)
+    answered = subprocess.run(["sh", "-c", shell], capture_output=True, timeout=120, check=True)
     assert json.loads(answered.stdout) == wanted
     (tmp_path / "snippet.py").write_text(program)
-    ran = subprocess.run([sys.executable, "snippet.py"], cwd=tmp_path, capture_output=True, timeout=30, check=True)
+    ran = subprocess.run([sys.executable, "snippet.py"], cwd=tmp_path, capture_output=True, timeout=120, check=True)
     assert ran.stdout.decode() == f"{wanted}\n"
 
 
@@ -262,5 +262,5 @@ def test_a_wide_row_is_fetched_from_the_server(tmp_path: Path) -> None:
         page = server.get("/docs").text
         shell = html.unescape(re.findall(r"<pre>(.*?)</pre>", page, re.DOTALL)[0])
         assert len(shell) < 400
-        answered = subprocess.run(["sh", "-c", shell], capture_output=True, timeout=30, check=True)
+        answered = subprocess.run(["sh", "-c", shell], capture_output=True, timeout=120, check=True)
         assert json.loads(answered.stdout)["outputs"][0]["shape"] == [1]

@@ -35,7 +35,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
-    done = subprocess.run([*COMMAND, *arguments], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*COMMAND, *arguments], env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -56,7 +56,7 @@ def serving(
         yield process, "".join(lines)
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(60)
 
 
 def test_the_first_screens_command_works_and_ctrl_c_ends_it(model: Path) -> None:
@@ -65,7 +65,7 @@ def test_the_first_screens_command_works_and_ctrl_c_ends_it(model: Path) -> None
         assert re.search(r"inputs +input +FP32 \[-1, 4\]", screen)
         assert re.search(r"outputs +label +INT64 \[-1\]\n +probabilities +FP32 \[-1, 3\]", screen)
         (shell,) = re.findall(r"^  (curl .*)$", screen, re.MULTILINE)
-        answered = subprocess.run(["sh", "-c", shell], capture_output=True, timeout=30, check=True)
+        answered = subprocess.run(["sh", "-c", shell], capture_output=True, timeout=120, check=True)
         answer = json.loads(answered.stdout)
         assert (answer["model_name"], answer["model_version"], answer["outputs"][0]["shape"]) == (
             "my-iris.v2",
@@ -76,7 +76,7 @@ def test_the_first_screens_command_works_and_ctrl_c_ends_it(model: Path) -> None
             assert httpx.get(page).status_code == 200
         assert shlex.split(shell)[2].startswith(f"http://{HOST}:")
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_profile_gives_a_real_row(model: Path, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def log_of(model: Path, terminal: bool) -> str:
     with serving(str(model), errors=writer, PLIMSOLL_LOG_LEVEL="info") as (process, _):
         os.close(writer)
         process.send_signal(signal.SIGINT)
-        process.wait(20)
+        process.wait(60)
         pieces = []
         try:
             while piece := os.read(reader, 65536):

@@ -125,13 +125,13 @@ def test_an_arm_that_hangs_is_left_at_the_timeout(primary: Server, begun: list[b
 
     def behave(_: Asked) -> Iterator[bytes | None]:
         yield from begun
-        over.wait(20)
+        over.wait(60)
         yield None
 
     with delegating(primary, behave, delegateTimeoutSeconds=0.2) as arm:
         start = time.monotonic()
         assert who(primary) == "1"
-        assert 0.2 <= time.monotonic() - start < 10
+        assert 0.2 <= time.monotonic() - start < 50, "sooner than the arm would have gone on"
         assert outcomes(primary, arm) == {"timeout": 1}
         over.set()
 
@@ -151,10 +151,10 @@ def test_requests_that_wait_at_once_each_get_their_own_answer(primary: Server) -
     together = threading.Barrier(8)
 
     def behave(asked: Asked) -> Iterator[bytes | None]:
-        together.wait(20)
+        together.wait(60)
         yield answer({"echo": asked.headers["x-number"]}, plimsoll_model_version="9")
 
-    with delegating(primary, behave, delegateTimeoutSeconds=20.0) as arm:
+    with delegating(primary, behave) as arm:
         got: dict[str, str] = {}
 
         def ask(number: str) -> None:
@@ -165,7 +165,7 @@ def test_requests_that_wait_at_once_each_get_their_own_answer(primary: Server) -
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join(30)
+                thread.join(60)
             assert got == {number: number for number in map(str, range(8))}
             got.clear()
         assert (arm.connections, outcomes(primary, arm)) == (8, {"ok": 16})
@@ -177,13 +177,13 @@ def test_a_user_who_has_gone_leaves_neither_a_fault_nor_a_lost_connection(primar
     def behave(asked: Asked) -> Iterator[bytes | None]:
         if asked.of_arm == 1:
             arrived.set()
-            go_on.wait(20)
+            go_on.wait(60)
         yield GOOD
 
-    with delegating(primary, behave, delegateTimeoutSeconds=20.0) as arm:
+    with delegating(primary, behave) as arm:
         with Raw(primary) as user:
             user.send(post(b"{}"))
-            assert arrived.wait(20)
+            assert arrived.wait(60)
             user.reset()
         go_on.set()
         eventually(lambda: outcomes(primary, arm) == {"ok": 1}, "the answer is counted")

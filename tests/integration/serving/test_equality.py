@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from tests.builders import echo_models
 from tests.builders.echo_models import ELEMENTS
 from tests.integration.serving import grpc_client
-from tests.integration.serving.harness import MODEL, Server, running
+from tests.integration.serving.harness import (
+    MODEL,
+    Server,
+    eventually,
+    put_route,
+    route_document,
+    running,
+)
 from tests.integration.serving.wire import Arrays, Ask, Line, Told, ask_together, datatype_of, numpy_type, pack, unpack
 
 PLAIN = [name for name in ELEMENTS if name != "BF16"]
@@ -149,9 +156,27 @@ LINES, ROUNDS = 64, 12
 def test_no_row_ever_reaches_another_requester(served: dict[str, Served]) -> None:
     """Every value of every row says whose it is, on many connections that all have requests under way."""
     one = served["widths"]
+    _each_gets_its_own(one, one.server, ROUNDS)
+    rows = one.server.counts("plimsoll_batch_size_sum", "model")
+    assert sum(rows.values()) >= LINES * ROUNDS
+
+
+def test_no_row_ever_reaches_another_requester_when_requests_are_sent_on_together(
+    served: dict[str, Served], tmp_path: Path
+) -> None:
+    one = served["widths"]
+    with running(Server(tmp_path, MODELS["widths"](), "digits-first")) as (first,):
+        put_route(first, route_document([first, one.server], first, 1, [0, 100], delegateTimeoutSeconds=20.0))
+        eventually(lambda: first.get("/route", "metrics").json()["epoch"] == 1, "the route")
+        _each_gets_its_own(one, first, ROUNDS)
+        counts = first.counts("plimsoll_arm_requests_total", "revision", "outcome")
+    assert counts[f"{one.server.revision} ok"] == LINES * ROUNDS
+
+
+def _each_gets_its_own(one: Served, server: Server, rounds: int) -> None:
     random = np.random.default_rng(4)
-    lines = [Line(one.server) for _ in range(LINES)]
-    for turn in range(ROUNDS):
+    lines = [Line(server) for _ in range(LINES)]
+    for turn in range(rounds):
         asked = [_signed(turn * LINES + number, random) for number in range(LINES)]
         for line, ask in zip(lines, asked, strict=True):
             line.send(ask.bytes())
@@ -159,8 +184,6 @@ def test_no_row_ever_reaches_another_requester(served: dict[str, Served]) -> Non
             one.check(ask, line.answer())
     for line in lines:
         line.close()
-    rows = one.server.counts("plimsoll_batch_size_sum", "model")
-    assert sum(rows.values()) >= LINES * ROUNDS
 
 
 def _signed(number: int, random: np.random.Generator) -> Ask:
@@ -186,7 +209,7 @@ def test_no_row_ever_reaches_another_requester_over_grpc_and_rest_together(serve
         call = grpc_client.infer(opened)
         for turn in range(ROUNDS):
             asked = [_signed(turn * LINES + number, random) for number in range(LINES)]
-            pending = [(ask, call.future(grpc_request(ask), timeout=30)) for ask in asked[::2]]
+            pending = [(ask, call.future(grpc_request(ask), timeout=120)) for ask in asked[::2]]
             for ask, told in zip(asked[1::2], ask_together(one.server, asked[1::2]), strict=True):
                 one.check(ask, told)
             for ask, future in pending:

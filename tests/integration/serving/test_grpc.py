@@ -195,7 +195,7 @@ def test_a_stream_answers_before_it_ends(opened: grpc.Channel) -> None:
     def requests() -> Iterator[Any]:
         for number in range(3):
             yield raw(ROW, id=str(number))
-            assert asked.acquire(timeout=10)
+            assert asked.acquire(timeout=60)
 
     seen = []
     for answer in stream(opened)(requests()):
@@ -208,7 +208,7 @@ def test_many_calls_at_once_on_one_connection_each_get_their_own_answer(server: 
     with channel(server) as opened, ThreadPoolExecutor(16) as pool:
         call = infer(opened)
         futures = [call.future(raw([[n, 0, 0, 0]], id=str(n))) for n in range(600)]
-        answers = [future.result(timeout=30) for future in futures]
+        answers = [future.result(timeout=120) for future in futures]
         assert [answer.id for answer in answers] == [str(n) for n in range(600)]
         alone = list(pool.map(lambda n: arrays(call(raw([[n, 0, 0, 0]]))), range(0, 600, 20)))
         for n, expected in zip(range(0, 600, 20), alone, strict=True):
@@ -283,7 +283,7 @@ def test_a_deadline_ends_the_call_and_what_waits_is_not_computed(slow: Server) -
     with channel(slow, "grpc_direct") as opened:
         call = infer(opened)
         assert failure(lambda: call(raw(ROW), timeout=0.3))[0] is StatusCode.DEADLINE_EXCEEDED
-        assert call(raw(QUICK_ROW), timeout=30).model_version == "1"
+        assert call(raw(QUICK_ROW), timeout=120).model_version == "1"
 
 
 def test_a_call_that_is_taken_back_leaves_the_connection_as_it_was(slow: Server) -> None:
@@ -293,18 +293,20 @@ def test_a_call_that_is_taken_back_leaves_the_connection_as_it_was(slow: Server)
         time.sleep(0.05)
         for future in futures:
             future.cancel()
-        assert call(raw(QUICK_ROW), timeout=60).model_version == "1"
+        assert call(raw(QUICK_ROW), timeout=120).model_version == "1"
 
 
 def test_connections_are_replaced_under_load_without_a_failed_call(slow: Server) -> None:
     peers = set()
-    end = time.monotonic() + 5
     with channel(slow) as opened:
         call = infer(opened)
-        while time.monotonic() < end:
-            call(raw(QUICK_ROW), timeout=10)
-            peers.add(slow_connections(slow))
-    assert len(peers) > 1
+
+        def replaced_twice() -> bool:
+            call(raw(QUICK_ROW), timeout=60)
+            peers.update(slow_connections(slow))
+            return len(peers) > 2
+
+        eventually(replaced_twice, "two more connections")
 
 
 def slow_connections(server: Server) -> frozenset[str]:
@@ -340,6 +342,10 @@ def test_keepalive_pings_are_answered(server: Server) -> None:
         assert infer(opened)(raw(ROW)).raw_output_contents == first.raw_output_contents
 
 
+def received(server: Server) -> float:
+    return server.counts("plimsoll_inflight_requests", "model")[MODEL] + server.answered()
+
+
 def test_a_server_that_ends_says_so_finishes_what_it_has_and_goes(tmp_path: Path) -> None:
     model = onnx_models.slow_classifier(COEFFICIENTS, INTERCEPTS, rounds=5000, feature=0)
     with (
@@ -350,16 +356,16 @@ def test_a_server_that_ends_says_so_finishes_what_it_has_and_goes(tmp_path: Path
         watch = health_pb2_grpc.HealthStub(watcher).Watch(health_pb2.HealthCheckRequest())
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
         answer = infer(opened).future(raw(ROW))
-        time.sleep(0.05)
+        eventually(lambda: received(server) >= 1, "the call has come")
         code: list[int] = []
         stopping = threading.Thread(target=lambda: code.append(server.stop()))
         stopping.start()
         assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
-        assert answer.result(timeout=30).model_version == "1"
+        assert answer.result(timeout=120).model_version == "1"
         with pytest.raises(grpc.RpcError) as ended:
             next(watch)
         assert ended.value.code() is StatusCode.UNAVAILABLE
-        stopping.join(30)
+        stopping.join(120)
         assert code == [0]
         assert server.log()[-1]["message"] == "stopped: every request was answered"
 

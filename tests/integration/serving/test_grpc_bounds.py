@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import httpx
 from hpack import Encoder
 from plimsoll_serving.http2 import frames
 from plimsoll_serving.http2.frames import ErrorCode, Setting, frame
 
-from tests.integration.serving.grpc_client import channel, infer, raw
+from tests.integration.serving.grpc_client import channel, infer, raw, stream
 from tests.integration.serving.harness import HOST, Raw, Server, eventually
 
 GREETING = frames.PREFACE + frames.settings({}) + frame(frames.SETTINGS, frames.ACK, 0)
@@ -81,12 +83,12 @@ def test_a_peer_that_opens_no_window_loses_its_answer_and_holds_nothing(server: 
 
 
 def test_a_peer_that_reads_nothing_is_dropped_while_others_are_served(server: Server) -> None:
-    greedy = socket.create_connection((HOST, server.ports["grpc_direct"]), timeout=10)
+    greedy = socket.create_connection((HOST, server.ports["grpc_direct"]), timeout=60)
     encoder = Encoder()
     greedy.sendall(frames.PREFACE + frames.settings({Setting.INITIAL_WINDOW_SIZE: 2**30}) + frame(4, 1, 0))
     greedy.sendall(frames.window_update(0, 2**30))
     body, dropped = call(6000), False
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     stream_id = 1
     greedy.settimeout(0.2)
     while not dropped and time.monotonic() < end:
@@ -100,11 +102,30 @@ def test_a_peer_that_reads_nothing_is_dropped_while_others_are_served(server: Se
                 data = data[greedy.send(data) :]
             except TimeoutError:
                 with channel(server) as opened:
-                    assert infer(opened)(raw([[1, 2, 3, 4]]), timeout=5).model_version == "1"
+                    assert infer(opened)(raw([[1, 2, 3, 4]]), timeout=60).model_version == "1"
             except OSError:
                 dropped = True
     greedy.close()
     assert dropped
+
+
+def test_a_consumer_that_is_slower_than_the_model_is_held_back_and_gets_every_answer(server: Server) -> None:
+    requests = [raw([[1, 2, 3, 4]] * 800, id=str(number)) for number in range(300)]
+    sent: list[str] = []
+
+    def stream_of() -> Iterator[Any]:
+        for request in requests:
+            sent.append(request.id)
+            yield request
+
+    with channel(server, grpc__http2__bdp_probe=0) as opened:
+        answers = stream(opened)(stream_of())
+        first = next(answers)
+        time.sleep(1)
+        waited = len(sent)
+        told = [answer.infer_response.id for answer in (first, *answers)]
+    assert told == [request.id for request in requests]
+    assert waited < len(requests), "nothing held the sender back: the test has too few requests"
 
 
 def test_http_and_grpc_go_on_side_by_side(server: Server) -> None:

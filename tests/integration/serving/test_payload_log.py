@@ -68,7 +68,7 @@ def test_a_mask_of_what_the_model_does_not_have_is_refused_at_start(tmp_path: Pa
     log = {"PLIMSOLL_PAYLOAD_LOG": "1", "PLIMSOLL_PAYLOAD_LOG_SINK": "file:///tmp/x", "PLIMSOLL_PAYLOAD_LOG_MASK": "bb"}
     server = profiled(tmp_path, "digits-mask", **log).start()
     assert server.process is not None
-    assert server.process.wait(30) == 2
+    assert server.process.wait(60) == 2
     assert "PLIMSOLL_PAYLOAD_LOG_MASK names 'bb'" in server.log_path.read_text()
 
 
@@ -127,14 +127,19 @@ def test_a_sink_that_hangs_changes_no_answer_and_no_shutdown(tmp_path: Path) -> 
             "PLIMSOLL_PAYLOAD_LOG_SINK": f"http://127.0.0.1:{mute.getsockname()[1]}/",
         }
         with running(Server(tmp_path, RIGHT, "digits-mute", **log)) as (server,), httpx.Client() as client:
-            answers = [client.post(server.url(), json=v2([1, 2, 3, 4])) for _ in range(1100)]
-            assert {answer.status_code for answer in answers} == {200}
-            counts = server.counts(NAME, "outcome")
-            assert counts["dropped"] >= 2 * 90
-            assert counts["written"] == 0
+
+            def dropped(more: int = 100) -> bool:
+                """Of many more answers. What waits is bounded; the sink's timeouts make room for a few at a time."""
+                answers = [client.post(server.url(), json=v2([1, 2, 3, 4])) for _ in range(more)]
+                assert {answer.status_code for answer in answers} == {200}
+                return server.counts(NAME, "outcome")["dropped"] >= 2 * 90
+
+            dropped(1000)
+            eventually(dropped, "events are dropped")
+            assert server.counts(NAME, "outcome")["written"] == 0
             started = time.monotonic()
             assert server.stop() == 0
-            assert time.monotonic() - started < 25, "the flush at the end is bounded"
+            assert time.monotonic() - started < 50, "the flush at the end is bounded"
 
 
 def test_events_are_objects_of_a_store_where_the_process_is_given_credentials(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_a_model_that_is_always_asked_leaves_its_share_to_the_others(start: Star
 
     Without a share of its own it waits for a seventh of the heavy one's time, with it for a fiftieth.
     """
-    heavy, lighter = (onnx_models.slow_classifier(COEFFICIENTS, INTERCEPTS, rounds=rounds) for rounds in (600, 15))
+    heavy, lighter = (onnx_models.slow_classifier(COEFFICIENTS, INTERCEPTS, rounds=rounds) for rounds in (2400, 15))
     documents = (document("busy", {"1": store.put(heavy)}), document("other", {"1": store.put(lighter)}))
     pool = start(*documents, PLIMSOLL_MAX_QUEUE_SECONDS="600")
     pool.serves("busy", "other")
@@ -177,7 +177,7 @@ def test_a_model_that_is_always_asked_leaves_its_share_to_the_others(start: Star
     threads = [threading.Thread(target=hammer) for _ in range(8)]
     for thread in threads:
         thread.start()
-    eventually(lambda: len(waited) >= 16, "the busy model to be busy", 60)
+    eventually(lambda: len(waited) >= 16, "the busy model to be busy")
     with httpx.Client() as client:
         others = [seconds_of(pool, "other", client) for _ in range(15)]
     stop.set()
@@ -272,11 +272,11 @@ def test_grpc_clients_are_told_apart_by_authority_or_by_name_and_refused_in_thei
         (2, "digits", {"grpc__default_authority": "west.demo.svc:8081"}),
     ):
         with channel(pool, **options) as opened:
-            answer = infer(opened)(raw(row, model_name=name), timeout=10)
+            answer = infer(opened)(raw(row, model_name=name), timeout=60)
         found = dict(zip([one.name for one in answer.outputs], answer.raw_output_contents, strict=True))
         assert np.frombuffer(found["probabilities"], np.float32) == pytest.approx(expected(seed, row[0]), abs=1e-5)
     with channel(pool) as opened, pytest.raises(grpc.RpcError) as refused:
-        infer(opened)(raw(row, model_name="digits"), timeout=10)
+        infer(opened)(raw(row, model_name="digits"), timeout=60)
     assert refused.value.code() is grpc.StatusCode.NOT_FOUND
     assert "east, west" in refused.value.details()
 

@@ -1,5 +1,6 @@
 """HTTP/1.1 as it should be, and as nobody should send it: each refusal in its words, other requests unharmed."""
 
+import gzip
 import json
 import socket
 import time
@@ -127,13 +128,17 @@ NONSENSE = [
     (post(b"", b"transfer-encoding: chunked"), 400, "the request is not valid HTTP/1.1: "),
     (post(b"", b"content-length: 5"), 400, "the request is not valid HTTP/1.1: "),
     (b"GET /v2 HTTP/1.1\r\nbad header\r\n\r\n", 400, "the request is not valid HTTP/1.1: "),
-    (b"POST /v2 HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\n", 400, "the request is not valid HTTP/1.1: "),
+    (
+        b"POST /v2 HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\n",
+        400,
+        "the request is not valid HTTP/1.1: ",
+    ),
     (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n\r\n", 431, "the request line and headers exceed 4096 bytes"),
     (b"GET /v2 HTTP/1.1\r\nx: " + b"a" * 5000, 431, "the request line and headers exceed 4096 bytes"),
     (b"GET /v2 HTTP/1.1\r\n" + b"x: y\r\n" * 900, 431, "the request line and headers exceed 4096 bytes"),
     (post(b"", length=100_001), 413, "the body exceeds 100000 bytes"),
     (
-        b"POST /v2 HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n" + b"9c40\r\n" + b"x" * 40000 + b"\r\n"
+        b"POST /v2 HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n" + b"9c40\r\n" + b"x" * 40000 + b"\r\n"
         b"9c40\r\n" + b"x" * 40000 + b"\r\n9c40\r\n" + b"x" * 40000 + b"\r\n0\r\n\r\n",
         413,
         "the body exceeds 100000 bytes",
@@ -142,6 +147,8 @@ NONSENSE = [
     (b"GET /v2 HTTP/1.1\r\nx: a\r\n b: c\r\n\r\n", 400, "the request is not valid HTTP/1.1: "),
     (post(BODY, b"expect: miracles"), 417, "expect: miracles is not supported; only 100-continue is"),
     (post(BODY, length=len(BODY) + 1), 408, "the request was not complete within 2 seconds"),
+    (b"GET /v2 HTTP/1.1\r\n\r\n", 400, "the request has 0 Host headers; HTTP/1.1 asks for exactly one"),
+    (post(BODY, b"host: other"), 400, "the request has 2 Host headers; HTTP/1.1 asks for exactly one"),
     (b"GET /v2 HTTP/1.1\r\nx", 408, "the request was not complete within 2 seconds"),
 ]
 
@@ -246,11 +253,30 @@ def test_http_10_is_closed_unless_it_asks_otherwise(server: Server) -> None:
     assert split(answer)[1]["connection"] == "keep-alive"
 
 
-def test_an_offer_to_upgrade_is_declined_by_a_plain_answer(server: Server) -> None:
-    offer = b"GET /v2 HTTP/1.1\r\nhost: t\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
+@pytest.mark.parametrize("message", [post(BODY), b"GET /v2 HTTP/1.1\r\nhost: t\r\n\r\n"], ids=["POST", "GET"])
+def test_an_offer_to_upgrade_is_declined_by_a_plain_answer(server: Server, message: bytes) -> None:
+    offer = message.replace(
+        b"\r\n", b"\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AA\r\n", 1
+    )
     with Raw(server) as raw:
-        status, headers, _, rest = split(raw.send(offer).read_all())
-    assert (status, headers["connection"], rest) == (200, "close", b"")
+        status, headers, _, rest = split(raw.send(offer + message).finish().read_all())
+    assert (status, headers.get("connection"), split(rest)[0]) == (200, None, 200)
+
+
+def test_nobody_is_asked_for_a_body_that_is_there(server: Server) -> None:
+    """The large one is decompressed in a thread, and what comes after it waits."""
+    large = post(gzip.compress(json.dumps(v2(*[[1, 2, 3, 4]] * 3000)).encode()), b"content-encoding: gzip")
+    expecting = post(json.dumps(ROW | {"id": "second"}).encode(), b"expect: 100-continue")
+    with Raw(server) as raw:
+        answer = raw.send(large + expecting + post(BODY)[:-1]).read_until(b"second")
+        answer += raw.send(b"}").finish().read_all()
+    assert (answer.count(b"HTTP/1.1 200 OK"), answer.count(b"100 Continue")) == (3, 0)
+
+
+def test_http_10_is_never_asked_for_its_body(server: Server) -> None:
+    with Raw(server) as raw:
+        raw.send(post(BODY, b"expect: 100-continue").replace(b"HTTP/1.1", b"HTTP/1.0"))
+        assert split(raw.read_all())[0] == 200
 
 
 def test_a_body_whose_json_has_another_length_than_announced_is_refused(server: Server) -> None:

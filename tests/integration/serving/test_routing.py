@@ -56,7 +56,7 @@ def test_all_series_of_an_arm_exist_before_its_first_request(pair: Pair) -> None
     stable, candidate = pair
     route(pair, [100, 0])
     outcomes = stable.counts("plimsoll_arm_requests_total", "revision", "outcome")
-    assert len([key for key in outcomes if key.startswith(candidate.revision)]) == 5
+    assert len([key for key in outcomes if key.startswith(candidate.revision)]) == 6
     assert candidate.revision in stable.counts("plimsoll_fallback_requests_total", "revision")
 
 
@@ -87,12 +87,34 @@ def test_a_candidate_that_raises_costs_users_nothing(pair: Pair) -> None:
     assert candidate.infer(ROW, "direct").status_code == 200
 
 
+def test_a_caller_who_gives_no_time_opens_no_breaker_and_fails_no_candidate(pair: Pair) -> None:
+    stable, candidate = pair
+    for weights, arm in (([0, 100], candidate), ([100, 0], stable)):
+        route(pair, weights)
+        before = {outcome: stable.arm(arm, outcome) for outcome in ("deadline", "server_error", "timeout")}
+        # A microsecond is over at once, or with the clock's next tick.
+        statuses = [stable.infer(ROW | {"parameters": {"timeout": 1}}).status_code for _ in range(60)]
+        assert 504 in statuses and set(statuses) <= {200, 504}
+        grown = {outcome: stable.arm(arm, outcome) - count for outcome, count in before.items()}
+        assert grown == {"deadline": statuses.count(504), "server_error": 0, "timeout": 0}
+    assert stable.get("/route", "metrics").json()["breakersOpen"] == []
+
+
+def test_a_user_who_says_to_be_a_copy_is_counted_all_the_same(pair: Pair) -> None:
+    stable, candidate = pair
+    route(pair, [0, 100])
+    before = candidate.answered()
+    assert stable.infer(ROW, **{"plimsoll-mirrored": "1"}).status_code == 200
+    assert candidate.infer(ROW, "direct", **{"plimsoll-mirrored": "1"}).status_code == 200
+    assert candidate.answered() == before + 2
+
+
 def test_a_failed_arm_is_logged_with_the_trace_of_the_request(pair: Pair) -> None:
     stable, _ = pair
     route(pair, [0, 100])
     trace = "11111111111111111111111111111111"
     stable.infer(POISON, traceparent=f"00-{trace}-00f067aa0ba902b7-01")
-    line = next(line for line in stable.log() if line.get("traceId") == trace)
+    (line,) = eventually(lambda: [line for line in stable.log() if line.get("traceId") == trace], "a line in the log")
     assert (line["arm"], line["outcome"], line["revision"]) == ("digits-bbbb", "server_error", "digits-aaaa")
 
 
@@ -213,7 +235,7 @@ def test_a_connection_to_a_pod_that_only_forwards_is_closed_politely_soon(pair: 
     _, secondary = pair
     route(pair, [70, 30])
     with httpx.Client() as client:
-        eventually(lambda: client.post(secondary.url(), json=ROW).headers.get("connection") == "close", "closed", 20)
+        eventually(lambda: client.post(secondary.url(), json=ROW).headers.get("connection") == "close", "closed")
 
 
 def test_a_candidate_killed_under_traffic_costs_users_nothing(tmp_path: Path) -> None:

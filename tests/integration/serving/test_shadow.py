@@ -303,10 +303,15 @@ def test_a_shadow_that_hangs_holds_a_bounded_number_of_copies_and_delays_nobody(
         rounds = 2 * (took // 1.0 + 1)  # two leave the queue each second
         dropped = pairs(stable, shadow)["dropped"]
         assert 100 - 5 - 2 - rounds <= dropped <= 93
-        eventually(lambda: pairs(stable, shadow).get("timeout", 0) == 100 - dropped, "the rest is given up", 20)
+        eventually(lambda: pairs(stable, shadow).get("timeout", 0) == 100 - dropped, "the rest is given up")
         shadow.process.send_signal(signal.SIGCONT)
-        assert stable.infer(ROW).status_code == 200
-        eventually(lambda: pairs(stable, shadow).get("match") == 1, "mirroring goes on")
+
+        def mirrored_again() -> bool:
+            """A copy may be given up once more: its second is short for a process that was just woken."""
+            assert stable.infer(ROW).status_code == 200
+            return bool(pairs(stable, shadow).get("match"))
+
+        eventually(mirrored_again, "mirroring goes on")
 
 
 def test_copies_beyond_the_bytes_allowed_are_dropped(tmp_path: Path) -> None:
@@ -315,10 +320,10 @@ def test_copies_beyond_the_bytes_allowed_are_dropped(tmp_path: Path) -> None:
         held = threading.Event()
 
         def behave(_: Asked) -> Iterator[bytes | None]:
-            held.wait(20)
+            held.wait(60)
             yield answer({})
 
-        with shadowed(stable, behave, delegateTimeoutSeconds=20.0) as arm:
+        with shadowed(stable, behave) as arm:
             for _ in range(6):
                 assert stable.infer(ROW).status_code == 200
             eventually(lambda: pairs(stable, arm) == {"dropped": 4}, "two of about 17 kB find room")
@@ -369,10 +374,10 @@ def test_a_server_that_stops_with_copies_under_way_stops_cleanly(tmp_path: Path)
     over = threading.Event()
 
     def behave(_: Asked) -> Iterator[bytes | None]:
-        over.wait(20)
+        over.wait(60)
         yield None
 
-    with running(stable), shadowed(stable, behave, delegateTimeoutSeconds=20.0) as arm:
+    with running(stable), shadowed(stable, behave) as arm:
         for _ in range(20):
             stable.infer(ROW)
         eventually(lambda: arm.requests, "a copy is under way")

@@ -22,7 +22,7 @@ def test_rows_come_in_both_forms_and_each_answer_is_counted_for_its_row(server: 
     expected = server.infer({"inputs": [{"name": "input", "datatype": "FP32", "shape": [3, 4], "data": rows}]}).json()
     labels = [str(label) for label in expected["outputs"][0]["data"]]
     with subprocess.Popen(command) as traffic:
-        report = eventually(lambda: _enough(port), "60 answers", 30)
+        report = eventually(lambda: _enough(port), "60 answers")
         traffic.terminate()
     assert report["failures"] == {}
     assert {row: list(counts) for row, counts in report["answers"]["1"].items()} == {

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.integration.serving.harness import HOST, INFER, Server, post
+from tests.integration.serving.harness import HOST, INFER, PATIENCE, Server, post
 
 Arrays = dict[str, NDArray[Any]]
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -135,7 +135,7 @@ class Line:
     """One kept-alive connection."""
 
     def __init__(self, server: Server, port: str = "public") -> None:
-        self._socket = socket.create_connection((HOST, server.ports[port]), timeout=30)
+        self._socket = socket.create_connection((HOST, server.ports[port]), timeout=PATIENCE)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._received = b""
 

@@ -41,7 +41,7 @@ class Served:
         for _ in range(times):
             assert self.servers["a"].infer(v2([1, 2, 3, 4])).status_code == 200
 
-    def source(self, *, url: str = "", timeout: float = 5.0, max_age: float = 10.0) -> PrometheusSource:
+    def source(self, *, url: str = "", timeout: float = 30.0, max_age: float = 60.0) -> PrometheusSource:
         return PrometheusSource(Endpoint(url or self.prometheus.url, NAMESPACE, timeout), max_age)
 
 
@@ -54,7 +54,7 @@ async def scraped(served: Served) -> Sample:
     """What the other source makes of the same servers: each has a port of its own here."""
     found = []
     for one, server in zip(served.pods(), served.servers.values(), strict=True):
-        scrape = Scrape(time.time, port=server.ports["metrics"])
+        scrape = Scrape(time.time, port=server.ports["metrics"], timeout=30.0)
         found.append(await scrape.sample(NAMESPACE, [one]))
         await scrape.close()
     absent = {name: why for sample in found for name, why in sample.absent.items()}

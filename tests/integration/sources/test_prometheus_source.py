@@ -28,12 +28,12 @@ def counted(sample: Sample) -> list[PodCounters]:
 async def settled(reader: Prometheus, served: Served, **source: float) -> Sample:
     """The sample once Prometheus has scraped each pod after now."""
     asked = time.time()
-    for _ in range(100):
+    for _ in range(600):
         sample = await reader.sample(served.source(**source), NAMESPACE, served.pods())  # type: ignore[arg-type]
         if len(sample.pods) == len(served.servers) and sample.at > asked:
             return sample
         await asyncio.sleep(0.1)
-    raise AssertionError(f"not scraped again within 10 s: {sample}")
+    raise AssertionError(f"not scraped again within a minute: {sample}")
 
 
 def window(before: Sample, after: Sample) -> Window:
@@ -55,11 +55,16 @@ async def test_both_sources_give_the_same_samples_and_windows(reader: Prometheus
 
 
 async def test_the_moments_are_those_of_the_scrapes_and_not_of_the_question(reader: Prometheus, served: Served) -> None:
+    def oldest() -> float:
+        rows = served.prometheus.values("timestamp(process_start_time_seconds)")
+        return min(float(row["value"][1]) for row in rows)  # type: ignore[index]
+
     sample = await settled(reader, served)
+    before = oldest()
     again = await reader.sample(served.source(), NAMESPACE, served.pods())
+    after = oldest()
     assert sample.at < time.time()
-    scrapes = {float(row["value"][1]) for row in served.prometheus.values("timestamp(process_start_time_seconds)")}  # type: ignore[index]
-    assert again.at <= min(scrapes) and min(scrapes) - again.at < 3
+    assert before <= again.at <= after, "however long the questions took"
 
 
 async def test_a_process_that_began_anew_is_seen_as_one(reader: Prometheus, served: Served) -> None:
@@ -100,7 +105,7 @@ async def test_samples_older_than_the_bound_are_stale(reader: Prometheus, served
         async def lost() -> Sample:
             return await reader.sample(served.source(max_age=2.0), NAMESPACE, served.pods())
 
-        for _ in range(100):
+        for _ in range(600):
             if not (sample := await lost()).pods:
                 break
             await asyncio.sleep(0.1)
@@ -176,7 +181,8 @@ async def test_each_way_of_not_answering_has_its_reason(
 ) -> None:
     url, says = liar
     says["told"] = told
-    sample = await reader.sample(served.source(url=url, timeout=0.5), NAMESPACE, served.pods())
+    timeout = 0.5 if told == "silence" else 30.0
+    sample = await reader.sample(served.source(url=url, timeout=timeout), NAMESPACE, served.pods())
     assert sample.pods == ()
     assert sample.outage is not None and sample.outage.startswith(kind)
     assert "secret" not in sample.outage

@@ -44,7 +44,7 @@ async def judged() -> AsyncIterator[tuple[JudgeServer, str]]:
     await runner.cleanup()
 
 
-async def ask(outward: Outward, url: str, seconds: float = 5.0) -> External:
+async def ask(outward: Outward, url: str, seconds: float = 30.0) -> External:
     sources = Sources(outward, Settings(), time.time)
     return (await sources.judge({"judge/x": (Endpoint(url, NAMESPACE, seconds), DOCUMENT)}))["judge/x"]
 

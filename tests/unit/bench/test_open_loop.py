@@ -100,7 +100,7 @@ def test_a_dropped_connection_is_a_broken_request_and_the_run_goes_on() -> None:
 
 def test_a_request_that_was_sent_late_has_as_long_to_be_answered_as_any_other() -> None:
     with scripted("slow") as port:
-        found = OpenLoop(port, PAYLOAD, rate=200, connections=1, seconds=0.1, settle=1).run()
+        found = OpenLoop(port, PAYLOAD, rate=200, connections=1, seconds=0.2, settle=2).run()
     assert found.broken == 0
     assert found.accepted == found.sent
     assert found.unsent > 0

@@ -85,6 +85,21 @@ def test_the_flags_of_kubectl_go_to_kubectl_before_and_after_the_subcommand(term
     assert sorted(terminal.flags) == ["--as=ann", "--context=east", "--namespace=shop"]
 
 
+def test_status_shows_the_version_that_is_kept_warm_once_and_its_pods(terminal: Terminal) -> None:
+    life = terminal.life
+    watch = {"errorRate": {"max": 0.02}, "interval": "10s", "onDegraded": "Rollback", "keepWarm": "1h"}
+    life.edit(lambda body: body["spec"].update(monitoring=watch))
+    life.add(version(2))
+    assert life.run(300, stop=lambda: life.serves(2))
+    for seconds in (2, 120):  # its last connections are ending; they have ended
+        life.run(seconds)
+        said = lines(terminal.run("status", "digits").output)
+        tree = said[said.index("digits ✔ Idle") :]
+        (at,) = [number for number, line in enumerate(tree) if " v1 " in line]
+        assert " v1 warm digits-" in tree[at]
+        assert [" pod digits-" in line for line in tree[at + 1 : at + 3]] == [True, True]
+
+
 # --- why --------------------------------------------------------------------------------------------------------------
 
 
@@ -105,6 +120,30 @@ def test_why_explains_an_earlier_attempt_by_what_the_history_says(terminal: Term
     terminal.life.until("Idle")
     found = json.loads(terminal.run("why", "digits", "--attempt", "2", "-o", "json").output)
     assert (found["same"], found["verdict"]["outcome"]) == (True, "Fail")
+
+
+def test_why_knows_an_earlier_verdict_to_which_the_history_adds_what_the_inputs_were(terminal: Terminal) -> None:
+    life = terminal.life
+    shift = {"window": "2s", "predictionShift": {"onShift": "Rollback"}}
+    life.edit(lambda body: body["spec"]["release"].update(analysis=shift))
+    life.character(1).predicts, life.character(2).predicts = {"a": 0.9, "b": 0.1}, {"a": 0.2, "b": 0.8}
+    life.add(version(2))
+    life.until("RolledBack")
+    assert "get like inputs" in life.status["history"][0]["reason"]
+    attempt = life.status["attempt"]
+    life.add(version(3))
+    life.until("Analyzing")
+    done = terminal.run("why", "digits", "--attempt", str(attempt))
+    assert done.exit_code == 0, done.output
+    assert "the same as the operator wrote" in done.output
+
+
+def test_a_verdict_with_which_the_recorded_one_only_begins_is_another_one(terminal: Terminal) -> None:
+    taken_back(terminal)
+    whole = terminal.life.status["verdict"]["reason"]
+    assert explain(_ledger(terminal), Recorded(f"{whole}; and more"))["same"] is True
+    assert explain(_ledger(terminal), Recorded(f"{whole}; and m…"))["same"] is True
+    assert explain(_ledger(terminal), Recorded(f"{whole}0; and more"))["same"] is False
 
 
 def test_why_tells_a_ledger_that_is_not_the_one_that_was_cited(terminal: Terminal) -> None:

@@ -103,7 +103,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 async def until(fact: Callable[[], bool]) -> None:
-    for _ in range(2000):
+    for _ in range(12_000):
         if fact():
             return
         await asyncio.sleep(0.005)

@@ -57,6 +57,13 @@ async def test_the_newest_scrape_is_taken_whole_and_not_a_mixture() -> None:
     assert sample.pods[0].arm_requests == {("r1", "ok"): 5}
 
 
+async def test_a_sample_is_between_the_oldest_and_the_newest_of_its_scrapes() -> None:
+    other = {"metadata": {"name": "c", "labels": {names.LABEL_REVISION: "r1"}}}
+    rows = [*scrape(90.0), *({**row, "metric": row["metric"] | {"pod": "c"}} for row in scrape(97.0))]
+    sample = await Prometheus(Said(rows), lambda: 100.0).sample(SOURCE, "demo", [POD, other])  # type: ignore[arg-type]
+    assert (sample.at, sample.until) == (90.0, 97.0)
+
+
 async def test_bins_labels_and_pairs_are_of_the_same_target_as_everything_else() -> None:
     """Their labels say nothing of which target was scraped."""
     rows = [

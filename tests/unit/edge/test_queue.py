@@ -60,7 +60,7 @@ class Passes:
         """Wait for so many begun and ended passes."""
         while len(self.begun) < begun or len(self.ended) < ended:
             self._changed.clear()
-            await asyncio.wait_for(self._changed.wait(), 30)
+            await asyncio.wait_for(self._changed.wait(), 60)
 
 
 def a_queue(passes: Passes, clock: Clock, workers: int = 8) -> Queue:

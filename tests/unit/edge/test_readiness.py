@@ -46,7 +46,7 @@ async def test_without_the_custom_resources_it_waits_and_readiness_names_them() 
 
 async def answer(url: str, running: asyncio.Task[None]) -> tuple[int, str]:
     """As soon as the server listens."""
-    async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(60), aiohttp.ClientSession() as session:
         while not running.done():
             try:
                 async with session.get(url) as response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -78,6 +79,21 @@ def test_a_release_goes_on_after_a_freeze() -> None:
     assert life.run(400, stop=lambda: life.serves(2))
 
 
+def test_the_time_of_a_freeze_counts_against_no_deadline() -> None:
+    life = serving(onInconclusive="Rollback", progressDeadline="20s")
+    life.add(version(2))
+    life.until("Analyzing")
+    freeze(life, -5, 1)
+    life.until("Held")
+    life.character(2).quota_exceeded = True
+    life.edit(lambda body: body["spec"]["runtime"].update(replicas=4))
+    assert life.run(150, stop=lambda: life.status.get("heldReason") == "InsufficientCapacity")
+    life.run(10)
+    assert life.status["phase"] == "Held", "what holds it next has a deadline of its own"
+    life.character(2).quota_exceeded = False
+    assert life.run(60, stop=lambda: life.serves(2))
+
+
 def test_a_person_may_promote_in_a_freeze() -> None:
     life = serving()
     life.add(version(2))
@@ -85,6 +101,20 @@ def test_a_person_may_promote_in_a_freeze() -> None:
     freeze(life, -5, 30)
     life.until("Held")
     life.command("now", "promote")
+    assert life.run(100, stop=lambda: life.serves(2))
+
+
+def test_a_promote_in_a_freeze_outlives_another_hold() -> None:
+    life = serving()
+    life.add(version(2))
+    life.until("Analyzing")
+    freeze(life, -5, 30)
+    life.until("Held")
+    life.character(2).quota_exceeded = True
+    life.edit(lambda body: body["spec"]["runtime"].update(replicas=3))
+    life.command("now", "promote")
+    assert life.run(20, stop=lambda: life.status.get("heldReason") == "InsufficientCapacity")
+    life.character(2).quota_exceeded = False
     assert life.run(100, stop=lambda: life.serves(2))
 
 
@@ -98,6 +128,38 @@ def test_another_version_in_a_freeze_takes_the_candidate_away_and_waits() -> Non
     assert (life.status["phase"], life.weights) == ("Idle", {"1": 100})
     assert life.status["history"][0]["outcome"] == "Superseded"
     assert "v3 waits: frozen until " in life.status["message"]
+
+
+def test_a_rollback_to_what_served_before_waits_for_no_freeze_and_for_nobody() -> None:
+    life = serving()
+    life.add(version(2))
+    assert life.run(300, stop=lambda: life.serves(2))
+    freeze(life, -5, 600)
+    life.add(other("stage", phase="Analyzing"))
+    life.edit(lambda body: body["spec"]["release"].update(after=["stage"]))
+    life.run(5)
+    life.command("a", "rollback", to="1")
+    life.until("Analyzing")
+    assert life.status["lastCommand"]["message"] == "rollback to version 1 asked for by ann"
+    assert life.run(300, stop=lambda: life.serves(1)), "no step of it waits either"
+    life.edit(lambda body: body["spec"]["runtime"].update(replicas=3, env=[{"name": "MARK", "value": "1"}]))
+    life.run(60)
+    assert life.condition("Promoted")["reason"] == "FreezeWindow", "another runtime of it is nobody's rollback"
+
+
+def test_a_rollback_to_what_never_served_waits_and_the_answer_says_for_what() -> None:
+    life = serving()
+    freeze(life, -5, 600)
+    life.add(version(2))
+    life.run(5)
+    life.command("a", "rollback", to="2")
+    life.run(30)
+    assert (life.status["attempt"], life.weights) == (1, {"1": 100})
+    said = life.status["lastCommand"]
+    head = (
+        "rollback to version 2 asked for by ann; it did not serve here of late and waits as any release: frozen until "
+    )
+    assert (said["outcome"], said["message"][: len(head)]) == ("Obeyed", head)
 
 
 def test_where_nothing_serves_a_freeze_protects_nothing() -> None:
@@ -156,6 +218,26 @@ def test_a_circle_is_told_and_nobody_of_it_begins() -> None:
     assert order.cycle(observed) == "digits → a → b → digits"
     assert "wait for each other" in (waits(observed) or "")
     assert order.cycle(seen([other("a", after=("b",)), other("b", after=("a",))], "a")) is None, "not a circle of ours"
+
+
+class Asked(dict[str, Any]):
+    """Counts how often somebody asks for a service."""
+
+    times = 0
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.times += 1
+        return super().get(key, default)
+
+
+def test_a_circle_is_looked_for_once_in_each_service_however_many_ways_lead_there() -> None:
+    chain = [f"s{number}" for number in range(40)]
+    dense = Asked({name: other(name, after=tuple(chain[:number][-10:])) for number, name in enumerate(chain)})
+    observed = replace(seen([], *chain[-10:]), others=dense)
+    assert order.cycle(observed) is None
+    assert dense.times <= len(chain)
+    dense["s0"] = other("s0", after=("digits",))
+    assert order.cycle(observed) == "digits → s30 → s20 → s10 → s0 → digits", "the shortest one is told"
 
 
 def test_the_condition_of_a_circle_goes_with_it() -> None:

@@ -140,6 +140,57 @@ def test_unquarantine_lets_out_the_version_that_it_names() -> None:
     assert last(life) == ("unquarantine", "Refused", "version 7 is not in quarantine")
 
 
+def failed_under_a_rollback() -> Life:
+    """Version 2 was taken back, and ann has said since that version 1 is to stay."""
+    life = serving(1, strategy="Recreate")
+    life.character(2).crashes = True
+    life.add(version(2))
+    life.until("RolledBack")
+    life.run(5)
+    life.command("a", "rollback", to="1")
+    life.run(5)
+    life.character(2).crashes = False
+    return life
+
+
+def test_retry_is_refused_while_a_rollback_keeps_the_version_away() -> None:
+    life = failed_under_a_rollback()
+    life.command("b", "retry")
+    life.run(60)
+    why = "ann rolled back to version 1: to try version 2 again, give the commands unquarantine and rollback to it"
+    assert last(life) == ("retry", "Refused", why)
+    assert [one["version"] for one in life.status["quarantine"]] == ["2"]
+
+
+def test_unquarantine_says_that_a_rollback_still_holds_and_the_rollback_it_names_goes_forward() -> None:
+    life = failed_under_a_rollback()
+    life.command("b", "unquarantine", to="2")
+    life.run(60)
+    remark = "ann rolled back to version 1: the command rollback goes to version 2"
+    assert last(life)[1:] == ("Obeyed", f"version 2 let out of quarantine by ann; {remark}")
+    assert life.weights == {"1": 100}
+    life.command("c", "rollback", to="2")
+    assert life.run(300, stop=lambda: life.serves(2))
+
+
+def test_retry_of_what_the_spec_does_not_ask_for_or_what_is_older_than_what_serves_is_refused() -> None:
+    life = serving(1, strategy="Recreate")
+    life.character(2).crashes = True
+    life.add(version(2))
+    life.until("RolledBack")
+    life.edit(lambda body: body["spec"]["model"].update(version="1"))
+    life.run(5)
+    life.command("a", "retry")
+    life.run(5)
+    assert last(life)[1:] == ("Refused", "spec.model.version names version 1: to try version 2 again, name it there")
+    life.edit(lambda body: body["spec"]["model"].update(version="auto"))
+    life.add(version(3))
+    assert life.run(300, stop=lambda: life.serves(3))
+    life.command("b", "retry")
+    life.run(5)
+    assert last(life)[2].startswith("version 3 serves, and auto goes back to none before it: to try version 2 again, ")
+
+
 # --- rollback ---------------------------------------------------------------------------------------------------------
 
 
@@ -208,6 +259,34 @@ def test_a_rollback_during_a_release_takes_the_candidate_back_without_quarantine
         "Superseded",
         "ann rolled back to version 1",
     )
+
+
+def test_an_old_rollback_is_not_blamed_for_the_end_of_a_later_release() -> None:
+    life = serving(1, 2)
+    life.command("a", "rollback", to="1")
+    assert life.run(300, stop=lambda: life.serves(1))
+    life.run(5)
+    life.add(version(3))
+    life.until("Analyzing")
+    ref = Ref(names.API_VERSION, "ModelVersion", NAMESPACE, "digits-v3")
+    life.cluster.edit(ref, lambda body: body.update(status={"phase": "Rejected"}), spec=False)
+    life.ring()
+    life.until("Idle")
+    ended = life.status["history"][0]
+    assert (ended["version"], ended["outcome"], ended["reason"], ended.get("by")) == (
+        "3", "Superseded", "version 3 is Rejected: back to version 1", None,
+    )  # fmt: skip
+
+
+def test_another_runtime_under_an_old_rollback_is_no_deed_of_who_rolled_back() -> None:
+    life = serving(1, 2, strategy="Recreate")
+    life.command("a", "rollback", to="1")
+    assert life.run(300, stop=lambda: life.serves(1))
+    life.run(5)
+    attempt = life.status["attempt"]
+    life.edit(lambda body: body["spec"]["runtime"].update(env=[{"name": "MARK", "value": "1"}]))
+    assert life.run(300, stop=lambda: life.status["phase"] == "Idle" and life.status["attempt"] > attempt)
+    assert (life.status["history"][0]["outcome"], life.status["history"][0].get("by")) == ("Promoted", None)
 
 
 def test_going_forward_again_is_a_rollback_too() -> None:

@@ -182,6 +182,21 @@ def test_promoting_by_command_waives_the_evidence_of_the_probation_too() -> None
     assert "promoted by ann" in life.status["history"][0]["reason"]
 
 
+def test_what_a_person_promoted_is_promoted_after_a_pause_too() -> None:
+    life = serving(progressDeadline="20s")
+    life.rate = 0.0
+    life.add(version(2))
+    life.until("Analyzing")
+    life.command("a", "promote")
+    life.until("Probation")
+    life.command("b", "pause")
+    life.run(30)
+    life.command("c", "resume")
+    assert life.run(30, stop=lambda: life.serves(2))
+    assert (life.status["history"][0]["reason"], life.status["history"][0]["by"]) == ("promoted by ann", "ann")
+    assert "waiver" not in life.status, "it is of one release"
+
+
 def test_a_clock_that_was_set_back_begins_the_next_window_anew() -> None:
     life = serving()
     life.add(version(2))

@@ -78,6 +78,18 @@ def test_the_exit_code_that_says_fail_takes_the_candidate_back_and_the_verdict_r
     assert ledger.replay(recorded(life))[-1].reason == life.status["verdict"]["reason"] == reason
 
 
+def test_a_job_is_told_of_the_very_arm_that_the_candidate_is_compared_with() -> None:
+    judges = [{"name": "fairness", "job": JOB}]
+    life = JudgedLife(version(1), service(replicas=2, analysis={"window": "2s", "baseline": "Fresh", "judges": judges}))
+    life.until("Idle")
+    life.run(2)
+    life.add(version(2))
+    assert life.run(60, stop=lambda: bool(life.started))
+    told, baseline = life.started[0], life.status["baseline"]["revision"]
+    assert told["PLIMSOLL_STABLE_REVISION"] == json.loads(told["PLIMSOLL_DOCUMENT"])["stable"]["revision"] == baseline
+    assert told["PLIMSOLL_STABLE_URL"] == f"http://{baseline}.{NAMESPACE}.svc:8083"
+
+
 def test_another_exit_code_can_be_the_one_that_says_fail() -> None:
     life = releasing({"failExitCode": 1})
     life.says = lambda told: (1, "no")

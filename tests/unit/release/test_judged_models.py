@@ -69,6 +69,18 @@ def test_a_shift_that_is_meant_is_promoted_by_a_person_and_holds_no_more() -> No
     assert "promoted by ann" in life.status["history"][0]["reason"]
 
 
+def test_a_shift_that_is_meant_holds_no_more_after_another_hold() -> None:
+    life = releasing(new=SHIFTED)
+    life.until("Held")
+    life.character(2).quota_exceeded = True
+    life.edit(lambda body: body["spec"]["runtime"].update(replicas=3))
+    life.command("go", "promote")
+    assert life.run(20, stop=lambda: life.status.get("heldReason") == "InsufficientCapacity")
+    life.run(10)
+    life.character(2).quota_exceeded = False
+    assert life.run(100, stop=lambda: life.serves(2))
+
+
 def test_a_shift_is_accepted_once_the_spec_accepts_as_much() -> None:
     life = releasing(new=SHIFTED)
     life.until("Held")

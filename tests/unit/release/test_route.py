@@ -212,5 +212,25 @@ def test_the_primary_waits_twice_the_stable_p99_for_the_candidate() -> None:
     latency = (*(0 if edge < 2.5 else 100 for edge in names.LATENCY_EDGES), 100)
     sample = Sample(NOON, (PodCounters("a", "digits-a", 0.0, 3, {}, latency),))
     assert route.delegate_timeout(sample, "digits-a") == 5.0
-    assert route.delegate_timeout(sample, "digits-b") == 2.0
-    assert route.delegate_timeout(None, "digits-a") == 2.0
+    assert route.delegate_timeout(sample, "digits-b") is None
+    assert route.delegate_timeout(None, "digits-a") is None
+
+
+@pytest.mark.parametrize("sample", [None, Sample(NOON, (), outage="down: x")])
+def test_a_renewal_without_evidence_changes_only_until_when_the_document_is_valid(sample: Sample | None) -> None:
+    """A slow stable version is as slow in an outage of its metrics."""
+    latency = (*(0 if edge < 2.5 else 100 for edge in names.LATENCY_EDGES), 100)
+    seen = replace(observed(), sample=Sample(NOON, (PodCounters("a", "digits-a", 0.0, 3, {}, latency),)))
+    first = route.document(seen, status())
+    later = replace(
+        observed(now=NOON + 400), sample=sample, config_maps={"digits-route": route.config_map(seen, first)}
+    )
+    renewed = route.wanted(later, status())
+    assert renewed == first | {"validUntil": timestamp(NOON + 400 + route.VALID_SECONDS)}
+
+
+@pytest.mark.parametrize("written", ["soon", True, 0, -1.0, 1e999, None])
+def test_a_number_that_somebody_broke_is_not_kept(written: Any) -> None:
+    broken = route.config_map(observed(), route.document(observed(), status()) | {"delegateTimeoutSeconds": written})
+    found = route.document(replace(observed(), config_maps={"digits-route": broken}), status())
+    assert found["delegateTimeoutSeconds"] == 2.0

@@ -149,6 +149,41 @@ def test_a_candidate_that_is_no_longer_wanted_is_taken_back_without_quarantine(n
     assert f"digits-v{named}" in life.condition("Promoted")["message"]
 
 
+@pytest.mark.parametrize("named", ["auto", "1"])
+def test_a_first_version_that_is_rejected_while_it_waits_is_not_served_until_it_is_approved(named: str) -> None:
+    life = Life(version(1), service(version=named))
+    life.character(1).unschedulable = True
+    life.until("Held")
+    ref = Ref(names.API_VERSION, "ModelVersion", NAMESPACE, "digits-v1")
+    life.cluster.edit(ref, lambda body: body.update(status={"phase": "Rejected"}), spec=False)
+    life.ring()
+    life.run(5)
+    life.character(1).unschedulable = False
+    life.run(30)
+    assert (life.status["phase"], life.status["heldReason"]) == ("Held", "ModelVersionNotReady")
+    assert "Rejected" in life.status["message"]
+    assert (life.status.get("stable"), life.status.get("primary")) == (None, None)
+    life.cluster.edit(ref, lambda body: body.update(status={"phase": "Ready"}), spec=False)
+    life.ring()
+    life.until("Idle")
+    assert life.serves(1)
+
+
+def test_a_first_version_that_was_aborted_stays_so_when_it_is_rejected_and_approved_again() -> None:
+    life = Life(version(1), service())
+    life.character(1).unschedulable = True
+    life.until("Held")
+    life.command("a", "abort")
+    life.run(2)
+    ref = Ref(names.API_VERSION, "ModelVersion", NAMESPACE, "digits-v1")
+    life.character(1).unschedulable = False
+    for phase in ("Rejected", "Ready"):
+        life.cluster.edit(ref, lambda body, phase=phase: body.update(status={"phase": phase}), spec=False)
+        life.ring()
+        life.run(5)
+    assert (life.status["phase"], life.status["heldReason"]) == ("Held", "Aborted")
+
+
 def test_applying_the_same_manifest_again_does_nothing() -> None:
     life = serving()
     before = len(life.effects)
@@ -230,6 +265,38 @@ def test_doubt_that_lasts_rolls_back_when_told_to_roll_back() -> None:
     life.add(version(2))
     life.until("RolledBack")
     assert outcomes(life)[0] == "v2 RolledBack"
+
+
+@pytest.mark.parametrize("recovers", [True, False])
+@pytest.mark.parametrize("doubt", ["Hold", "Rollback"])
+def test_doubt_never_takes_a_candidate_back_to_a_version_that_is_down(doubt: str, recovers: bool) -> None:
+    life = serving(progressDeadline="20s", onInconclusive=doubt)
+    life.rate = 2000.0
+    life.add(version(2))
+    life.until("Analyzing")
+    life.character(1).crashes = True
+    life.until("Held", 60)
+    life.run(30)
+    assert (life.status["phase"], life.status["heldReason"]) == ("Held", "StableDown")
+    assert "no pod of version 1 is ready, so there is nothing to go back to" in life.status["message"]
+    if recovers:
+        life.character(1).crashes = False
+    else:
+        life.command("now", "promote")
+    life.until("Idle")
+    assert (life.serves(2), life.status.get("quarantine", [])) == (True, [])
+
+
+def test_a_candidate_that_is_late_to_replace_a_version_that_is_down_still_does() -> None:
+    life = serving(progressDeadline="20s", onInconclusive="Rollback")
+    life.character(1).crashes = True
+    life.run(2)
+    life.character(2).boot = 60.0
+    life.add(version(2))
+    life.until("Held")
+    assert life.status["heldReason"] == "StableDown"
+    life.until("Idle")
+    assert life.serves(2)
 
 
 def test_a_candidate_that_crashes_is_taken_back_before_it_has_a_share() -> None:
@@ -461,6 +528,38 @@ def test_a_pause_keeps_the_share_and_resume_goes_on() -> None:
     assert life.weights == {"1": 90, "2": 10}
     life.command("b", "resume")
     life.until("Idle")
+
+
+def test_what_a_person_paused_stays_paused_whatever_crashes_and_recovers() -> None:
+    life = serving()
+    life.add(version(2))
+    life.until("Analyzing")
+    life.command("a", "pause")
+    life.run(2)
+    for number in (1, 2):
+        life.character(number).crashes = True
+    life.run(15)
+    assert life.status["heldReason"] == "Paused"
+    assert "Paused: paused by ann; " in life.status["message"] and "crashes" in life.status["message"]
+    for number in (1, 2):
+        life.character(number).crashes = False
+    life.run(60)
+    assert (life.status["heldReason"], life.weights) == ("Paused", {"1": 90, "2": 10})
+    assert "crashes" not in life.status["message"]
+    life.command("b", "resume")
+    life.until("Idle")
+
+
+def test_a_first_version_that_was_aborted_is_not_served_because_it_crashed_meanwhile() -> None:
+    life = Life(version(1), service())
+    life.character(1).crashes = True
+    life.until("Held")
+    life.command("a", "abort")
+    life.run(5)
+    assert life.status["heldReason"] == "Aborted"
+    life.character(1).crashes = False
+    life.run(30)
+    assert (life.status["phase"], life.status["heldReason"]) == ("Held", "Aborted")
 
 
 def test_a_paused_release_that_fails_is_taken_back_all_the_same() -> None:

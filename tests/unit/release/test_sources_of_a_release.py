@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from plimsoll import names
 from plimsoll.core import ledger
-from plimsoll.facts import External, Ref
+from plimsoll.facts import External, Ref, Window
 
 from tests.builders.release import NAMESPACE, Life, service, version
-from tests.builders.sources import PASS, FakeSources
+from tests.builders.sources import PASS, FakeSources, TwoPrometheus
 
 OUTAGE = "down: http://prometheus:9090 did not answer (refused); check that it runs"
 BY_PROMETHEUS = {"source": "Prometheus", "prometheus": {"url": "http://prometheus.demo.svc:9090"}}
@@ -24,22 +25,32 @@ RATIO = {
 JUDGE = {"name": "fairness", "webhook": {"url": "http://fairness.demo.svc:8000/judge"}}
 
 
-def releasing(analysis: dict[str, Any], **release: Any) -> tuple[Life, FakeSources]:
+def releasing(
+    analysis: dict[str, Any], *, sources: type[FakeSources] = FakeSources, replicas: int = 1, **release: Any
+) -> tuple[Life, FakeSources]:
     """Version 1 serves, version 2 is on its way; the install has a Prometheus and allows custom queries."""
-    life = Life(version(1), service(analysis={"window": "5s", **analysis}, **release))
+    life = Life(version(1), service(replicas=replicas, analysis={"window": "5s", **analysis}, **release))
     life.upgraded(prometheus_url="http://prometheus:9090", allow_custom_queries=True)
-    sources = FakeSources(life)
-    life.sources = sources
+    life.sources = asked = sources(life)
     life.until("Idle")
     life.run(5)
     life.add(version(2))
-    return life, sources
+    return life, asked
+
+
+def kept(life: Life) -> ledger.Ledger:
+    """The ledger in the cluster."""
+    found = life.cluster.objects[Ref("v1", "ConfigMap", NAMESPACE, f"digits-attempt-{life.status['attempt']}")]
+    return ledger.decode(found["data"][names.LEDGER_KEY])
+
+
+def recorded(life: Life) -> tuple[Window, ...]:
+    return kept(life).windows
 
 
 def replayed(life: Life) -> list[str]:
     """The reasons after each window, from nothing but the ledger in the cluster."""
-    found = life.cluster.objects[Ref("v1", "ConfigMap", NAMESPACE, f"digits-attempt-{life.status['attempt']}")]
-    return [one.reason for one in ledger.replay(ledger.decode(found["data"][names.LEDGER_KEY]))]
+    return [one.reason for one in ledger.replay(kept(life))]
 
 
 # --- Prometheus -----------------------------------------------------------------------------------------------------
@@ -64,10 +75,28 @@ def test_counts_of_before_the_share_was_in_force_are_no_evidence() -> None:
     sources.every = 60.0
     life.until("Analyzing")
     assert life.run(300, stop=lambda: bool(life.status.get("windows")))
-    found = life.cluster.objects[Ref("v1", "ConfigMap", NAMESPACE, "digits-attempt-2")]
-    first = ledger.decode(found["data"][names.LEDGER_KEY]).windows[0]
+    first = recorded(life)[0]
     share = first.candidate.requests / (first.candidate.requests + first.stable.requests)
     assert share == pytest.approx(0.1, abs=0.005)
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_replicas_of_a_prometheus_that_answer_in_turn_count_nothing_twice(replicas: int) -> None:
+    """Each knows another moment, of each pod: an answer that is behind the last one is no clock that was set back."""
+    life, _ = releasing(
+        BY_PROMETHEUS | {"latency": {"enabled": False}}, sources=TwoPrometheus, replicas=replicas,
+        steps=[{"weight": 30, "minDuration": "10m", "minRequests": 20}],
+    )  # fmt: skip
+    life.until("Analyzing")
+    began = life.time
+    life.run(110)
+    seen = recorded(life)
+    assert len(seen) >= 5 and all(one.gap is None for one in seen)
+    assert all(before.end <= after.start for before, after in pairwise(seen))
+    elapsed = seen[-1].end - seen[0].start
+    assert 80 <= elapsed <= life.time - began
+    counted = sum(one.stable.requests + one.candidate.requests for one in seen)
+    assert counted == pytest.approx(life.rate * elapsed, rel=0.1)
 
 
 @pytest.mark.parametrize("failing", [0.0, 0.5])
@@ -88,6 +117,35 @@ def test_an_outage_holds_and_says_since_when_and_never_decides(failing: float) -
     sources.away = None
     assert life.run(400, stop=lambda: life.status["phase"] in {"RolledBack", "Idle"})
     assert life.status["phase"] == ("RolledBack" if failing else "Idle")
+
+
+def test_pods_that_were_there_in_an_outage_do_not_decide_alone_after_it() -> None:
+    life, sources = releasing(
+        BY_PROMETHEUS | {"latency": {"enabled": False}}, replicas=4,
+        steps=[{"weight": 10, "minDuration": "5m", "minRequests": 20}],
+    )  # fmt: skip
+    assert life.run(60, stop=lambda: bool(life.status.get("windows")))
+    sources.lost = 3
+    assert life.run(60, stop=lambda: recorded(life)[-1].gap == "stale: too few pods")
+    sources.lost = 0
+    life.run(20)
+    after = [one for one in recorded(life) if one.gap is None]
+    assert len(after) >= 3 and recorded(life)[-1].gap is None
+    assert {len(one.stable_pods) for one in after} == {4}
+
+
+def test_the_stable_version_is_watched_by_prometheus_before_the_first_share_too() -> None:
+    life, sources = releasing(BY_PROMETHEUS | {"prePeriod": "30s"})
+    life.until("Warming")
+    asked = len(sources.endpoints)
+    life.run(20)
+    assert len(sources.endpoints) > asked
+    assert [one.weight for one in recorded(life) if one.gap is None]
+    sources.away = OUTAGE
+    life.until("Analyzing")
+    assert recorded(life)[-1].gap == OUTAGE
+    sources.away = None
+    assert life.run(60, stop=lambda: recorded(life)[-1].weight > 0 and recorded(life)[-1].gap is None)
 
 
 def test_a_rollback_waits_for_no_prometheus() -> None:
@@ -141,6 +199,15 @@ def test_a_healthy_custom_ratio_lets_it_pass() -> None:
     assert life.run(900, stop=lambda: life.serves(2))
 
 
+def test_a_custom_ratio_with_a_bound_of_its_own_passes_where_only_the_new_version_has_the_metric() -> None:
+    bounded = RATIO | {"max": 0.1}
+    del bounded["margin"]
+    life, sources = releasing({"custom": [bounded], "latency": {"enabled": False}})
+    rates = {"candidate/seen": 40.0, "candidate/declined": 0.8}
+    sources.metric = counters(life, rates)  # asked for a stable one, it has none
+    assert life.run(400, stop=lambda: life.serves(2))
+
+
 def test_a_custom_metric_that_is_away_holds_until_it_is_back() -> None:
     life, sources = releasing({"custom": [RATIO]}, onInconclusive="Rollback", progressDeadline="30s")
     sources.metric = lambda query: OUTAGE
@@ -150,6 +217,18 @@ def test_a_custom_metric_that_is_away_holds_until_it_is_back() -> None:
     assert life.status["verdict"]["outcome"] == "Inconclusive"
     assert f"declined: no answer ({OUTAGE})" in life.status["verdict"]["reason"]
     assert life.condition("Progressing")["message"].startswith(f"declined: {OUTAGE}; since ")
+
+
+def test_a_series_that_misses_scrapes_is_no_new_evidence() -> None:
+    counter = {"name": "panics", "kind": "Counter", "query": 'panics_total{revision="$revision"}', "max": 5}
+    life, sources = releasing({"custom": [counter]}, steps=[{"weight": 10, "minDuration": "5m", "minRequests": 20}])
+    sources.series = {"pod-a": 4.0, "pod-b": 2.0}
+    assert life.run(60, stop=lambda: bool(life.status.get("windows")))
+    for there in ({"pod-b": 2.0}, sources.series) * 2:
+        sources.series = there
+        life.run(6)
+    assert len(recorded(life)) >= 5
+    assert {one.external["panics"] for one in recorded(life)} == {External((0,))}
 
 
 def test_an_install_that_does_not_allow_it_runs_no_query_of_users() -> None:

@@ -17,6 +17,7 @@ from plimsoll.api.inferenceservice import (
     Retiring,
     RevisionRef,
     VerdictStatus,
+    Waiver,
     WindowStatus,
 )
 from plimsoll.core.conditions import timestamp
@@ -147,6 +148,7 @@ def test_the_largest_status_stays_within_32_kib() -> None:
         last_command=CommandRecord(
             id="c" * 64, verb="unquarantine", to="12345678", by="b" * 256, at=at, outcome="Refused", message="m" * 512
         ),
+        waiver=Waiver(by="b" * 256, reason="m" * 512),
         pin=Pin(model="m" * 30, version="12345678", above="12345678", by="b" * 256, at=at),
         conditions=tuple(
             {

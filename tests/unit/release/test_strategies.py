@@ -205,9 +205,11 @@ def test_to_resume_what_a_person_paused_approves_nothing() -> None:
     assert (life.status["heldReason"], life.status["step"]) == ("AwaitingApproval", "1/2")
 
 
-def test_an_approval_that_the_spec_no_longer_asks_for_is_not_waited_for() -> None:
-    life = serving("Canary", steps=[HALF, {"pause": {}}])
+@pytest.mark.parametrize("doubt", ["Hold", "Rollback"])
+def test_an_approval_that_the_spec_no_longer_asks_for_is_not_waited_for(doubt: str) -> None:
+    life = serving("Canary", steps=[HALF, {"pause": {}}], onInconclusive=doubt)
     released(life)
+    life.run(130)
     life.edit(lambda body: body["spec"]["release"].update(steps=[HALF]))
     life.until("Idle")
     assert life.serves(2)

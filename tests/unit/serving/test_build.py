@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -49,3 +50,11 @@ def test_only_who_was_meant_to_run_compiled_and_does_not_warns(
     (line,) = caplog.records
     assert (line.levelname, line.fields) == (level, {"code": code})
     assert ("build and run the image with one Python" in line.message) == (level == "WARNING")
+
+
+def test_nothing_that_must_hold_is_an_assert_and_nothing_reads_a_docstring() -> None:
+    """The image runs without either (``PYTHONOPTIMIZE=2``)."""
+    for path in sorted(build.FOLDER.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            assert not isinstance(node, ast.Assert), path
+            assert not (isinstance(node, ast.Attribute) and node.attr == "__doc__"), path

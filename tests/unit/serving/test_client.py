@@ -30,6 +30,9 @@ class Transport:
     def write(self, data: bytes) -> None:
         self.written += data
 
+    def writelines(self, pieces: list[bytes]) -> None:
+        self.written += b"".join(pieces)
+
     def abort(self) -> None:
         self.ended = True
 
@@ -39,6 +42,7 @@ class Asker:
         self.max_bytes = max_bytes
         self.answers: list[Response] = []
         self.failures: list[tuple[Reason, bool]] = []
+        self.over = False
 
     def on_answer(self, response: Response) -> None:
         self.answers.append(response)
@@ -58,8 +62,13 @@ class Talk:
 
     def ask(self, max_bytes: int = 1000) -> Asker:
         asker = Asker(max_bytes)
-        self.connection.ask(b"head", b"body", asker)
+        self.connection.ask([b"head", b"body"], [asker])
         return asker
+
+    def ask_together(self, count: int) -> list[Asker]:
+        askers = [Asker() for _ in range(count)]
+        self.connection.ask([b"head", b"body"] * count, [*askers])
+        return askers
 
     def feed(self, *pieces: bytes) -> None:
         for piece in pieces:
@@ -190,6 +199,98 @@ async def test_an_answer_beyond_the_bound_is_given_up(talk: Talk, answer: bytes)
     talk.feed(answer)
     assert asker.failures == [(Reason.TOO_LARGE, True)]
     assert asker.answers == []
+    assert talk.transport.ended
+
+
+def numbered(number: int, chunked: bool = False) -> bytes:
+    """An answer of its own length, as a pod gives it that takes several requests at once."""
+    body = b"answer" + b"." * number
+    if chunked:
+        return CHUNKED.replace(b"4\r\nbody", b"%x\r\n%b" % (len(body), body))
+    return render(Response(200, body, headers=[(b"plimsoll-together", b"1")]), False, None)
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=8),
+    st.lists(st.integers(1, 600), max_size=4),
+    st.booleans(),
+)
+def test_answers_that_come_together_in_any_pieces_are_told_in_order(
+    answers: list[tuple[int, bool]], cuts: list[int], known: bool
+) -> None:
+    async def talked() -> None:
+        talk = Talk()
+        if known:
+            talk.ask()
+            talk.feed(numbered(1))
+        askers = talk.ask_together(len(answers))
+        data = b"".join(numbered(*one) for one in answers)
+        edges = [0, *sorted({cut for cut in cuts if cut < len(data)}), len(data)]
+        talk.feed(*[data[start:end] for start, end in pairwise(edges)])
+        told = [[response.body for response in asker.answers] for asker in askers]
+        assert told == [[b"answer" + b"." * number] for number, _ in answers]
+        assert all(asker.failures == [] for asker in askers)
+        assert talk.connection.usable
+        assert not talk.connection.busy
+
+    asyncio.run(talked())
+
+
+async def test_that_a_peer_takes_requests_together_is_noted_and_not_passed_on(talk: Talk) -> None:
+    for _ in range(2):  # read by the parser, then known
+        asker = talk.ask()
+        talk.feed(numbered(0))
+        assert asker.answers[0].headers == []
+        assert talk.connection.together
+    talk.ask()
+    talk.feed(ANSWER)
+    assert not talk.connection.together
+
+
+@pytest.mark.parametrize("begun", [b"", ANSWER[:9], ANSWER[:-1]])
+async def test_of_several_that_wait_on_a_lost_connection_only_the_first_can_have_been_answered(
+    talk: Talk, begun: bytes
+) -> None:
+    askers = talk.ask_together(4)
+    talk.feed(ANSWER + begun)
+    talk.connection.connection_lost(None)
+    assert [len(asker.answers) for asker in askers] == [1, 0, 0, 0]
+    told = [(Reason.BROKEN, bool(begun)), (Reason.BROKEN, False), (Reason.BROKEN, False)]
+    assert [asker.failures for asker in askers] == [[], *([one] for one in told)]
+
+
+async def test_those_behind_an_answer_that_ends_the_connection_are_told_that_none_came(talk: Talk) -> None:
+    first, second = talk.ask_together(2)
+    talk.feed(ANSWER.replace(b"x-name: a", b"connection: close"))
+    assert (len(first.answers), second.failures) == (1, [(Reason.BROKEN, False)])
+    assert talk.transport.ended
+
+
+async def test_one_answer_too_many_ends_the_connection(talk: Talk) -> None:
+    askers = talk.ask_together(2)
+    talk.feed(ANSWER * 3)
+    assert [len(asker.answers) for asker in askers] == [1, 1]
+    assert talk.transport.ended
+
+
+async def test_an_answer_beyond_the_bound_is_given_up_though_its_head_is_known(talk: Talk) -> None:
+    talk.ask()
+    talk.feed(ANSWER)
+    asker = talk.ask(max_bytes=3)
+    talk.feed(ANSWER)
+    assert (asker.answers, asker.failures) == ([], [(Reason.TOO_LARGE, True)])
+
+
+async def test_a_connection_outlives_one_who_waits_no_more_but_not_all(talk: Talk) -> None:
+    first, second, third = talk.ask_together(3)
+    first.over = True
+    talk.connection.left()
+    talk.feed(ANSWER * 2)
+    assert len(second.answers) == 1
+    assert not talk.transport.ended
+    third.over = True
+    talk.connection.left()
     assert talk.transport.ended
 
 

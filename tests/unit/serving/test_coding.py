@@ -36,7 +36,7 @@ async def ask(asked: Request, answer: Response | None = None, budget: Budget | N
         respond(answer or Response(200, inner.body))
 
     ContentCoding(handler, LIMITS, budget or Budget(1 << 30)).handle(asked, answered.set_result)
-    response = await asyncio.wait_for(answered, 10)
+    response = await asyncio.wait_for(answered, 60)
     return response, seen[0] if seen else asked
 
 
@@ -193,5 +193,5 @@ async def test_what_waits_for_the_answer_is_called_once_it_has_been_handed_on(si
         asyncio.get_running_loop().call_soon(done.set_result, None)
 
     ContentCoding(handler, LIMITS, Budget(1 << 30)).handle(request(accept_encoding="gzip"), answered)
-    await asyncio.wait_for(done, 10)
+    await asyncio.wait_for(done, 60)
     assert order == ["answered", "copied"]

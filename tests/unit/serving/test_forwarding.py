@@ -3,13 +3,12 @@
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from plimsoll_serving.breaker import Breaker
 from plimsoll_serving.delegate import Delegated, Outcome
 from plimsoll_serving.forwarding import Forwarding
-from plimsoll_serving.http.message import Request, Respond, Response
+from plimsoll_serving.http.message import EXPIRED, Request, Respond, Response
 from plimsoll_serving.metrics import ServingMetrics
 from plimsoll_serving.route import Arm, parse
 from plimsoll_serving.routing import Routing
@@ -53,8 +52,8 @@ class Stage:
         routing = Routing("stable", lambda _: None, lambda: 0.5)
         routing.apply(parse(json.dumps(document).encode()))
         self.arms = Arms()
-        delegate: Any = self.arms
-        self.forwarding = Forwarding(routing, delegate, metrics)
+        self.metrics = metrics
+        self.forwarding = Forwarding(routing, self.arms, metrics)
         self.answers: list[Response] = []
 
     def delegate(self, deadline: float | None = None, local: Callable[[Respond], None] | None = None) -> Response:
@@ -96,6 +95,17 @@ async def test_impatient_callers_do_not_open_the_breaker(stage: Stage) -> None:
     for _ in range(20):
         assert stage.delegate(deadline=now) is OWN
     assert not stage.arms.kept.is_open(now)
+
+
+async def test_a_deadline_of_the_caller_that_the_arm_tells_of_is_passed_on_and_blames_nobody(stage: Stage) -> None:
+    late = Response(504, b"late", headers=[EXPIRED])
+    stage.arms.result = Delegated(Outcome.of(late), late)
+    for _ in range(20):
+        assert stage.delegate() is late
+    assert not stage.arms.kept.is_open(asyncio.get_running_loop().time())
+    samples = next(iter(stage.metrics.arms.collect())).samples
+    counts = {one.labels["outcome"]: one.value for one in samples if one.labels["revision"] == "candidate"}
+    assert counts == dict.fromkeys(map(str, Outcome), 0) | {"deadline": 20}
 
 
 async def test_a_fallback_that_fails_is_answered_too(stage: Stage) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 from plimsoll.core import ledger
-from plimsoll.core.external import between
+from plimsoll.core.external import between, remembered
 from plimsoll.core.ledger import Ledger
 from plimsoll.core.verdict import Policy, judge
 from plimsoll.facts import ArmCounts, Demand, External, Reading, Verdict, Window
 
 RATIO = Demand("declined", "Ratio", margin=1.5)
+BOUNDED = Demand("declined", "Ratio", bound=0.02)
 MEAN = Demand("basket", "Mean", margin=0.1, low=0.0, high=1.0)
 COUNTER = Demand("panics", "Counter", bound=2)
 JUDGE = Demand("judge/fairness", "Judge")
@@ -48,6 +49,40 @@ def test_counters_are_differenced_series_by_series_and_a_new_series_counts_from_
     assert between(RATIO, before, after) == External((5, 5), (5, 5))
 
 
+def counter(**series: float) -> Reading:
+    return Reading({"candidate/events": series})
+
+
+def counted(*readings: Reading) -> list[External]:
+    """What is counted between each two of them, as a release keeps them."""
+    known, found = readings[0], []
+    for one in readings[1:]:
+        found.append(between(COUNTER, known, one))
+        known = remembered(known, one)
+    return found
+
+
+def test_a_series_that_misses_a_scrape_goes_on_where_it_was() -> None:
+    assert counted(counter(a=4, b=50), counter(a=5), counter(a=5, b=52)) == [External((1,)), External((2,))]
+
+
+def test_a_series_that_comes_back_after_an_outage_goes_on_where_it_was() -> None:
+    said = counted(counter(a=4, b=50), Reading(gap="down: x"), counter(a=6), counter(a=6, b=51))
+    assert said[0].gap == "down: x" and said[1].gap == "missing: there is no earlier reading"
+    assert said[2] == External((1,))
+
+
+def test_more_series_than_can_be_remembered_say_nothing() -> None:
+    """One that is forgotten would count anew from zero."""
+    many = [counter(**{f"pod-{i}": 1.0 for i in range(50 * n, 50 * (n + 1))}) for n in range(6)]
+    said = counted(*many, many[0], many[5])
+    assert [one.candidate for one in said[:3]] == [(50,)] * 3
+    assert said[3].gap == (
+        "invalid: events of the candidate gave more than 200 series in this release: leave labels out that change"
+    )
+    assert said[4].gap == said[3].gap and said[5] == External((0,)) and said[6].gap == said[3].gap
+
+
 @pytest.mark.parametrize(
     ("before", "after", "gap"),
     [
@@ -65,6 +100,13 @@ def test_counters_are_differenced_series_by_series_and_a_new_series_counts_from_
 )
 def test_what_cannot_count_says_why(before: Reading | None, after: Reading, gap: str) -> None:
     assert between(RATIO, before, after).gap == gap
+
+
+def test_a_bound_of_its_own_asks_for_no_series_of_the_stable_version() -> None:
+    """A metric that only the new version has can be bounded."""
+    after = reading(candidate_events=1, candidate_total=100)
+    assert between(BOUNDED, reading(), after) == External((1, 100))
+    assert between(RATIO, reading(), after).gap == "missing: the query has no series of the stable"
 
 
 def test_values_beyond_the_declared_range_are_no_evidence() -> None:
@@ -88,9 +130,8 @@ def test_a_higher_share_of_events_fails_and_an_equal_one_passes() -> None:
 
 
 def test_a_bound_of_its_own_needs_no_stable_version() -> None:
-    bounded = Demand("declined", "Ratio", bound=0.02)
-    assert verdict([External((15, 100), (0, 0))] * 10, bounded).outcome == "Fail"
-    assert verdict([External((1, 100), (0, 0))] * 30, bounded).outcome == "Pass"
+    assert verdict([External((15, 100))] * 10, BOUNDED).outcome == "Fail"
+    assert verdict([External((1, 100))] * 30, BOUNDED).outcome == "Pass"
 
 
 @pytest.mark.parametrize(("sign", "outcome"), [(1, "Fail"), (-1, "Pass")])

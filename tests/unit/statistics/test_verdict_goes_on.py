@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from plimsoll.core import verdict
+from plimsoll.core.recent import Recent
 from plimsoll.core.statistics.policy import Policy, measured
 from plimsoll.core.verdict import ahead, judge, verdicts
 from plimsoll.facts import ArmCounts, Window
@@ -78,7 +79,7 @@ def test_fewer_windows_than_are_known_are_judged_alone() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verdict, "_MOST_RECENT", 3)
+    monkeypatch.setattr(verdict, "_recent", Recent(3))
     for start in range(6):
         judge([replace(release(0, 1)[0], start=float(start), end=start + 10.0)], POLICY)
     assert len(verdict._recent) == 3

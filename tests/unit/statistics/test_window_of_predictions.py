@@ -142,7 +142,7 @@ def test_the_cursor_keeps_what_is_of_use_and_reads_that_of_an_operator_of_before
     counts = bins(x=3) | {label("1", "1m", "over"): 1.5, label("9", "1m", "over"): 1.5, ("pair", "q", C, "match"): 1.0}
     kept = pruned(counted("a", S, counts), (S, C), ("1", "2"))
     assert kept.counts == bins(x=3) | {label("1", "1m", "over"): 1.5}
-    sample = Sample(10.0, (kept, counted("b", C, None)))
+    sample = Sample(10.0, (kept, counted("b", C, None)), until=17.0)
     assert cursor.decode(cursor.encode(sample)) == sample
     old = cursor.encode(sample).replace(', "counts": null', "").replace(', "version": "2"', "")
     read = cursor.decode(old)

@@ -25,16 +25,12 @@ QUARANTINE_LIMIT = 10
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The revision to serve, or why there is none; `passed_over` are newer revisions that are in quarantine.
-
-    `refused` says that a person or the verification said no to the version that the spec names.
-    """
+    """The revision to serve, or why there is none; `passed_over` are newer revisions that are in quarantine."""
 
     revision: Revision | None = None
     reason: str = ""
     message: str = ""
     passed_over: tuple[str, ...] = ()
-    refused: bool = False
 
 
 def choose(observed: Observed) -> Choice:
@@ -87,7 +83,6 @@ def _pinned(observed: Observed, manifest: Manifest | None, number: int) -> Choic
             None,
             "ModelVersionNotReady",
             f"spec.model.version: ModelVersion {name} {_why_not_ready(observed, name, phase)}",
-            refused=phase in _REFUSED,
         )
     found = _revision(observed, manifest, number)
     if is_quarantined(observed.status, found.name, observed.spec.release.retry_token):
@@ -115,6 +110,27 @@ def _floor(observed: Observed, by_number: Mapping[int, Manifest]) -> int:
         return 0
     stable = int(reference.version)
     return 0 if stable in by_number and _phase(by_number[stable]) in _REFUSED else stable
+
+
+def out_of_reach(observed: Observed, version: str) -> str | None:
+    """Why the spec never comes to this version by itself, also where nothing locks it; None when it may."""
+    named = observed.spec.model.version
+    if named != "auto":
+        return f"spec.model.version names version {named}" if named != version else None
+    by_number = of_model(observed.versions, observed.spec.model.name)
+    pin = pins.in_force(observed, by_number)
+    if pin is not None:
+        away = int(version) <= int(pin.above) and version != pin.version
+        return f"{pin.by or 'a command'} rolled back to version {pin.version}" if away else None
+    floor = _floor(observed, by_number)
+    return f"version {floor} serves, and auto goes back to none before it" if int(version) < floor else None
+
+
+def refused_since(observed: Observed, version: str) -> str | None:
+    """`Rejected` or `Invalid`, when a person or the verification has said no to the version; None when neither has."""
+    manifest = of_model(observed.versions, observed.spec.model.name).get(int(version))
+    phase = _phase(manifest) if manifest is not None else ""
+    return phase if phase in _REFUSED else None
 
 
 def _forgotten(observed: Observed) -> range:

@@ -39,14 +39,27 @@ class Collected:
     next_at: float | None = None
 
 
-def collect(observed: Observed) -> Collected:
-    """What the sample of this pass adds. Without a candidate that has a share there is nothing but epochs to see."""
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What the sample of a pass is to the `record` before it: nothing, the `base` of the next window, or the end of
+    `window`, which lacks what custom metrics and judges say of it. `full` is why the record takes no window more."""
+
+    record: Record
+    base: bool = False
+    window: Window | None = None
+    full: str | None = None
+
+
+def collect(observed: Observed, found: Taken | None = None) -> Collected:
+    """What the sample of this pass adds; `found` is what `taken` says of it, where that is known. Without a candidate
+    that has a share there is nothing but epochs to see."""
     status, sample = observed.status, observed.sample
-    followed = sample is not None and route.followed(observed, status) and gateway.followed(observed, status)
-    record, preceding = recorded(observed), pace.precedes(observed, status)
+    followed, preceding = _followed(observed), pace.precedes(observed, status)
+    found = found or taken(observed)
+    record = found.record
     if status.stable is None or not (preceding or pace.measured(status)):
         return Collected(Evidence(record.windows, followed=followed))
-    grown = _grown(observed, record, sample, followed) if sample is not None else record
+    grown = _grown(observed, found, sample) if sample is not None else record
     fresh = len(grown.windows) > len(record.windows) or is_unjudged(observed, record)
     verdict = judged(grown) if fresh and not preceding else None
     if observed.unrecorded is not None:
@@ -108,28 +121,77 @@ def _external_gap_since(windows: Sequence[Window]) -> str | None:
 # --- the next window ------------------------------------------------------------------------------------------------
 
 
-def _grown(observed: Observed, record: Record, sample: Sample, followed: bool) -> Record:
-    """The record with this sample: the base of the first window of a share, or the end of a window that is due."""
-    if pace.precedes(observed, observed.status):
-        if len(record.windows) >= _PRECEDING:
-            return record
-    elif observed.status.step_since is None:
+def taken(observed: Observed) -> Taken:
+    """What the sample of this pass is to the record: computed once a pass, for it takes a whole window."""
+    status, sample, record = observed.status, observed.sample, recorded(observed)
+    preceding = pace.precedes(observed, status)
+    if sample is None or status.stable is None or not (preceding or pace.measured(status)):
+        return Taken(record)
+    if preceding and _has_preceding(record):
+        return Taken(record)
+    if not preceding and status.step_since is None:
         # Until every pod reports the share, nobody knows which one the counts are of.
-        return _based(observed, record, sample) if followed else record
-    if record.cursor is None or sample.at < record.cursor.at:
+        return Taken(record, base=_followed(observed))
+    if record.cursor is None or record.cursor.at > observed.now:
         # The record was lost, or the clock was set back.
-        return _based(observed, record, sample)
+        return Taken(record, base=True)
+    if sample.at <= (record.cursor.until or record.cursor.at):
+        # Some of it was counted already: replicas of a Prometheus know different scrapes.
+        return Taken(record)
+    if record.cursor.outage and not sample.outage:
+        # The pods that were there in the outage would decide alone.
+        return Taken(record, base=True)
     if sources.from_prometheus(observed) and _precedes_share(observed, record.cursor):
         # Scrapes are older than the pass that reads them: these may be of the share before.
-        return _based(observed, record, sample) if sample.at > record.cursor.at else record
+        return Taken(record, base=True)
     due = _due(observed, record)
     if due is None or sample.at < due - pace.EARLY_SECONDS:
-        return record
+        return Taken(record)
     window = _window(observed, record, record.cursor, sample)
+    return Taken(record, window=window, full=_full(observed, record, window))
+
+
+def _followed(observed: Observed) -> bool:
+    status = observed.status
+    return observed.sample is not None and route.followed(observed, status) and gateway.followed(observed, status)
+
+
+def _has_preceding(record: Record) -> bool:
+    """Whether enough windows precede the first share."""
+    return len(record.windows) >= _PRECEDING
+
+
+def _full(observed: Observed, record: Record, window: Window) -> str | None:
+    """Why the ledger has no room for this window, so that nobody is asked about it in vain; None where it has. Its
+    bytes are counted only where they may be too many."""
     try:
-        return extended(ledger.append(_ledger(observed, record.windows), window), _kept(observed, sample))
+        grown = ledger.append(_ledger(observed, record.windows), window)
+        if ledger.is_nearly_full(len(ledger_text(observed) or ""), len(record.windows)):
+            ledger.encode(grown)
     except ledger.LedgerError as error:
-        return replace(record, full=str(error))
+        return str(error)
+    return None
+
+
+def _grown(observed: Observed, found: Taken, sample: Sample) -> Record:
+    """The record with this sample: the base of the first window of a share, or the end of a window that is due."""
+    if found.full is not None:
+        return replace(found.record, full=found.full)
+    if found.window is None:
+        return _based(observed, found.record, sample) if found.base else found.record
+    windows = found.record.windows
+    try:
+        grown = ledger.append(_ledger(observed, windows), whole(observed, found.record, found.window))
+        return extended(grown, _kept(observed, found.record, sample))
+    except ledger.LedgerError as error:
+        return replace(found.record, full=str(error))
+
+
+def whole(observed: Observed, record: Record, window: Window) -> Window:
+    """The window with what custom metrics and judges have said of it; before the first share none is asked."""
+    if record.cursor is None or observed.sample is None or pace.precedes(observed, observed.status):
+        return window
+    return replace(window, external=_external(observed, record.cursor, observed.sample, window))
 
 
 def _precedes_share(observed: Observed, base: Sample) -> bool:
@@ -139,15 +201,20 @@ def _precedes_share(observed: Observed, base: Sample) -> bool:
 
 def _based(observed: Observed, record: Record, sample: Sample) -> Record:
     """The next window starts here. What was judged keeps the policy that it was judged by."""
-    return Record(record.ledger or _ledger(observed, ()), _kept(observed, sample), record.full)
+    return Record(record.ledger or _ledger(observed, ()), _kept(observed, record, sample), record.full)
 
 
-def _kept(observed: Observed, sample: Sample) -> Sample:
+def _kept(observed: Observed, record: Record, sample: Sample) -> Sample:
     """What of a sample the next window needs."""
     stable, candidate = route.compared(observed.status), observed.status.candidate
     assert stable is not None and candidate is not None
     arms, versions = (stable.revision, candidate.revision), (stable.version, candidate.version)
-    return replace(sample, pods=tuple(pruned(pod, arms, versions) for pod in sample.pods))
+    known = record.cursor.external if record.cursor else {}
+    return replace(
+        sample,
+        pods=tuple(pruned(pod, arms, versions) for pod in sample.pods),
+        external={name: external.remembered(known.get(name), one) for name, one in sample.external.items()},
+    )
 
 
 def _ledger(observed: Observed, windows: tuple[Window, ...]) -> ledger.Ledger:
@@ -166,7 +233,7 @@ def _due(observed: Observed, record: Record) -> float | None:
 
 def _next(observed: Observed, record: Record) -> float | None:
     due = _due(observed, record)
-    if pace.precedes(observed, observed.status) and len(record.windows) >= _PRECEDING:
+    if pace.precedes(observed, observed.status) and _has_preceding(record):
         return None
     return due if due is None or not sources.from_prometheus(observed) else max(due, observed.now + _POLL_SECONDS)
 
@@ -185,8 +252,7 @@ def _window(observed: Observed, record: Record, previous: Sample, sample: Sample
     )  # fmt: skip
     if _lacks_baseline(observed):
         window = uncompared(window)
-    window = paired(window, previous, sample, arms) if status.mirror else window
-    return replace(window, external=_external(observed, previous, sample, window))
+    return paired(window, previous, sample, arms) if status.mirror else window
 
 
 def _preceding(previous: Sample, sample: Sample, index: int, stable: str) -> Window:
@@ -214,17 +280,6 @@ def _external(observed: Observed, previous: Sample, sample: Sample, window: Wind
         else external.between(demand, previous.external.get(demand.name), sample.external.get(demand.name))
         for demand in demands
     }
-
-
-def taken(observed: Observed) -> tuple[bool, Window | None]:
-    """Whether the sample of this pass becomes evidence (the base of a window, or its end), and the window it ends."""
-    status, sample = observed.status, observed.sample
-    if sample is None or status.stable is None or not pace.measured(status):
-        return False, None
-    record = recorded(observed)
-    followed = route.followed(observed, status) and gateway.followed(observed, status)
-    grown = _grown(observed, record, sample, followed)
-    return grown.cursor is not record.cursor, grown.windows[-1] if len(grown.windows) > len(record.windows) else None
 
 
 def step_label(observed: Observed, status: Status) -> int:

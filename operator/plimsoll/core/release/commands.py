@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from plimsoll import names
-from plimsoll.api.inferenceservice import CommandRecord
+from plimsoll.api.inferenceservice import CommandRecord, Waiver
 from plimsoll.core.conditions import shortened, timestamp, unix
-from plimsoll.core.release import pace, pins, stops
+from plimsoll.core.release import gate, pace, pins, stops
 from plimsoll.core.release import turn as moves
-from plimsoll.core.release.choice import is_quarantined
+from plimsoll.core.release.choice import choose, is_quarantined, out_of_reach
 from plimsoll.core.release.course import PROMOTION
 from plimsoll.core.release.turn import Status, Turn
 from plimsoll.facts import Manifest
@@ -77,13 +77,16 @@ def obey(turn: Turn, status: Status) -> Status:
     if command is None or command.id in status.commands:
         return status
     done = _expired(turn, command) or _DEEDS[command.verb](turn, status, command)
-    refusal = done.why if isinstance(done, Refusal) else ""
+    if isinstance(done, Refusal):
+        after, outcome, message = status, "Refused", done.why
+    else:
+        after, outcome, message = done, "Obeyed", command.said(command.did)
+        remark = _REMARKS[command.verb](turn, status, done) if command.verb in _REMARKS else None
+        message += f"; {remark}" if remark else ""
     record = CommandRecord(
         id=command.id, verb=command.verb, to=command.to[:10] or None, by=command.by, at=timestamp(turn.now),
-        outcome="Refused" if refusal else "Obeyed",
-        message=shortened(refusal or command.said(command.did), _MESSAGE_LIMIT),
+        outcome=outcome, message=shortened(message, _MESSAGE_LIMIT),
     )  # fmt: skip
-    after = status if isinstance(done, Refusal) else done
     return moves.changed(after, commands=(command.id, *status.commands)[:_KEPT], last_command=record)
 
 
@@ -128,7 +131,8 @@ def _promote(turn: Turn, status: Status, command: Command) -> Status | Refusal:
     if phase == "Probation":
         said = command.said("probation ended")
         return moves.succeed(turn, moves.recorded(turn, status, "Promoted", said, by=command.by))
-    return moves.enter(turn, status, "Promoting", reason=command.said("promoted"), paused_at=None, approved=PROMOTION)
+    waiver = Waiver(by=command.by, reason=shortened(command.said("promoted"), _MESSAGE_LIMIT))
+    return moves.enter(turn, status, "Promoting", waiver=waiver, paused_at=None, approved=PROMOTION)
 
 
 def _pause(turn: Turn, status: Status, command: Command) -> Status | Refusal:
@@ -151,6 +155,12 @@ def _retry(turn: Turn, status: Status, command: Command) -> Status | Refusal:
     """The latest that was taken back is tried again."""
     if not status.quarantine:
         return Refusal("nothing is in quarantine")
+    version = status.quarantine[0].version
+    away = out_of_reach(turn.observed, version)
+    if away is not None:
+        by_name = turn.observed.spec.model.version != "auto"
+        remedy = "name it there" if by_name else "give the commands unquarantine and rollback to it"
+        return Refusal(f"{away}: to try version {version} again, {remedy}")
     return moves.changed(status, quarantine=status.quarantine[1:])
 
 
@@ -160,6 +170,17 @@ def _unquarantine(turn: Turn, status: Status, command: Command) -> Status | Refu
     if len(kept) == len(status.quarantine):
         return Refusal(f"version {command.to} is not in quarantine" if command.to else "nothing is in quarantine")
     return moves.changed(status, quarantine=kept)
+
+
+def _still_away(turn: Turn, before: Status, after: Status) -> str | None:
+    """Why the newest version that was let out is not tried all the same, and what does it."""
+    version = next(one.version for one in before.quarantine if one not in after.quarantine)
+    away = out_of_reach(turn.observed, version)
+    if away is None:
+        return None
+    if turn.observed.spec.model.version != "auto":
+        return f"{away}: name version {version} there"
+    return f"{away}: the command rollback goes to version {version}"
 
 
 def _rollback(turn: Turn, status: Status, command: Command) -> Status | Refusal:
@@ -177,6 +198,15 @@ def _rollback(turn: Turn, status: Status, command: Command) -> Status | Refusal:
     return moves.changed(status, pin=pins.made(observed, command.to, command.by))
 
 
+def _still_waits(turn: Turn, before: Status, after: Status) -> str | None:
+    """What keeps a rollback to another version from beginning now."""
+    wanted = choose(replace(turn.observed, status=after)).revision
+    if wanted is None or (after.stable is not None and wanted.version == after.stable.version):
+        return None
+    found = gate.wait(turn.observed, after, wanted)
+    return f"it did not serve here of late and waits as any release: {found.message}" if found else None
+
+
 def _locks(turn: Turn, revision: str) -> bool:
     return is_quarantined(turn.observed.status, revision, turn.observed.spec.release.retry_token)
 
@@ -189,6 +219,11 @@ _DEEDS: Mapping[str, Callable[[Turn, Status, Command], Status | Refusal]] = {
     "retry": _retry,
     "unquarantine": _unquarantine,
     "rollback": _rollback,
+}
+#: What a person should know besides, given the status before and after.
+_REMARKS: Mapping[str, Callable[[Turn, Status, Status], str | None]] = {
+    "unquarantine": _still_away,
+    "rollback": _still_waits,
 }
 _DONE: Mapping[str, str] = {
     "promote": "promoted",

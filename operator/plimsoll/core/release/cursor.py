@@ -21,6 +21,8 @@ def encode(sample: Sample) -> str:
     """Canonical JSON of a sample; where that is long, compressed by zlib and in base64 behind `zlib:`."""
     document: dict[str, Any] = {"at": sample.at, "pods": [_written(pod) for pod in sample.pods]}
     document["absent"] = dict(sample.absent)
+    if sample.until is not None:
+        document["until"] = sample.until
     if sample.outage:
         document["outage"] = sample.outage
     if sample.external:
@@ -48,7 +50,10 @@ def decode(text: str | None) -> Sample | None:
         data = json.loads(_plain(text or ""))
         external = {name: Reading(**one) for name, one in data.get("external", {}).items()}
         pods = tuple(_pod(pod) for pod in data["pods"])
-        return Sample(float(data["at"]), pods, dict(data["absent"]), outage=data.get("outage"), external=external)
+        return Sample(
+            float(data["at"]), pods, dict(data["absent"]), outage=data.get("outage"), external=external,
+            until=data.get("until"),
+        )  # fmt: skip
     except (KeyError, TypeError, ValueError, zlib.error):
         return None
 

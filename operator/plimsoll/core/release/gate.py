@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from plimsoll.core.release import order, pace
+from plimsoll.core.release import order, pace, pins
 from plimsoll.core.release.calendar import Frozen, frozen
 from plimsoll.core.release.observed import Observed
 from plimsoll.core.release.turn import Status, Turn
@@ -30,8 +30,10 @@ def freeze(observed: Observed, status: Status) -> Frozen | None:
 
 
 def wait(observed: Observed, status: Status, wanted: Revision | None) -> Wait | None:
-    """What the release of `wanted` has to wait for before it begins."""
+    """What the release of `wanted` has to wait for before it begins; a rollback to what is proven here, for nothing."""
     if wanted is None or (status.stable is not None and wanted.name == status.stable.revision):
+        return None
+    if pins.goes_back(status, wanted.version):
         return None
     found = freeze(observed, status)
     if found is not None:
@@ -41,9 +43,10 @@ def wait(observed: Observed, status: Status, wanted: Revision | None) -> Wait | 
 
 
 def stopped(turn: Turn, before: Status, after: Status) -> Frozen | None:
-    """The freeze that forbids this move; a person's promote is above it."""
-    waived = before.reason is not None and before.phase in {"Promoting", "Probation"}
-    return None if waived or not _advances(before, after) else freeze(turn.observed, before)
+    """The freeze that forbids this move; a person's promote is above it, and so is a rollback to what is proven."""
+    if before.candidate is not None and pins.goes_back(before, before.candidate.version):
+        return None
+    return None if before.waiver is not None or not _advances(before, after) else freeze(turn.observed, before)
 
 
 def _advances(before: Status, after: Status) -> bool:

@@ -16,6 +16,7 @@ from plimsoll import names
 from plimsoll.api.common import seconds
 from plimsoll.api.inferenceservice import RevisionRef
 from plimsoll.api.judges import Judge, JudgeJob
+from plimsoll.core import route
 from plimsoll.core.conditions import timestamp, unix
 from plimsoll.core.containers import JUDGE, POD_SECURITY, SCRATCH, judge
 from plimsoll.core.jobs import service_account
@@ -165,8 +166,8 @@ def _manifest(observed: Observed, one: Judge, job: JudgeJob, window: Window) -> 
 def _variables(observed: Observed, one: Judge, window: Window) -> dict[str, str]:
     """What the judge is told; PLIMSOLL_DOCUMENT is what a webhook is sent."""
     status = observed.status
-    assert status.stable is not None and status.candidate is not None
-    stable, candidate = status.stable, status.candidate
+    stable, candidate = route.compared(status), status.candidate
+    assert stable is not None and candidate is not None
     found = {
         "PLIMSOLL_NAMESPACE": observed.namespace,
         "PLIMSOLL_SERVICE": observed.name,

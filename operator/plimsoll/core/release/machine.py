@@ -13,7 +13,7 @@ from plimsoll.api.inferenceservice import VerdictStatus
 from plimsoll.core import route
 from plimsoll.core.conditions import precise, shortened, timestamp, unix
 from plimsoll.core.effect import ratio_of_failures
-from plimsoll.core.release import commands, gate, pace, pins, watching
+from plimsoll.core.release import choice, commands, gate, pace, pins, watching
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.archive import attempt_of
 from plimsoll.core.release.phases import PHASES
@@ -134,11 +134,7 @@ def _superseded(turn: Turn, status: Status) -> Status | None:
     if wanted.name == candidate.revision:
         return None
     if status.stable is not None and wanted.name == status.stable.revision:
-        pin, stable = status.pin, status.stable.version
-        who = f"{pin.by or 'a command'} rolled" if pin is not None and pin.version == stable else "the spec went"
-        return moves.roll_back(
-            turn, status, "Superseded", f"{who} back to version {stable}", by=pin.by if pin is not None else None
-        )
+        return _back(turn, status, status.stable.version)
     serves = status.primary == candidate.revision and (
         status.phase != "Held" or not pace.stable_is_down(turn.observed, status)
     )
@@ -156,13 +152,29 @@ def _superseded(turn: Turn, status: Status) -> Status | None:
     return moves.begin(turn, status, wanted)
 
 
-def _disowned(turn: Turn, status: Status) -> Status | None:
-    """Back, when a pinned candidate was rejected meanwhile, or the spec names another version that cannot be served."""
+def _back(turn: Turn, status: Status, stable: str) -> Status:
+    """Back to what serves, in the name of a person only when they said so during this very release."""
     assert status.candidate is not None
-    pinned = turn.observed.spec.model.version
-    if pinned == "auto" or status.stable is None:
+    pin, candidate = status.pin, status.candidate.version
+    meant = pin is not None and pin.version == stable and unix(pin.at) >= unix(status.started_at or pin.at)
+    if pin is not None and meant:
+        reason = f"{pin.by or 'a command'} rolled back to version {stable}"
+        return moves.roll_back(turn, status, "Superseded", reason, by=pin.by)
+    refused = choice.refused_since(turn.observed, candidate)
+    why = f"version {candidate} is {refused}: back" if refused else "the spec went back"
+    return moves.roll_back(turn, status, "Superseded", f"{why} to version {stable}")
+
+
+def _disowned(turn: Turn, status: Status) -> Status | None:
+    """Back, when the candidate was rejected meanwhile, or the spec names another version that cannot be served. Where
+    there is nothing to go back to, what nobody has yet waits."""
+    assert status.candidate is not None
+    pinned, candidate = turn.observed.spec.model.version, status.candidate
+    serves = status.primary == candidate.revision
+    rejected = choice.refused_since(turn.observed, candidate.version) is not None
+    moved_on = pinned not in {"auto", candidate.version} and not serves
+    if not (rejected or moved_on):
         return None
-    moved_on = pinned != status.candidate.version and status.primary != status.candidate.revision
-    if not (turn.choice.refused or moved_on):
-        return None
-    return moves.roll_back(turn, status, "Superseded", turn.choice.message)
+    if status.stable is not None:
+        return moves.roll_back(turn, status, "Superseded", turn.choice.message)
+    return None if serves else moves.hold(turn, status, "ModelVersionNotReady", turn.choice.message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 from plimsoll.core.release.observed import Observed
@@ -10,18 +11,30 @@ from plimsoll.facts import Manifest
 
 
 def cycle(observed: Observed) -> str | None:
-    """The services that wait for each other and this one, as `a → b → a`; None when there is no such circle."""
-    found = _path(observed.name, observed.spec.release.after, observed, (observed.name,))
-    return " → ".join(found) if found else None
+    """The services that wait for each other and this one, as `a → b → a`; None when there is no such circle.
+
+    The shortest circle is told. Each service is looked at once: the ways through many lists are too many to walk.
+    """
+    goal = observed.name
+    came_from: dict[str, str] = {}
+    to_visit = deque([goal])
+    while to_visit:
+        name = to_visit.popleft()
+        following = _after(observed.others.get(name)) if name != goal else observed.spec.release.after
+        for one in following:
+            if one == goal:
+                return " → ".join((*_way(goal, name, came_from), goal))
+            if one not in came_from:
+                came_from[one] = name
+                to_visit.append(one)
+    return None
 
 
-def _path(goal: str, following: Sequence[str], observed: Observed, taken: tuple[str, ...]) -> tuple[str, ...]:
-    for name in following:
-        if name == goal:
-            return (*taken, goal)
-        if name not in taken and (found := _path(goal, _after(observed.others.get(name)), observed, (*taken, name))):
-            return found
-    return ()
+def _way(start: str, end: str, came_from: Mapping[str, str]) -> tuple[str, ...]:
+    found = [end]
+    while found[-1] != start:
+        found.append(came_from[found[-1]])
+    return tuple(reversed(found))
 
 
 def waits_for(observed: Observed, wanted: Revision) -> str | None:

@@ -15,8 +15,8 @@ from plimsoll.core.release.turn import Status, Turn, enter, hold, shift
 from plimsoll.core.revision import baseline_name
 
 _UNSEEN_ROLLBACK_SECONDS = 4 * route.LAG_SECONDS
-#: Holds that only a person or a new spec ends.
-_MANUAL = {"Paused", "Aborted"}
+#: Holds whose time is nobody's lack of progress.
+_EXCUSED = stops.FOR_A_PERSON | {"FreezeWindow"}
 
 
 def _at_rest(turn: Turn, status: Status) -> Status:
@@ -200,13 +200,11 @@ def _promoting(turn: Turn, status: Status) -> Status:
         short = stops.short_of(turn, status, needed)
         if short is not None:
             return short
-        if status.reason is None and pace.awaits(observed, status, "Promoting"):
+        if pace.awaits(observed, status, "Promoting"):
             told = "ready to take over, and waits for a person: the command resume goes on, abort ends it"
             return hold(turn, status, "AwaitingApproval", told)
         holdback = 0 if alone else pace.course_of(observed).holdback
-        return enter(
-            turn, shift(turn, status, primary=candidate, weight=100 - holdback), "Promoting", reason=status.reason
-        )
+        return enter(turn, shift(turn, status, primary=candidate, weight=100 - holdback), "Promoting")
     if status.step_since is None:
         return status
     if alone:
@@ -215,8 +213,7 @@ def _promoting(turn: Turn, status: Status) -> Status:
             outcome="Pass", mode="Absolute", metric="readiness", reason=reason, at=precise(turn.now)
         )
         return moves.succeed(turn, moves.changed(moves.recorded(turn, status, "Promoted", reason), verdict=verdict))
-    # What waives the evidence waives it to the end.
-    return enter(turn, status, "Probation", reason=status.reason)
+    return enter(turn, status, "Probation")
 
 
 def _probation(turn: Turn, status: Status) -> Status:
@@ -227,7 +224,8 @@ def _probation(turn: Turn, status: Status) -> Status:
     if not _proven(turn, status):
         return stops.unless_decided(turn, status)
     proven = moves.changed(status, last_proven=status.candidate)
-    return moves.succeed(turn, moves.recorded(turn, proven, "Promoted", status.reason or stops.doubt(status)))
+    reason = status.waiver.reason if status.waiver is not None else stops.doubt(status)
+    return moves.succeed(turn, moves.recorded(turn, proven, "Promoted", reason))
 
 
 def _proven(turn: Turn, status: Status) -> bool:
@@ -237,7 +235,7 @@ def _proven(turn: Turn, status: Status) -> bool:
         return False
     shared = [one for one in turn.evidence.windows if one.weight == status.weight and one.gap is None]
     heard = any(one.candidate.requests for one in shared)
-    borne_out = (verdict.outcome == "Pass" and heard) or verdict.mode == "Absolute" or status.reason is not None
+    borne_out = (verdict.outcome == "Pass" and heard) or verdict.mode == "Absolute" or status.waiver is not None
     return borne_out and turn.now - unix(status.step_since) >= seconds(turn.observed.spec.release.probation)
 
 
@@ -263,9 +261,12 @@ def _held(turn: Turn, status: Status) -> Status:
             return failed
     asked = reason in stops.FOR_A_PERSON and pace.awaits(turn.observed, status, phase)
     frozen = reason == "FreezeWindow" and gate.freeze(turn.observed, status)
-    if reason in _MANUAL or asked or frozen:
+    if reason in moves.BY_A_PERSON or asked or frozen:
         return status
-    if (
+    excused = _excused(turn, status)
+    if excused:
+        status = moves.changed(status, progress_at=timestamp(turn.now))
+    elif (
         pace.overdue(turn.observed, status)
         and stops.rolls_back(turn, status)
         and turn.evidence.outage is None
@@ -279,7 +280,13 @@ def _held(turn: Turn, status: Status) -> Status:
     if inner.phase == "Held":
         return hold(turn, status, inner.held_reason or "", inner.reason or "")
     stuck = (inner.phase, inner.step, inner.epoch) == (phase, status.step, status.epoch)
-    return status if stuck and reason == "ProgressDeadline" else inner
+    return status if stuck and reason in stops.LATE and not excused else inner
+
+
+def _excused(turn: Turn, status: Status) -> bool:
+    """Whether what held is over and its time was nobody's lack of progress: the deadline starts anew."""
+    back = status.held_reason == "StableDown" and not pace.stable_is_down(turn.observed, status)
+    return back or status.held_reason in _EXCUSED
 
 
 #: By the phase of the status.

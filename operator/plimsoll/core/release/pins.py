@@ -44,6 +44,14 @@ def in_force(observed: Observed, by_number: Mapping[int, Manifest]) -> Pin | Non
     return pin if found is not None and is_ready(found) else None
 
 
+def goes_back(status: Status, version: str) -> bool:
+    """Whether somebody rolled back to this version, and it has served here before as far as the history reaches."""
+    pin, stable = status.pin, status.stable
+    if pin is None or pin.version != version or (stable is not None and stable.version == version):
+        return False
+    return any((one.version, one.outcome) == (version, "Promoted") for one in status.history)
+
+
 def lifted(observed: Observed, status: Status) -> Status:
     """Without a pin that is over: something newer serves, or the spec names a version or another model."""
     pin = status.pin

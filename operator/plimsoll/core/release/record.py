@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -10,6 +9,7 @@ from hashlib import sha256
 from plimsoll import names
 from plimsoll.core import ledger as ledgers
 from plimsoll.core.ledger import Ledger
+from plimsoll.core.recent import Recent
 from plimsoll.core.release import cursor
 from plimsoll.core.release.archive import ledger_name
 from plimsoll.core.release.observed import Observed
@@ -47,26 +47,17 @@ def recorded(observed: Observed) -> Record:
 
 #: What was read or written last: most passes find what the last one found or wrote, and to read a long ledger again
 #: takes longer than to judge its new window.
-_recent: OrderedDict[str, Ledger] = OrderedDict()
-_MOST_RECENT = 64
+_recent: Recent[str, Ledger] = Recent(64)
 
 
 def _decoded(text: str) -> Ledger:
-    found = _recent.pop(text, None)
-    return _remembered(text, ledgers.decode(text) if found is None else found)
-
-
-def _remembered(text: str, ledger: Ledger) -> Ledger:
-    _recent[text] = ledger
-    while len(_recent) > _MOST_RECENT:
-        _recent.popitem(last=False)
-    return ledger
+    return _recent.keep(text, _recent.get(text) or ledgers.decode(text))
 
 
 def extended(ledger: Ledger, cursor: Sample) -> Record:
     """The record of a ledger that has a window more. Raises LedgerError when it cannot be kept."""
     text = ledgers.encode(ledger)
-    return Record(_remembered(text, ledger), cursor, text=text)
+    return Record(_recent.keep(text, ledger), cursor, text=text)
 
 
 def _is_of(found: Ledger, status: Status) -> bool:

@@ -115,7 +115,7 @@ def message(turn: Turn, status: Status) -> str:
         case "Preparing":
             return f"candidate {candidate}: recording the revision"
         case "Warming":
-            return _warming(turn, status)
+            return _warming(turn, status, (stable, candidate))
         case "Shadowing":
             return _shadowing(turn, status)
         case "Analyzing":
@@ -130,13 +130,11 @@ def message(turn: Turn, status: Status) -> str:
             return f"{candidate} serves {status.weight} %, {stable} stays warm; {said}"
         case "RollingBack":
             return f"taking {candidate} back: {status.reason or ''}"
-    return f"{_held(status)} ({status.held_phase} of {candidate} {_share(status)})"
+    return f"{_held(turn, status)} ({status.held_phase} of {candidate} {_share(status)})"
 
 
-def _warming(turn: Turn, status: Status) -> str:
-    observed = turn.observed
-    stable = f"v{status.stable.version}" if status.stable else "nothing"
-    candidate = f"candidate v{status.candidate.version}" if status.candidate else ""
+def _warming(turn: Turn, status: Status, called: tuple[str, str]) -> str:
+    observed, stable, candidate = turn.observed, called[0], f"candidate {called[1]}"
     ends = pace.pre_period_ends(observed, status, turn.evidence.windows)
     if ends is not None and observed.ready(_name(status)) >= pace.needed(observed, pace.steps(observed)[0].weight):
         return f"{candidate} is ready; {stable} serves and is watched until {timestamp(ends)} (analysis.prePeriod)"
@@ -175,8 +173,11 @@ def _worse(status: Status) -> str:
     return f", degraded: {status.degraded.reason}" if status.degraded else ""
 
 
-def _held(status: Status) -> str:
-    return f"held, {status.held_reason}: {status.reason or ''}"
+def _held(turn: Turn, status: Status) -> str:
+    """A person's hold says nothing of crashes, and stays while there are some."""
+    found = trouble(turn.observed, _name(status)) if status.held_reason in moves.BY_A_PERSON else None
+    said = f"; {found.message}" if found is not None and found.fault else ""
+    return f"held, {status.held_reason}: {status.reason or ''}{said}"
 
 
 def _taken_back(status: Status) -> str:

@@ -10,7 +10,7 @@ from plimsoll.api.inferenceservice import RevisionRef
 from plimsoll.api.judges import Judge, Webhook
 from plimsoll.core import gateway, route
 from plimsoll.core.conditions import timestamp
-from plimsoll.core.external import PARTS
+from plimsoll.core.external import PARTS, arms
 from plimsoll.core.release import pace
 from plimsoll.core.release.observed import Observed
 from plimsoll.facts import ArmCounts, Demand, Endpoint, External, PrometheusSource, Window
@@ -71,11 +71,10 @@ def queries(observed: Observed, metric: CustomMetric) -> dict[str, str]:
     """The PromQL of a custom metric by "arm/part", its placeholders filled in: all are names, without quotes."""
     status, parts = observed.status, PARTS[metric.kind]
     texts = {"events": metric.query, "sum": metric.query, "total": metric.total, "squares": metric.squares}
-    arms = {"candidate": status.candidate, "stable": route.compared(status)}
-    if metric.kind == "Counter":
-        arms.pop("stable")
+    references = {"candidate": status.candidate, "stable": route.compared(status)}
     found = {}
-    for arm, reference in arms.items():
+    for arm in arms(metric.margin):
+        reference = references[arm]
         for part in parts:
             text = texts[part]
             if text is not None and reference is not None:
@@ -136,9 +135,10 @@ def from_prometheus(observed: Observed) -> bool:
 
 
 def counts(observed: Observed) -> bool:
-    """Whether counters are evidence in this pass: the pods were seen to follow the share that is in force."""
+    """Whether counters are evidence in this pass: the pods were seen to follow the share that is in force, or there is
+    none yet and the stable version is watched."""
     status = observed.status
     if status.stable is None or not pace.measured(status):
-        return False
+        return status.stable is not None and pace.precedes(observed, status)
     follow = route.followed(observed, status) and gateway.followed(observed, status)
     return status.step_since is not None or follow

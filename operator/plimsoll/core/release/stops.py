@@ -13,6 +13,8 @@ from plimsoll.core.statistics.shift import PredictionShift
 
 #: Holds that wait for a person's approval.
 FOR_A_PERSON = frozenset({"AwaitingApproval", "PauseStep"})
+#: Holds by the deadline: they end with progress, or when what the candidate was to be compared with is back.
+LATE = frozenset({"ProgressDeadline", "StableDown"})
 #: Holds by what was seen: only other evidence, a person or a new spec ends them.
 SEEN = frozenset(("PredictionShift", "SampleRatioMismatch"))
 
@@ -29,7 +31,8 @@ def failed(turn: Turn, status: Status) -> Status | None:
     verdict = turn.evidence.verdict
     if not turn.evidence.fresh or verdict is None or status.stable is None:
         return None
-    if verdict.hold and (status.held_reason in SEEN if status.phase == "Held" else status.reason is None):
+    looked_at = status.waiver is not None or (status.phase == "Held" and status.held_reason not in SEEN)
+    if verdict.hold and not looked_at:
         return hold(turn, status, verdict.hold, f"{verdict.reason}{inputs.explained(turn.observed.inputs)}")
     if verdict.outcome != "Fail":
         return None
@@ -99,11 +102,16 @@ def unless_overdue(turn: Turn, status: Status, doubt: str) -> Status:
     message = f"no progress for {release.progress_deadline}: {doubt}"
     if rolls_back(turn, status):
         return moves.roll_back(turn, status, "RolledBack", message)
+    if status.stable is not None and pace.stable_is_down(turn.observed, status):
+        back = f"no pod of version {status.stable.version} is ready, so there is nothing to go back to"
+        return hold(turn, status, "StableDown", f"{message}; {back}: promote it, or change the spec")
     return hold(turn, status, "ProgressDeadline", f"{message}; promote or abort it, or change the spec")
 
 
 def rolls_back(turn: Turn, status: Status) -> bool:
-    return turn.observed.spec.release.on_inconclusive == "Rollback" and status.stable is not None
+    """At the deadline, as the spec says; never to what is down: the candidate may be all that users can hope for."""
+    asked = turn.observed.spec.release.on_inconclusive == "Rollback"
+    return asked and not pace.stable_is_down(turn.observed, status)
 
 
 def doubt(status: Status) -> str:

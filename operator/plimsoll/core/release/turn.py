@@ -28,6 +28,8 @@ _REASON_LIMIT = 1024
 #: Of a reason that ten entries of a list hold: the status must stay below 32 KiB.
 _ENTRY_LIMIT = 400
 _KEPT = 10
+#: Holds that only a person or a new spec ends.
+BY_A_PERSON = frozenset({"Paused", "Aborted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +119,10 @@ def ref(revision: Revision) -> RevisionRef:
 
 
 def hold(turn: Turn, status: Status, reason: str, message: str) -> Status:
-    """Stay as it is, share and all, until what holds is gone."""
+    """Stay as it is, share and all, until what holds is gone. A person's hold is nobody else's to replace."""
     if (status.phase, status.held_reason, status.reason) == ("Held", reason, cut(message)):
+        return status
+    if status.phase == "Held" and status.held_reason in BY_A_PERSON and reason not in BY_A_PERSON:
         return status
     since = status.phase_since if status.phase == "Held" else timestamp(turn.now)
     return changed(
@@ -161,7 +165,7 @@ def retire_candidate(turn: Turn, status: Status) -> Status:
     """The candidate keeps its pods until the last connections to it have ended, and so does its baseline."""
     if status.candidate is None:
         return status
-    return changed(_without_baseline(turn, _retired(turn, status, status.candidate)), candidate=None)
+    return changed(_without_baseline(turn, _retired(turn, status, status.candidate)), candidate=None, waiver=None)
 
 
 def _without_baseline(turn: Turn, status: Status) -> Status:
@@ -174,7 +178,8 @@ def succeed(turn: Turn, status: Status) -> Status:
     new, old, warm = status.candidate, status.stable, _kept_warm(turn, status)
     forgiven = tuple(one for one in status.quarantine if one.revision != new.revision)
     status = changed(
-        status, stable=new, candidate=None, quarantine=forgiven, warm=warm or status.warm, degraded=None, suspicion=()
+        status, stable=new, candidate=None, waiver=None, quarantine=forgiven, warm=warm or status.warm, degraded=None,
+        suspicion=(),
     )  # fmt: skip
     status = _without_baseline(turn, status)
     if old is not None:
@@ -216,11 +221,10 @@ def recorded(turn: Turn, status: Status, outcome: Outcome, reason: str, *, by: s
 def _decided_by(status: Status) -> str | None:
     """Who rolled back to the candidate, or waived its evidence; None when it was nobody."""
     assert status.candidate is not None
-    if status.pin is not None and status.pin.version == status.candidate.version:
+    version = status.stable.version if status.stable else ""
+    if status.pin is not None and status.pin.version == status.candidate.version != version:
         return status.pin.by
-    command = status.last_command
-    waived = command is not None and (command.verb, command.outcome) == ("promote", "Obeyed")
-    return command.by if command is not None and waived and status.reason else None
+    return status.waiver.by if status.waiver is not None else None
 
 
 def cut(text: str) -> str:

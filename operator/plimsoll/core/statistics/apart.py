@@ -25,10 +25,13 @@ _LOG_WEIGHTS = np.log(np.outer(np.full(len(BEYOND), 1 / len(BEYOND)), ABOVE_WEIG
 @dataclass(frozen=True, slots=True)
 class Levels:
     """The two hypotheses at each c, both (edges, c): the candidate's rate is at most `most`, the stable one's at least
-    `least`. `alternatives` (2, 1, edges, c, 4) to either; those to the second are shares of what is no event."""
+    `least`. In `rates` both, and as shares that are large when the hypothesis is wrong, `null`, (2, 1, edges, c) with
+    `alternatives` (2, 1, edges, c, 4): those to the second are shares of what is no event."""
 
     most: Array
     least: Array
+    rates: Array
+    null: Array
     alternatives: Array
 
     @classmethod
@@ -36,19 +39,17 @@ class Levels:
         """Of margins and tolerances (edges,), the tolerances above 0 and below 1/2."""
         most, least = tolerance[:, None] * (1 + BEYOND), tolerance[:, None] * BEYOND / margin[:, None]
         odds = (most / (1 - most))[..., None] * ABOVE
-        return cls(most, least, np.stack([odds / (1 + odds), 1 - least[..., None] * BELOW])[:, None])
+        rates, null = np.stack([most, least])[:, None], np.stack([most, 1 - least])[:, None]
+        return cls(most, least, rates, null, np.stack([odds / (1 + odds), 1 - least[..., None] * BELOW])[:, None])
 
     def tests(self, spell: Array, cv: Array) -> tuple[Trials, Array]:
         """Of what both arms had in the spell so far, (rows, 4, edges): each (2, rows, edges, c), with alternatives."""
-        columns, counts = np.empty((4, 2, len(cv), *self.most.shape)), spell[..., None]
+        columns, counts = np.empty((4, 2, len(cv), *self.most.shape)), spell.swapaxes(0, 1)[..., None]
         k, n, null, variance = columns
-        n[0], n[1] = counts[:, 1], counts[:, 3]
-        k[0], k[1] = counts[:, 0], counts[:, 3] - counts[:, 2]
-        null[0], null[1] = self.most, 1 - self.least
-        variance[0], variance[1] = self.most, self.least
-        variance *= cv[..., None]
-        variance *= variance
-        others = np.broadcast_to(self.alternatives, (*n.shape, self.alternatives.shape[-1]))
+        n[:], k[0], k[1] = counts[1::2], counts[0], counts[3] - counts[2]
+        null[:], variance[:] = self.null, (cv[..., None] * self.rates) ** 2
+        others = np.empty((*n.shape, self.alternatives.shape[-1]))
+        others[:] = self.alternatives
         return Trials(columns, n > 0), others
 
 
@@ -70,6 +71,6 @@ class Apart:
         never = mixture(logs[1], BELOW_WEIGHTS)
         so_far = np.minimum(logs[0], never[..., None]).reshape(*never.shape[:2], len(_LOG_WEIGHTS))
         total = running(increments(so_far, begins, self.so_far), self.total)
-        steps = anew[:, None] * np.ones(total.shape[1])
+        steps = anew.astype(np.float64)[:, None].repeat(total.shape[1], axis=1)
         bets, wealth = self.bets.after(total, _LOG_WEIGHTS, steps)
         return Apart(total[-1], so_far[-1], bets), wealth

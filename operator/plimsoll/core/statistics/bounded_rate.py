@@ -54,12 +54,13 @@ class Trials:
 
 def log_ratios(trials: Trials, alternatives: Array) -> Array:
     """Log e-values by the beta-binomial, of the shape of the alternatives; 0 where nothing is told."""
-    logs = np.zeros(alternatives.shape)
-    k, n, null, variance = trials.columns[:, trials.told][..., None]
-    if k.size:
-        s = concentration(variance, null)
-        logs[trials.told] = log_likelihood_ratio(k, n, null, alternatives[trials.told], s)
-    return logs
+    ways = alternatives.shape[-1]
+    logs, cells = np.zeros((trials.told.size, ways)), np.flatnonzero(trials.told)
+    if len(cells):
+        k, n, null, variance = trials.columns.reshape(4, -1).take(cells, axis=1)[..., None]
+        s, others = concentration(variance, null), alternatives.reshape(-1, ways).take(cells, axis=0)
+        logs[cells] = log_likelihood_ratio(k, n, null, others, s)
+    return logs.reshape(alternatives.shape)
 
 
 def log_ratios_of(tests: Sequence[tuple[Trials, Array]]) -> list[Array]:

@@ -103,18 +103,22 @@ class Shares:
         )  # fmt: skip
 
 
+@np.errstate(divide="ignore", invalid="ignore")
 def shares(arms: Arms, margin: Level, tolerance: Level, *, worse: bool | NDArray[np.bool_]) -> Shares:
     """The share that decides whether p_c is above (`worse`) or below margin·p_s + tolerance."""
-    told = (arms.n_candidate > 0) & (arms.n_stable > 0)
-    n_c, n_s = np.where(told, arms.n_candidate, 1.0), np.where(told, arms.n_stable, 1.0)
-    k_c, k_s = arms.k_candidate * told, arms.k_stable * told
+    n_c, n_s, k_c, k_s = arms.n_candidate, arms.n_stable, arms.k_candidate, arms.k_stable
+    told = (n_c > 0) & (n_s > 0)
+    if not told.all():
+        n_c, n_s, k_c, k_s = np.where(told, n_c, 1.0), np.where(told, n_s, 1.0), k_c * told, k_s * told
     n, events = n_c + n_s, k_c + k_s
-    theta = n_c / n
-    slow = events / n <= 0.5
-    with np.errstate(divide="ignore", invalid="ignore"):
-        odds = np.where(slow, *_boundary_ratios(wilson(events, n), theta, (margin, tolerance), worse=worse))
-        upward = slow == worse  # whose share is large when the null is wrong: the candidate's among events
-        ratio = np.where(upward, odds, 1 / odds)
+    theta, slow = n_c / n, events <= n / 2
+    upward = slow == worse  # whose share is large when the null is wrong: the candidate's among events
+    p_s = np.where(upward, *wilson(events, n))
+    p_s = np.maximum((p_s - theta * tolerance) / (theta * margin + 1 - theta), 0.0)
+    p_c = margin * p_s + tolerance
+    most, least = np.where(slow, p_c, 1 - p_c), np.where(slow, p_s, 1 - p_s)
+    ratio = np.where(upward, most / least, least / most)
+    ratio = np.where(worse, np.where(p_c < 1, ratio, np.inf), np.maximum(ratio, 1 / MAX_RATIO))
     events_c, total = np.where(slow, k_c, n_c - k_c), np.where(slow, events, n - events)
     k, base = np.where(upward, events_c, total - events_c), np.where(upward, theta, 1 - theta)
     useful = told & (total > 0) & (ratio > 0) & (ratio < np.inf)
@@ -134,24 +138,3 @@ def compared(found: Shares, cv: Array, *, worse: bool) -> tuple[Trials, Array]:
 def _share(ratio: Array, base: Array) -> Array:
     odds = ratio * base
     return odds / (odds + 1 - base)
-
-
-def _boundary_ratios(
-    pooled: tuple[Array, Array], theta: Array, bound: tuple[Level, Level], *, worse: bool | NDArray[np.bool_]
-) -> tuple[Array, Array]:
-    """Ratios candidate:stable of events, and of non-events, at the boundary; inf or 0 where "worse" cannot be."""
-    margin, tolerance = bound
-    slope = theta * margin + 1 - theta
-    low, high = (np.maximum((p - theta * tolerance) / slope, 0.0) for p in pooled)
-    first, last = np.where(worse, low, high), np.where(worse, high, low)
-    events, others = margin * first + tolerance, 1 - (margin * last + tolerance)
-    # Where nothing is an event there, the margin alone is the ratio, or with a tolerance none is.
-    ratio = events / first
-    if not (first > 0).all():
-        ratio = np.where(first > 0, ratio, np.where(np.equal(tolerance, 0), margin, np.inf))
-    rest = others / (1 - last)
-    most, least = np.where(worse, np.inf, MAX_RATIO), np.where(worse, 0.0, 1 / MAX_RATIO)
-    return (
-        np.where(worse & (events >= 1), np.inf, np.minimum(ratio, most)),
-        np.where(worse & (others <= 0), 0.0, np.maximum(rest, least)),
-    )

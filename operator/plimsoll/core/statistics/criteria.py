@@ -115,8 +115,7 @@ class Criterion:
         return k_c * n_s / (n_c * k_s) if n_c and k_s else inf if k_c else 0.0
 
     def _sums(self, row: int, edge: int, first: int) -> tuple[int, int, int, int]:
-        """Of all windows, or where arms are compared of those with both."""
-        return self.data.sums(slice(first, row + 1), edge, both=self.margin is not None)
+        return self.data.sums(first, row, edge)
 
 
 def reaches(log_e: Array, level: float) -> NDArray[np.bool_]:

@@ -27,7 +27,8 @@ def disagreement(windows: Sequence[Window], limit: float, levels: tuple[float, f
     k = np.array([[one.differed] for one in pairs], dtype=np.float64)
     n = np.array([[one.differed + one.matched] for one in pairs], dtype=np.float64)
     cv, none = np.full_like(k, noise.cv_floor), np.zeros_like(k)
-    data = Table(np.stack([k, n, none, none], axis=1), cv, starts_of(windows))
+    counts = np.stack([k, n, none, none], axis=1)
+    data = Table(counts, cv, starts_of(windows), counts.cumsum(axis=0))
     against_health = above(data, limit)
     return Criterion(
         name="shadow disagreement",

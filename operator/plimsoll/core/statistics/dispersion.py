@@ -20,14 +20,14 @@ def coefficient_of_variation(k: Array, n: Array, begins: NDArray[np.bool_], floo
     """Upper bound of the coefficient of variation between stable pods, from the windows up to each: (windows, edges).
 
     `k` events of `n` trials, (windows, pods, edges), are sums since the first window of the spell; `begins` says where
-    one begins, (windows,) or (windows, 1, edges); pods that were not there have n = 0. Pearson's X² of m pods has
+    one begins, (windows,); pods that were not there have n = 0. Pearson's X² of m pods has
     expectation (m−1) + cv²·C with C = K(1−Σnᵢ²/N²)/(1−p): a moment estimate, pooled over spells, shrunk to `floor` with
     weight PRIOR_WEIGHT, plus STANDARD_ERRORS standard errors; between floor and MAX_CV. Where fewer than two pods,
     nothing or everything failed, nothing is learned; to begin with it is the floor. The split of the stable events
     between stable pods is independent of the candidate's share given the total, so that the current window may be used
     without spoiling the e-process.
     """
-    return Dispersion().after(moments(Pods.of(np.stack([k, n], axis=1))), begins, floor)[1]
+    return _bound(running(increments(moments(Pods.of(np.stack([k, n], axis=1))), begins)), floor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +45,34 @@ class Pods:
     def of(cls, counts: Array) -> Pods:
         """From both, (windows, 2, pods, edges)."""
         sums, n = counts.sum(axis=2), counts[:, 1]
-        return cls(counts[:, 0], n, sums[:, 0], sums[:, 1], np.count_nonzero(n, axis=1))
+        return cls(counts[:, 0], n, sums[:, 0], sums[:, 1], (n > 0).sum(axis=1))
+
+
+def _bound(total: Array, floor: float) -> Array:
+    """Of the moments summed up to each window, (windows, 3, edges)."""
+    freedom, excess, weight = total[:, 0], total[:, 1], total[:, 2]
+    scale = np.maximum(1.0, 1.0 + excess / np.maximum(freedom, 1.0))
+    above = PRIOR_WEIGHT * floor**2 + excess + STANDARD_ERRORS * scale * np.sqrt(2 * freedom)
+    bounded = np.sqrt(np.maximum(above / (PRIOR_WEIGHT + weight), 0.0))
+    return np.minimum(np.maximum(bounded, floor), max(MAX_CV, floor))
 
 
 @dataclass(frozen=True, slots=True)
 class Dispersion:
-    """Where `coefficient_of_variation` stands after some windows: the moments (3, edges) of all and of the spell."""
+    """What is known of the noise after some windows. It may change with each window or last a whole spell: `total` are
+    the moments summed either way, (3, 2·edges), `so_far` those of the spell under way, (3, edges)."""
 
     total: Array | float = 0.0
     so_far: Array | float = 0.0
 
-    def after(self, so_far: Array, begins: NDArray[np.bool_], floor: float) -> tuple[Dispersion, Array]:
-        """Where it stands after these windows as well, of whose spells `so_far` are the moments, and the bound in each
-        of them."""
-        total = running(increments(so_far, begins, self.so_far), self.total)
-        freedom, excess, weight = total[:, 0], total[:, 1], total[:, 2]
-        scale = np.maximum(1.0, 1.0 + excess / np.maximum(freedom, 1.0))
-        above = PRIOR_WEIGHT * floor**2 + excess + STANDARD_ERRORS * scale * np.sqrt(2 * freedom)
-        bounded = np.sqrt(np.maximum(above / (PRIOR_WEIGHT + weight), 0.0))
-        bounded = np.minimum(np.maximum(bounded, floor), max(MAX_CV, floor))
-        return Dispersion(total[-1], so_far[-1]), bounded
+    def after(self, pods: Pods, begins: NDArray[np.bool_], floor: float) -> tuple[Dispersion, Array]:
+        """What is known after these windows as well, and the larger of both bounds in each of them, (windows, edges);
+        `pods` are those of each window, followed by their sums in the spell up to each."""
+        found, rows, edges = moments(pods), len(begins), pods.events.shape[-1]
+        added = np.concatenate([found[:rows], increments(found[rows:], begins, self.so_far)], axis=-1)
+        total = running(added, self.total)
+        cv = _bound(total, floor)
+        return Dispersion(total[-1], found[-1]), np.maximum(cv[:, :edges], cv[:, edges:])
 
 
 def moments(pods: Pods) -> Array:

@@ -133,7 +133,7 @@ def _worse_at_some_age(worse: Array, starts: NDArray[np.int64]) -> tuple[Array, 
     together = worse.sum(axis=1, keepdims=True)
     shares = np.concatenate([[0.5], np.full(ages, 0.5 / ages)])
     parts = restarted(np.concatenate([together, worse], axis=1), BET_WEIGHTS, starts) + np.log(shares)
-    return log_sum(parts, 1), parts
+    return log_sum(parts), parts
 
 
 def absolute_error(windows: Sequence[Window], rise: float, ages: Sequence[str], rule: LabelRule) -> Labelled:

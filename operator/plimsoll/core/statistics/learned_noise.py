@@ -37,7 +37,6 @@ from plimsoll.core.statistics.wealth import (
     Restarted,
     begins_in,
     increments,
-    mixture,
     running,
     within,
 )
@@ -76,8 +75,9 @@ class Models:
 NULLS = 3 * len(QUIET) + len(LOUD)
 #: Noise is the same in the models of every margin: each kind once (none first), and which one a model has.
 _NOISES, _NOISE_OF = np.unique(Models.of(1.5).cv, return_inverse=True)
+_VARIANCES = _NOISES[1:] ** 2
 _QUIET, _NOISY = np.flatnonzero(_NOISE_OF == 0), np.flatnonzero(_NOISE_OF)
-_LOG_WEIGHTS = np.log(np.outer(BET_WEIGHTS, WORSE_WEIGHTS).ravel())
+_LOG_WEIGHTS, _LOG_BET_WEIGHTS = np.log(np.outer(BET_WEIGHTS, WORSE_WEIGHTS).ravel()), np.log(BET_WEIGHTS)
 
 
 def log_worse_in_noise(
@@ -143,7 +143,7 @@ class LearnedNoise:
             bets,
             _LOG_WEIGHTS,
             evidence.told * (compared == 1),
-            idle=mixture(alike, BET_WEIGHTS),
+            idle=alike + _LOG_BET_WEIGHTS,
             alike=alike.repeat(len(WORSE), axis=-1),
         )
         return LearnedNoise(lasting[-1], so_far[-1], passing[-1], compared[-1], turned), wealth - null
@@ -153,13 +153,13 @@ def _log_likelihoods(evidence: Evidence) -> Array:
     """Of each row by itself, relative to the boundary without noise; (windows, edges, models)."""
     logs: Array = _of_pods(evidence.pods).take(_NOISE_OF, axis=-1)
     found, useful = evidence.shares, evidence.shares.useful
-    pods = np.maximum(evidence.pods.there, 1)[useful].tolist()
-    if pods:
-        margins = np.broadcast_to(evidence.margins, useful.shape)[useful].tolist()
-        base = found.base[useful]
-        odds = found.ratio[useful] * base / (1 - base)
-        kinds = list(zip(margins, pods, strict=True))
-        logs[useful] += _of_shares(found.k[useful], found.total[useful], odds, kinds)
+    cells = useful.nonzero()
+    if len(cells[0]):
+        margins = np.broadcast_to(evidence.margins, useful.shape)[cells].tolist()
+        pods = np.maximum(evidence.pods.there[cells], 1).tolist()
+        base = found.base[cells]
+        odds = found.ratio[cells] * base / (1 - base)
+        logs[cells] += _of_shares(found.k[cells], found.total[cells], odds, list(zip(margins, pods, strict=True)))
     return logs
 
 
@@ -203,7 +203,7 @@ def _of_some(
 
 def _each(rows: Array, place: NDArray[np.int64]) -> Array:
     """The row of each cell, or the only one."""
-    return rows[place] if len(rows) > 1 else rows
+    return rows.take(place, axis=0) if len(rows) > 1 else rows
 
 
 @lru_cache(maxsize=64)
@@ -235,11 +235,10 @@ def _of_pods(pods: Pods) -> Array:
     if not len(rows):
         return logs
     k, n, events = pods.k[rows, :, edges], pods.n[rows, :, edges], pods.events[told]
-    there = n > 0
-    share = np.where(there, n / pods.trials[told][:, None], 1.0)
-    whole = pods.there[told][:, None] / _NOISES[1:] ** 2
+    share = np.where(n > 0, n / pods.trials[told][:, None], 1.0)  # of one that was not there nothing is told, k = 0
+    whole = pods.there[told][:, None] / _VARIANCES
     each = whole[:, None] * share[..., None]
-    split = ((gammaln(k[..., None] + each) - gammaln(each)) * there[..., None]).sum(axis=1)
+    split = (gammaln(k[..., None] + each) - gammaln(each)).sum(axis=1)
     plain = (k * np.log(share)).sum(axis=1)
     logs[rows, edges, 1:] = gammaln(whole) - gammaln(whole + events[:, None]) + split - plain[:, None]
     return logs

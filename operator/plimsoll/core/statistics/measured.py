@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,26 +17,6 @@ from plimsoll.facts import ArmCounts, Window
 from plimsoll.names import LATENCY_EDGES
 
 _BUCKETS = len(LATENCY_EDGES)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What is accepted, as in Policy, and the parts of alpha; a margin of None switches a measure off."""
-
-    error_margin: float | None
-    latency_margin: float | None
-    negligible: float
-    negligible_latency: float
-    error_floor: float
-    latency_floor_seconds: float
-    noise: Noise
-    beta: float
-    alphas: tuple[tuple[str, float], ...]
-
-    @property
-    def first_edge(self) -> int:
-        """The first latency edge that counts."""
-        return sum(edge <= self.latency_floor_seconds for edge in LATENCY_EDGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,38 +38,62 @@ class _Part:
 _ANY = 1.5
 
 
-@lru_cache(maxsize=64)
-def _bounds(limits: Limits) -> Bounds:
-    """Of errors, client errors and each latency edge that counts."""
-    edges = _BUCKETS - limits.first_edge
-    margins = [limits.error_margin or _ANY] * 2 + [limits.latency_margin or _ANY] * edges
-    tolerances = [0.0, limits.negligible] + [limits.negligible_latency] * edges
-    negligible = [limits.negligible] * 2 + [limits.negligible_latency] * edges
-    return Bounds(np.array(margins), np.array(tolerances), np.array(negligible))
+@dataclass(frozen=True)
+class Limits:
+    """What is accepted, as in Policy, and the parts of alpha; a margin of None switches a measure off."""
 
+    error_margin: float | None
+    latency_margin: float | None
+    negligible: float
+    negligible_latency: float
+    error_floor: float
+    latency_floor_seconds: float
+    noise: Noise
+    beta: float
+    alphas: tuple[tuple[str, float], ...]
 
-@lru_cache(maxsize=64)
-def _parts(limits: Limits) -> tuple[_Part, ...]:
-    """Those that are switched on."""
-    alphas, few, slow = dict(limits.alphas), limits.negligible, limits.negligible_latency
-    parts = []
-    if limits.error_margin is not None:
-        margin, errors, client_errors = limits.error_margin, "error rate", "client error rate"
-        parts.append(_Part(errors, slice(0, 1), ("",), alphas[errors], margin, 0.0, few, limits.error_floor))
-        parts.append(_Part(client_errors, slice(1, 2), ("",), alphas[client_errors], margin, few, few))
-    if limits.latency_margin is not None:
-        units = tuple(slower(edge) for edge in LATENCY_EDGES[limits.first_edge :])
-        parts.append(_Part("latency", slice(2, None), units, alphas["latency"], limits.latency_margin, slow, slow))
-    return tuple(parts)
+    @cached_property
+    def first_edge(self) -> int:
+        """The first latency edge that counts."""
+        return sum(edge <= self.latency_floor_seconds for edge in LATENCY_EDGES)
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        """Of errors, client errors and each latency edge that counts."""
+        edges = _BUCKETS - self.first_edge
+        margins = [self.error_margin or _ANY] * 2 + [self.latency_margin or _ANY] * edges
+        tolerances = [0.0, self.negligible] + [self.negligible_latency] * edges
+        negligible = [self.negligible] * 2 + [self.negligible_latency] * edges
+        return Bounds(np.array(margins), np.array(tolerances), np.array(negligible))
+
+    @cached_property
+    def parts(self) -> tuple[_Part, ...]:
+        """The criteria that are switched on."""
+        alphas, few, slow = dict(self.alphas), self.negligible, self.negligible_latency
+        parts = []
+        if self.error_margin is not None:
+            margin, errors, client_errors = self.error_margin, "error rate", "client error rate"
+            parts.append(_Part(errors, slice(0, 1), ("",), alphas[errors], margin, 0.0, few, self.error_floor))
+            parts.append(_Part(client_errors, slice(1, 2), ("",), alphas[client_errors], margin, few, few))
+        if self.latency_margin is not None:
+            units = tuple(slower(edge) for edge in LATENCY_EDGES[self.first_edge :])
+            parts.append(_Part("latency", slice(2, None), units, alphas["latency"], self.latency_margin, slow, slow))
+        return tuple(parts)
+
+    @cached_property
+    def least(self) -> tuple[NDArray[np.int64], Array]:
+        """The first edge of each of these, and the least rise that can fail it, both (criteria,)."""
+        firsts = np.array([part.edges.start for part in self.parts], dtype=np.int64)
+        return firsts, np.array([part.least_rise for part in self.parts])
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
     """The pods' own counters of the windows so far.
 
-    Edges are those of errors, client errors and latency; `found` (windows, 7, edges) are the counts as in
-    `tables.Rows`, log e-values against health and against harm, and cv. `failing` (windows, criteria) is what the
-    criteria hold against 1/alpha, `starts` are the windows with which a step begins.
+    Edges are those of errors, client errors and latency; `found` (windows, 11, edges) are the counts as in
+    `tables.Rows`, log e-values against health and against harm, cv, and the totals of `Compared`. `failing` (windows,
+    criteria) is what the criteria hold against 1/alpha, `starts` are the windows with which a step begins.
     """
 
     limits: Limits
@@ -104,12 +108,12 @@ class Measured:
         """With these windows as well; they follow in time, and none of them has a gap."""
         if not windows:
             return self
-        limits = self.limits
+        limits, starts = self.limits, self.starts
         begins, spell = spells_of(windows, limits.noise.seconds, self.spell)
         count = partial(_counted, first=limits.first_edge)
-        rows = tabulated(windows, count, 2 + _BUCKETS - limits.first_edge, begins)
-        comparison, compared = self.comparison.after(rows, _bounds(limits), limits.noise.cv_floor)
-        found, failed, starts = _found(rows, compared), _failing(_parts(limits), rows, compared), self.starts
+        rows = tabulated(windows, count, len(limits.bounds.margin), begins)
+        comparison, compared = self.comparison.after(rows, limits.bounds, limits.noise.cv_floor)
+        found, failed = _found(rows, compared), _failing(limits, rows, compared)
         anew = begins_in(rows.steps, self.comparison.step)
         if anew.any():
             starts = np.concatenate([starts, np.flatnonzero(anew) + (0 if self.found is None else len(self.found))])
@@ -122,12 +126,12 @@ class Measured:
         found, failed = self.found, self.failing
         assert found is not None and failed is not None
         criteria = []
-        for place, part in enumerate(_parts(self.limits)):
+        for place, part in enumerate(self.limits.parts):
             mine = found[:, :, part.edges]
             criteria.append(
                 Criterion(
                     name=part.name,
-                    data=Table(mine[:, :4], mine[:, 6], self.starts),
+                    data=Table(mine[:, :4], mine[:, 6], self.starts, mine[:, 7:]),
                     units=part.units,
                     margin=part.margin,
                     tolerance=part.tolerance,
@@ -144,21 +148,22 @@ class Measured:
 
 def _found(rows: Rows, compared: Compared) -> Array:
     """What `Measured.found` holds of these windows."""
-    found = np.empty((len(rows.counts), 7, rows.counts.shape[-1]))
+    found = np.empty((len(rows.counts), 11, rows.counts.shape[-1]))
     found[:, :4], found[:, 4], found[:, 5] = rows.counts, compared.against_health, compared.against_harm
-    found[:, 6] = compared.cv
+    found[:, 6], found[:, 7:] = compared.cv, compared.totals
     return found
 
 
-def _failing(parts: Sequence[_Part], rows: Rows, compared: Compared) -> Array:
+def _failing(limits: Limits, rows: Rows, compared: Compared) -> Array:
     """What each criterion holds against 1/alpha, (windows, criteria): the average over its edges, or nothing where it
     does not matter."""
-    logs, firsts = np.empty((len(rows.counts), len(parts))), [part.edges.start for part in parts]
-    for place, part in enumerate(parts):
-        mine = compared.against_health[:, part.edges]
-        logs[:, place] = average(mine) if len(part.units) > 1 else mine[:, 0]
-    trials, least = rows.counts[:, 1::2, firsts], [part.least_rise for part in parts]
-    logs[(trials <= 0).any(axis=1) | (compared.rise[:, firsts] < least)] = -np.inf
+    firsts, least = limits.least
+    logs = compared.against_health[:, firsts]
+    for place, part in enumerate(limits.parts):
+        if len(part.units) > 1:
+            logs[:, place] = average(compared.against_health[:, part.edges])
+    trials = rows.counts[:, 1::2, firsts].min(axis=1)
+    logs[(trials <= 0) | (compared.rise[:, firsts] < least)] = -np.inf
     return logs
 
 

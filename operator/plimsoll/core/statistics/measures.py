@@ -21,8 +21,8 @@ from plimsoll.core.statistics.bounded_rate import (
 from plimsoll.core.statistics.comparison import EQUAL_WEIGHTS, Arms, Shares, compared, shares
 from plimsoll.core.statistics.dispersion import Dispersion, Pods
 from plimsoll.core.statistics.learned_noise import Evidence, LearnedNoise
-from plimsoll.core.statistics.tables import Count, Noise, Rows, Table, noise_of, spells_of, starts_in, tabulated
-from plimsoll.core.statistics.wealth import Array, Capped, begins_in, log_sum, restarted, running, within
+from plimsoll.core.statistics.tables import Count, Noise, Rows, Table, spells_of, starts_in, tabulated
+from plimsoll.core.statistics.wealth import Array, Capped, begins_in, log_sum, restarted, running, started, within
 from plimsoll.facts import Window
 
 #: How the capital of Pass is split: the candidate's own rate, the comparison, the stable arm's own rate.
@@ -55,6 +55,11 @@ class Bounds:
         return Levels.of(self.margin[self.rare], self.tolerance[self.rare])
 
     @cached_property
+    def tolerances(self) -> Array:
+        """What is tolerated in each of the three that `_shares` compares."""
+        return np.where(_HARM, self.tolerance, self.negligible)
+
+    @cached_property
     def rates(self) -> Array:
         """Rates that harm implies, (2, 1, edges): of events of the candidate at least the first, and of the stable
         arm's requests that are none at least the second."""
@@ -66,17 +71,24 @@ class Bounds:
         others: Array = 1 - self.rates[..., None] * BELOW
         return others
 
+    @cached_property
+    def possible(self) -> NDArray[np.bool_]:
+        """Which of `rates` can be told of at all."""
+        possible: NDArray[np.bool_] = (self.rates > 0) & (self.rates < 1)
+        return possible
+
 
 @dataclass(frozen=True, slots=True)
 class Compared:
     """Log e-values (windows, edges) against health and against harm, the `cv` allowed for, and how far the candidate's
-    rate was above the stable one's, over all rows or over those of the step, where both had trials: the larger
-    `rise`."""
+    rate was above the stable one's, over all rows or over those of the step: the larger `rise`. `totals` (windows, 4,
+    edges) are sums of the counts up to each row. Of rows where both arms had trials."""
 
     against_health: Array
     against_harm: Array
     cv: Array
     rise: Array
+    totals: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +120,7 @@ class Comparison:
         spell = within(both, rows.begins, self.spell)
         pods = self._spell_of_pods(rows)
         like = Pods.of(np.concatenate([rows.pods, pods]))
-        dispersion, cv = noise_of(like, rows.begins, self.dispersion, floor)
+        dispersion, cv = self.dispersion.after(like, rows.begins, floor)
         against, anew, rare = _shares(both, spell, bounds), begins_in(rows.steps, self.step), bounds.rare
         tests = [_health(rows.counts, cv, bounds, against.rows(slice(2 * len(both), None)))]
         if len(rare):
@@ -122,41 +134,48 @@ class Comparison:
             apart, found = apart.after(hidden[0], rows.begins, anew)
             against_health[:, rare] = np.logaddexp(against_health[:, rare], found) - _LOG_2
         passing, wealth = self.passing.after(health.swapaxes(0, 1), PASS_CAP)
-        against_harm = log_sum(wealth.swapaxes(1, 2).reshape(*cv.shape, -1) + _LOG_BETS, -1)
+        against_harm = log_sum(wealth.swapaxes(1, 2).reshape(*cv.shape, -1) + _LOG_BETS)
         total = running(both, self.total)
         before = _latest(total - both, anew, self.before)
         rise = np.maximum(_rise(total), _rise(total - before))
         now = Comparison(
             spell[-1], pods[-1], dispersion, worse, apart, passing, total[-1], before[-1], int(rows.steps[-1])
         )
-        return now, Compared(against_health, against_harm, cv, rise)
+        return now, Compared(against_health, against_harm, cv, rise, total)
 
     def _spell_of_pods(self, rows: Rows) -> Array:
         """Sums within spells. The number of pods is that of the spell: where another begins it may be another."""
-        carried = np.zeros_like(rows.pods[0])
-        if self.pods is not None:
-            most = min(len(carried[0]), len(self.pods[0]))
-            carried[:, :most] = self.pods[:, :most]
+        carried = self.pods
+        if carried is None or carried.shape[1] != rows.pods.shape[2]:
+            carried = np.zeros_like(rows.pods[0])
+            most = 0 if self.pods is None else min(len(carried[0]), len(self.pods[0]))
+            if self.pods is not None:
+                carried[:, :most] = self.pods[:, :most]
         return within(rows.pods, rows.begins, carried)
 
 
 def _latest(values: Array, at: NDArray[np.bool_], before: Array | float) -> Array:
     """The values (axis 0) of the last row that `at` marks, `before` as long as there was none."""
+    if len(values) == 1:
+        return values if at[0] else started(before, values)
     rows = np.maximum.accumulate(np.where(at, np.arange(len(at)), -1))
     found: Array = np.where((rows < 0)[:, None, None], before, values[np.maximum(rows, 0)])
     return found
 
 
 def _rise(total: Array) -> Array:
-    rates: Array = total[:, 0] / np.maximum(total[:, 1], 1) - total[:, 2] / np.maximum(total[:, 3], 1)
-    return rates
+    rates: Array = total[:, ::2] / np.maximum(total[:, 1::2], 1)
+    return rates[:, 0] - rates[:, 1]
 
 
 def _shares(both: Array, spell: Array, bounds: Bounds) -> Shares:
     """What tells of harm, of each row and then of each spell so far, and after these what tells of health, by row."""
-    harm = np.arange(3 * len(both))[:, None] < 2 * len(both)
-    tolerance = np.where(harm, bounds.tolerance, bounds.negligible)
+    harm, tolerance = _HARM.repeat(len(both), axis=0), bounds.tolerances.repeat(len(both), axis=0)
     return shares(Arms.stacked(np.concatenate([both, spell, both])), bounds.margin, tolerance, worse=harm)
+
+
+#: Which of the three that `_shares` compares tell of harm.
+_HARM = np.array([[True], [True], [False]])
 
 
 def _health(counts: Array, cv: Array, bounds: Bounds, found: Shares) -> tuple[Trials, Array]:
@@ -176,7 +195,7 @@ def _health(counts: Array, cv: Array, bounds: Bounds, found: Shares) -> tuple[Tr
     others[::2], others[1, ..., :-1], others[1, ..., -1] = bounds.below, equal, equal[..., 0]
     told = n > 0
     told[1] = between.told
-    told[::2] &= (bounds.rates > 0) & (bounds.rates < 1)
+    told[::2] &= bounds.possible
     return Trials(columns, told), others
 
 
@@ -184,7 +203,7 @@ def whole(windows: Sequence[Window], count: Count, bounds: Bounds, noise: Noise)
     """The comparison over at least one window, from the first to the last."""
     rows = tabulated(windows, count, len(bounds.margin), spells_of(windows, noise.seconds)[0])
     found = Comparison().after(rows, bounds, noise.cv_floor)[1]
-    return Table(rows.counts, found.cv, starts_in(rows.steps)), found
+    return Table(rows.counts, found.cv, starts_in(rows.steps), found.totals), found
 
 
 def above(data: Table, limit: float) -> Array:

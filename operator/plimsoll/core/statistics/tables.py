@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plimsoll.core.statistics.comparison import Arms
-from plimsoll.core.statistics.dispersion import Dispersion, Pods, moments
+from plimsoll.core.statistics.dispersion import Dispersion, Pods
 from plimsoll.core.statistics.wealth import Array, begins_in, within
 from plimsoll.facts import ArmCounts, Window
 
@@ -48,24 +48,25 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The counts of one measure, (windows, 4, edges) as in `Rows`, the cv (windows, edges), and the rows where a step
-    begins."""
+    """The counts of one measure, (windows, 4, edges) as in `Rows`, the cv (windows, edges), the rows where a step
+    begins, and the sums of what counts of the rows up to each, `totals` (windows, 4, edges): of those with trials in
+    both arms, where arms are compared."""
 
     counts: Array
     cv: Array
     starts: NDArray[np.int64]
+    totals: Array
 
     @property
     def arms(self) -> Arms:
         """The two arms."""
         return Arms.stacked(self.counts)
 
-    def sums(self, rows: slice, edge: int, *, both: bool) -> tuple[int, int, int, int]:
-        """Events and trials of the candidate and of the stable arm at an edge; with `both` of those rows in which both
-        arms had trials: only these compare, and only they may fail."""
-        counts = self.counts[rows]
-        told = ((counts[:, 1] > 0) & (counts[:, 3] > 0)).any(axis=1) if both else np.ones(len(counts))
-        k_c, n_c, k_s, n_s = (told @ counts[:, :, edge]).tolist()
+    def sums(self, first: int, row: int, edge: int) -> tuple[int, int, int, int]:
+        """Events and trials of the candidate and of the stable arm at an edge that count, from the row `first` to
+        `row`."""
+        sums = self.totals[row, :, edge] - (self.totals[first - 1, :, edge] if first else 0.0)
+        k_c, n_c, k_s, n_s = sums.tolist()
         return int(k_c), int(n_c), int(k_s), int(n_s)
 
 
@@ -124,19 +125,8 @@ def _kind(window: Window) -> tuple[int, int, int]:
 
 
 def table(windows: Sequence[Window], count: Count, edges: int, noise: Noise) -> Table:
-    """Tabulate `count` of both arms of at least one window, with the noise of the stable pods."""
+    """Tabulate `count` of both arms of at least one window, with the noise of the stable pods; every row counts."""
     rows = tabulated(windows, count, edges, spells_of(windows, noise.seconds)[0])
     pods = Pods.of(np.concatenate([rows.pods, within(rows.pods, rows.begins)]))
-    cv = noise_of(pods, rows.begins, Dispersion(), noise.cv_floor)[1]
-    return Table(rows.counts, cv, starts_in(rows.steps))
-
-
-def noise_of(pods: Pods, begins: NDArray[np.bool_], known: Dispersion, floor: float) -> tuple[Dispersion, Array]:
-    """The cv of each row, (windows, edges), and what is known then: noise may change with each window or last a whole
-    spell; the larger estimate is taken. `pods` are those of each row, followed by their sums in the spell up to each;
-    `begins` says where a spell begins, (windows,)."""
-    found, rows, edges = moments(pods), len(begins), pods.events.shape[-1]
-    both = np.concatenate([found[:rows], found[rows:]], axis=-1)
-    anew = begins[:, None, None] | (np.arange(2 * edges) < edges)
-    known, cv = known.after(both, anew, floor)
-    return known, np.maximum(cv[:, :edges], cv[:, edges:])
+    cv = Dispersion().after(pods, rows.begins, noise.cv_floor)[1]
+    return Table(rows.counts, cv, starts_in(rows.steps), rows.counts.cumsum(axis=0))

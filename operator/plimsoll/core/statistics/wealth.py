@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,27 +13,27 @@ Array = NDArray[np.float64]
 Level = float | Array
 
 
-def log_sum(logs: Array, axis: int) -> Array:
-    """Log of Σ exp over an axis, which is dropped."""
-    top = np.maximum(logs.max(axis=axis, keepdims=True), _LEAST)
-    with np.errstate(divide="ignore"):
-        total: Array = np.log(np.exp(logs - top).sum(axis=axis))
-    total += top.reshape(total.shape)
-    return total
-
-
+_LOG_2 = log(2)
 #: In place of −∞, from which −∞ cannot be taken.
 _LEAST = -np.finfo(np.float64).max
 
 
+@np.errstate(divide="ignore")
+def log_sum(logs: Array) -> Array:
+    """Log of Σ exp over the last axis, which is dropped."""
+    top: Array = np.maximum.reduce(logs, axis=-1, initial=_LEAST)
+    total: Array = np.log(np.add.reduce(np.exp(logs - top[..., None]), axis=-1))
+    return total + top
+
+
 def mixture(log_wealth: Array, weights: Array) -> Array:
     """Log of Σ wⱼ exp(log_wealth[…, j]) with weights that sum to 1: valid under any dependence; drops the last axis."""
-    return log_sum(log_wealth + np.log(weights), -1)
+    return log_sum(log_wealth + np.log(weights))
 
 
 def average(log_wealth: Array) -> Array:
     """Log of the arithmetic mean over the last axis: valid under any dependence (Vovk & Wang, "E-values", 2021)."""
-    return log_sum(log_wealth, -1) - float(np.log(log_wealth.shape[-1]))
+    return log_sum(log_wealth) - log(log_wealth.shape[-1])
 
 
 def restarted(log_factors: Array, weights: Array, starts: NDArray[np.int64]) -> Array:
@@ -52,12 +53,12 @@ class Restarted:
     """Where bets stand that begin anew: the i-th time (from 1) with 2⁻ⁱ of the capital, which until then lies idle. It
     is a mixture of e-processes, so an e-process.
 
-    `times` (edges,) counts how often, `had` (times, edges, bets) is what the idle capital had earned by each time, less
-    what the bets had, and `spare` (edges, bets) the same by the last row.
+    `times` (edges,) counts how often. `spare` (edges, bets) is what the idle capital has earned so far, less what the
+    bets have, and `given` the log of the sum, over all times, of what each bet began with and had spared by then.
     """
 
     times: Array | float = 0.0
-    had: Array | None = None
+    given: Array | float = -np.inf
     spare: Array | float = 0.0
 
     def after(
@@ -66,32 +67,16 @@ class Restarted:
         """Where they stand after these rows as well, and the log wealth (rows, edges) in them.
 
         `bets` (rows, edges, bets) are running log wealth, `anew` (rows, edges) is 1 where they begin again. Idle
-        capital may earn too: `idle` (rows, edges) in all, `alike` (rows, edges, bets) what goes to each bet.
+        capital may earn too: `idle` (rows, edges, any) in parts, `alike` (rows, edges, bets) what goes to each bet.
         """
-        spare, times = alike - bets, running(anew, self.times)
-        had = self._had(spare, times) if self.had is None or anew.any() else self.had
-        idle = np.broadcast_to(idle, anew.shape)
-        place = np.arange(1, len(had) + 1)[:, None, None]
-        begun = np.where(times >= place, log_sum(bets + (had[:, None] + log_weights), -1), idle) - place * _LOG_2
-        logs: Array = np.logaddexp(idle - len(had) * _LOG_2, np.logaddexp.reduce(begun, axis=0))
-        return Restarted(times[-1], had, spare[-1]), logs
-
-    def _had(self, spare: Array, times: Array) -> Array:
-        """With what the times among these rows begin."""
-        known = 0 if self.had is None else len(self.had)
-        most = max(known, int(times[-1].max()))
-        had = np.zeros((most, *spare.shape[1:]))
-        if self.had is not None:
-            had[:known] = self.had
-        earlier = np.concatenate([started(self.spare, spare), spare[:-1]])
-        before = np.broadcast_to(self.times, times.shape[1:])
-        for place in range(most):
-            edges = np.flatnonzero((times[-1] > place) & (before <= place))
-            had[place, edges] = earlier[(times[:, edges] > place).argmax(axis=0), edges]
-        return had
-
-
-_LOG_2 = float(np.log(2))
+        spare, times, given = alike - bets, running(anew, self.times), started(self.given, bets)
+        if anew.any():
+            earlier = np.concatenate([started(self.spare, spare), spare[:-1]])
+            begins = earlier + log_weights - times[..., None] * _LOG_2
+            begins[anew == 0] = -np.inf
+            given = np.logaddexp.accumulate(np.concatenate([given, begins]), axis=0)[1:]
+        left = idle - times[..., None] * _LOG_2
+        return Restarted(times[-1], given[-1], spare[-1]), log_sum(np.concatenate([bets + given, left], axis=-1))
 
 
 def restarted_evenly(log_factors: Array, starts: NDArray[np.int64]) -> Array:
@@ -140,9 +125,8 @@ def started(before: Array | float, values: Array) -> Array:
 
 def begins_in(labels: NDArray[np.int64], before: int | None = None) -> NDArray[np.bool_]:
     """Where a label differs from the one before it; `before` is the one before the first, should there be one."""
-    anew = np.empty(len(labels), dtype=np.bool_)
-    anew[0], anew[1:] = before is None or labels[0] != before, labels[1:] != labels[:-1]
-    return anew
+    first = [before is None or bool(labels[0] != before)]
+    return np.array(first) if len(labels) == 1 else np.concatenate([first, labels[1:] != labels[:-1]])
 
 
 def within(counts: Array, begins: NDArray[np.bool_], before: Array | float = 0.0) -> Array:
@@ -159,8 +143,8 @@ def within(counts: Array, begins: NDArray[np.bool_], before: Array | float = 0.0
 def increments(so_far: Array, begins: NDArray[np.bool_], before: Array | float = 0.0) -> Array:
     """What each row adds to figures that begin anew with each spell (axis 0); `begins` says where, (rows,) or of
     another shape that broadcasts; `before` is the figure before the first row."""
-    earlier = started(before, so_far)
-    if len(so_far) > 1:
-        earlier = np.concatenate([earlier, so_far[:-1]])
+    if begins.size == 1:
+        return so_far if begins.item() else so_far - before
+    earlier = np.concatenate([started(before, so_far), so_far[:-1]])
     begins = begins.reshape(-1, *(1,) * (so_far.ndim - 1)) if begins.ndim == 1 else begins
     return so_far - np.where(begins, 0.0, earlier)

@@ -12,6 +12,8 @@ from plimsoll_serving.v2.protobuf import model_of
 
 # Requests of one stream that are answered at once; further ones wait.
 DEPTH = 16
+# Bytes of answers that the peer does not take yet, and of those to come, beyond which further requests wait.
+UNSENT_BYTES = 4 << 20
 _StreamResponse = message("inference.ModelStreamInferResponse")
 _TAG = b"\x12"  # field 2 of ModelStreamInferResponse, infer_response
 
@@ -26,7 +28,8 @@ class StreamInfer:
         self._handle = handle
         self._turns: deque[list[Response | None]] = deque()
         self._requests: dict[int, Request] = {}
-        self._number = 0
+        self._number = self._under_way = self._largest = 0
+        self._bound = min(UNSENT_BYTES, call.body_bytes)
         self._ended = False
 
     @property
@@ -35,16 +38,22 @@ class StreamInfer:
 
     @property
     def full(self) -> bool:
-        return len(self._turns) >= DEPTH
+        """A peer that is slower than the model is held back by the window that its requests leave closed."""
+        turns = len(self._turns)
+        return turns >= DEPTH or self._call.unsent + turns * self._largest >= self._bound
 
     def received(self, body: bytes) -> None:
         turn: list[Response | None] = [None]
         self._turns.append(turn)
         self._number += 1
+        self._under_way += len(body)
+        self._largest = max(self._largest, len(body))
         number = self._number
 
         def respond(response: Response) -> None:
             self._requests.pop(number, None)
+            self._under_way -= len(body)
+            self._largest = max(self._largest, len(response.body))
             turn[0] = response
             self._answer()
 
@@ -62,10 +71,9 @@ class StreamInfer:
         while self._turns and (response := self._turns[0][0]) is not None:
             self._turns.popleft()
             self._call.send(_stream_response(response), response.headers)
-        if not self._turns:
-            self._call.release()
-            if self._ended:
-                self._call.finish()
+        self._call.release(self._under_way)
+        if self._ended and not self._turns:
+            self._call.finish()
         if was_full and not self.full:
             self._call.resume()
 

@@ -394,6 +394,41 @@ async def test_a_stream_takes_only_so_many_requests_at_once_and_opens_its_window
     assert client.free == LIMITS.buffered_bytes
 
 
+async def test_a_peer_that_takes_no_answers_is_held_back_and_loses_none() -> None:
+    client = Client()
+    client.send(frames.settings({frames.Setting.INITIAL_WINDOW_SIZE: 100}))
+    client.call(1, None, STREAM)
+    client.send(frame(frames.DATA, 0, 1, prefixed(BODY) * 60))
+    answered = 0
+    while answered < len(client.asked):
+        client.answer(answered, Response(200, b"x" * 100))
+        answered += 1
+    assert answered < 20
+    for _ in range(200):
+        client.send(frames.window_update(1, 100) + frames.window_update(0, 100))
+        while answered < len(client.asked):
+            client.answer(answered, Response(200, b"x" * 100))
+            answered += 1
+    client.send(frame(frames.DATA, frames.END_STREAM, 1, b""))
+    came = client.came()
+    assert sum(len(payload) for kind, _, payload in came if kind == frames.DATA) == 60 * (100 + 2 + 5)
+    assert frames.RST_STREAM not in {kind for kind, *_ in came}
+    assert (answered, client.free) == (60, LIMITS.buffered_bytes)
+
+
+async def test_a_stream_that_never_pauses_holds_only_what_is_under_way() -> None:
+    client = Client()
+    client.call(1, None, STREAM)
+    client.send(frame(frames.DATA, 0, 1, prefixed(BODY)))
+    for number in range(2000):
+        client.send(
+            frame(frames.DATA, 0, 1, prefixed(BODY)) + frames.window_update(0, 100) + frames.window_update(1, 100)
+        )
+        client.answer(number, Response(200, b"answer"))
+    assert len(client.asked) == 2001
+    assert client.free >= LIMITS.buffered_bytes - 2 * len(prefixed(BODY))
+
+
 async def test_a_handler_that_fails_ends_its_call_only(caplog: pytest.LogCaptureFixture) -> None:
     client = Client()
 

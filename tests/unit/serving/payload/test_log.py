@@ -75,11 +75,11 @@ def test_a_sink_that_hangs_holds_up_nobody_and_the_queue_is_bounded(monkeypatch:
 
     def hang(_: int) -> None:
         entered.set()
-        hanging.wait(30)
+        hanging.wait(60)
 
     log = log_to(Kept(hang))
     offer(log)
-    assert entered.wait(10)
+    assert entered.wait(60)
     offer(log, 100)
     assert outcomes(log)["dropped"] == 2 * 70
     log.close(0.05)
