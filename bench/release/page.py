@@ -66,9 +66,10 @@ def _warning(document: Row) -> str:
     if healthy < ENOUGH:
         said += f" `make bench-release` runs {ENOUGH:,} of those that decide a claim."
     if "seconds" in document:
-        said += f""" It took {document["seconds"]:,} s with {document["processes"]} processes, and
-            {sum(document["cpu_seconds"].values()):,.0f} s of processor time in all; what a processor's second is worth
-            depends on what else the machine does."""
+        spent, processes = sum(document["cpu_seconds"].values()), document["processes"]
+        said += f""" It took {document["seconds"]:,} s with {processes} processes, and {spent:,.0f} s of processor time
+            in all, which is {spent / processes / document["seconds"]:.0%} of {processes} cores: the rest was idle, or
+            other work's, which makes a processor's second worth less, too."""
     return paragraph(said)
 
 

@@ -50,8 +50,8 @@ def _worlds(rows: list[Row]) -> list[str]:
             f"{value:{form}} ({count})" for value, count in sorted(Counter(r[name] for r in plain).items())
         )
 
-    first = spread("requests_per_second", "g") + (f"; conditions ({others})" if others else "")
-    return [first, spread("base_rate", ".1%"), spread("noise_cv", "g")]
+    rates, conditions = spread("requests_per_second", "g"), f"conditions ({others})" if others else ""
+    return ["; ".join(filter(None, (rates, conditions))), spread("base_rate", ".1%"), spread("noise_cv", "g")]
 
 
 def curves(document: Row) -> str:
