@@ -15,12 +15,12 @@ from plimsoll_serving.http.message import Request, Respond, Response
 from plimsoll_serving.http.pool import SPREAD, TOGETHER_BYTES, ConnectionPool
 
 Result = Response | Failure
-REQUEST = re.compile(rb"POST /(\w+) HTTP/1.1\r\nplimsoll-delegated: 1\r\ncontent-length: (\d+)\r\n\r\n")
+REQUEST = re.compile(rb"POST /(\w+) HTTP/1.1\r\nhost: t\r\nplimsoll-delegated: 1\r\ncontent-length: (\d+)\r\n\r\n")
 
 
 def asked(name: str, size: int = 2) -> tuple[bytes, bytes]:
     body = b"x" * size
-    return b"POST /%b HTTP/1.1\r\nplimsoll-delegated: 1\r\ncontent-length: %d\r\n\r\n" % (name.encode(), size), body
+    return b"POST /%b HTTP/1.1\r\nhost: t\r\nplimsoll-delegated: 1\r\ncontent-length: %d\r\n\r\n" % (name.encode(), size), body
 
 
 @dataclass
@@ -201,7 +201,7 @@ async def test_what_no_pod_sent_on_is_answered_one_at_a_time() -> None:
     pod = Pod(waits=True)
     async with serving(pod):
         reader, writer = await asyncio.open_connection("127.0.0.1", pod.listener.port)
-        plain = b"POST /%b HTTP/1.1\r\ncontent-length: 0\r\n\r\n"
+        plain = b"POST /%b HTTP/1.1\r\nhost: t\r\ncontent-length: 0\r\n\r\n"
         delegated = b"".join(asked("c"))
         writer.write(plain % b"a" + plain % b"b" + delegated + delegated.replace(b"/c", b"/d") + plain % b"e")
         for name in ("a", "b"):
