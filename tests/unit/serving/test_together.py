@@ -20,7 +20,10 @@ REQUEST = re.compile(rb"POST /(\w+) HTTP/1.1\r\nhost: t\r\nplimsoll-delegated: 1
 
 def asked(name: str, size: int = 2) -> tuple[bytes, bytes]:
     body = b"x" * size
-    return b"POST /%b HTTP/1.1\r\nhost: t\r\nplimsoll-delegated: 1\r\ncontent-length: %d\r\n\r\n" % (name.encode(), size), body
+    return b"POST /%b HTTP/1.1\r\nhost: t\r\nplimsoll-delegated: 1\r\ncontent-length: %d\r\n\r\n" % (
+        name.encode(),
+        size,
+    ), body
 
 
 @dataclass
