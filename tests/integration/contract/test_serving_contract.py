@@ -153,7 +153,7 @@ async def test_before_any_request_and_any_route_every_series_is_zero_and_none_is
     sample = await scraped(rendered)
     assert sample.absent == {}
     for counters in sample.pods:
-        outcomes = {"ok", "client_error", *names.FAILURE_OUTCOMES}
+        outcomes = {"ok", "client_error", "deadline", *names.FAILURE_OUTCOMES}
         assert counters.arm_requests == {(counters.revision, outcome): 0 for outcome in outcomes}
         assert counters.epoch == 0
 
@@ -255,7 +255,7 @@ def test_each_metric_of_the_contract_is_exported_with_its_labels(rendered: Rende
 
 
 def test_both_sides_know_the_same_outcomes_and_edges() -> None:
-    assert set(Outcome) == {"ok", "client_error", *names.FAILURE_OUTCOMES}
+    assert set(Outcome) == {"ok", "client_error", "deadline", *names.FAILURE_OUTCOMES}
     assert {"match", "mismatch", *names.PAIR_FAILURES} <= set(Pair)
     assert AGES == names.LABEL_AGES
     assert LATENCY_EDGES == names.LATENCY_EDGES
