@@ -100,7 +100,7 @@ bench-release: venv $(UV) ## This release engine against its peers' rules, simul
 compiled: $(COMPILED)/.complete ## The server with its hot modules compiled, in build/compiled (needs gcc, takes a minute or two)
 
 $(COMPILED)/.complete: serving/compile.py $(shell find serving/plimsoll_serving -name '*.py') | venv
-	@echo "The server's hot modules are compiled: about 80 seconds of one core"
+	@echo "The server's hot modules are compiled: a minute or two of one core"
 	$(PY) serving/compile.py $(COMPILED)
 	@touch $@
 
