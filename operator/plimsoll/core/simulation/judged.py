@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from plimsoll.core.simulation.standing import Standing, put, taken
 from plimsoll.core.simulation.world import Counts
-from plimsoll.core.statistics.criteria import Criterion, reaches
+from plimsoll.core.statistics.criteria import Criterion, grown, reaches
 from plimsoll.core.statistics.measures import Bounds
 from plimsoll.core.statistics.policy import Policy, compared
 from plimsoll.core.statistics.tables import Rows
@@ -82,20 +82,21 @@ def judged(before: Standing, window: Counts, begins: Array, step: int, rules: Ru
     enough = (after.in_step >= max(1, rules.policy.min_requests)) & (after.stable > 0)
     fails, passes, log_e = _breaker(after.recent, rules.policy), enough, np.full((2, len(seen)), np.nan)
     if rules.policy.error_margin is not None:
-        after, log_e, rises = _compared(after, window, (anew, spells), rules)
-        fails = fails | (reaches(log_e[0], rules.alpha) & rises)
-        passes = passes & reaches(log_e[1], rules.beta)
+        after, log_e, (rises, both) = _compared(after, window, (anew, spells), rules)
+        fails = fails | (reaches(log_e[0], rules.alpha) & rises & both)
+        passes = passes & reaches(log_e[1], rules.beta) & ~(grown(log_e[0]) & rises)
     return after, Judged(fails & seen, passes & seen, log_e)
 
 
 def _compared(
     standing: Standing, window: Counts, marks: tuple[Mask, Mask], rules: Rules
-) -> tuple[Standing, Array, Mask]:
-    """The comparison of errors, its log e-values, and where the rise is one that can fail. The runs that begin a step,
+) -> tuple[Standing, Array, tuple[Mask, Mask]]:
+    """The comparison of errors, its log e-values, where the rise is one that can fail, and where both arms had
+    requests. The runs that begin a step,
     a spell or neither in this window are taken together."""
     seen, (anew, spells) = window.seen[0], marks
     kinds = np.where(seen, anew.astype(np.int64) + spells, -1)
-    log_e, rises = np.full((2, len(seen)), np.nan), np.zeros(seen.shape, dtype=np.bool_)
+    log_e, rises, both = np.full((2, len(seen)), np.nan), np.zeros_like(seen), np.zeros_like(seen)
     known = standing.comparison
     for kind in np.unique(kinds[seen]):
         mine = kinds == kind
@@ -105,9 +106,9 @@ def _compared(
         part, found = part.after(rows, rules.bounds, rules.policy.cv_floor)
         known = part if whole else put(known, mine, part)
         log_e[:, mine] = found.against_health[0], found.against_harm[0]
-        both = (rows.counts[0, 1] > 0) & (rows.counts[0, 3] > 0)
-        rises[mine] = both & (found.rise[0] >= rules.policy.error_floor)
-    return replace(standing, comparison=known), log_e, rises
+        both[mine] = (rows.counts[0, 1] > 0) & (rows.counts[0, 3] > 0)
+        rises[mine] = found.rise[0] >= rules.policy.error_floor
+    return replace(standing, comparison=known), log_e, (rises, both)
 
 
 def _rows(window: Counts, *, begins: bool) -> Rows:

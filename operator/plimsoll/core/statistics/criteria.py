@@ -39,7 +39,8 @@ class Criterion:
 
     `against_health` (rows, edges) are log e-values; what is made of them, `failing` (rows,), is held against 1/`alpha`.
     `against_harm` (rows, edges): the least of them is held against 1/`beta`; where it is None, `within` (rows,)
-    decides, and where that is None too, this criterion never keeps from passing.
+    decides, and where that is None too, this criterion never keeps from passing. `standing` (rows,), where it is given,
+    is `failing` as it stands after windows that compare nothing as well: above 0 it keeps from passing.
     `units` follow the candidate's counts of each edge in a sentence. Above `margin` × stable + `tolerance` is harm,
     below `margin` × stable + `negligible` is health; where `margin` is None, `tolerance` alone is the bound of both.
     """
@@ -56,6 +57,7 @@ class Criterion:
     failing: Array
     against_harm: Array | None = None
     within: NDArray[np.bool_] | None = None
+    standing: Array | None = None
 
     def failed_at(self) -> int | None:
         """The first row whose evidence of harm suffices, or None."""
@@ -66,8 +68,17 @@ class Criterion:
     def passes(self, row: int) -> bool:
         """Whether the evidence of health suffices after this row."""
         if self.against_harm is not None:
-            return reached(self.against_harm[row].min(), self.beta)
+            return reached(self.against_harm[row].min(), self.beta) and not self._suspected(row)
         return self.within is None or bool(self.within[row])
+
+    def _suspected(self, row: int) -> bool:
+        """Whether what is bet against health has grown, though it does not suffice.
+
+        Harm below `negligible` may pass, and does so within seconds; what may be above `margin` all the same is looked
+        at for longer. Neither error rate grows: a rarer pass passes no more harm, and an e-process may be looked at
+        for as long as one likes (Ville's inequality; decision 0011).
+        """
+        return self.standing is not None and bool(grown(self.standing[row]))
 
     def describe_failure(self, row: int) -> str:
         """What failed: counts (of the last step, should those of all windows hide it), bound and e-value."""
@@ -96,6 +107,9 @@ class Criterion:
             claim = f"above {self._bound(self.tolerance)}, but"
             return f"{self._counts(row, 0)}; {claim} {against(self.failing[row], self.alpha)}"
         edge = int(np.argmin(self.against_harm[row]))
+        if reached(self.against_harm[row, edge], self.beta) and self.standing is not None:
+            edge, claim = int(np.argmax(self.against_health[row])), f"it may be above {self._bound(self.tolerance)}"
+            return f"{self._counts(row, edge)}; {claim}; {against(self.standing[row], self.alpha)}, but above 1"
         claim = f"not yet shown to be below {self._bound(self.negligible)}"
         return f"{self._counts(row, edge)}; {claim}; {against(self.against_harm[row, edge], self.beta)}"
 
@@ -126,6 +140,11 @@ def reaches(log_e: Array, level: float) -> NDArray[np.bool_]:
 def reached(log_e: float, level: float) -> bool:
     """Whether the e-value suffices at this level."""
     return bool(round(float(log_e), _DECIMALS) >= round(log(1 / level), _DECIMALS))
+
+
+def grown(log_e: Array | float) -> NDArray[np.bool_]:
+    """Whether the e-values are above 1."""
+    return np.asarray(np.round(log_e, _DECIMALS) > 0)
 
 
 def share(k: int, n: int, unit: str) -> str:

@@ -104,11 +104,11 @@ def _ratio(windows: Sequence[Window], demand: Demand, said: Sequence[External], 
         )  # fmt: skip
     bounds = Bounds(np.array([demand.margin]), np.zeros(1), np.array([levels.negligible]))
     data, found = whole(counts, _events, bounds, levels.noise)
+    failing = np.where(found.rise[:, 0] >= levels.floor, found.against_health[:, 0], -np.inf)
     return Criterion(
         name=demand.name, data=data, units=("",), margin=demand.margin, tolerance=0.0, negligible=levels.negligible,
-        alpha=levels.alpha, beta=levels.beta, against_health=found.against_health,
-        failing=np.where(found.rise[:, 0] >= levels.floor, found.against_health[:, 0], -np.inf),
-        against_harm=found.against_harm,
+        alpha=levels.alpha, beta=levels.beta, against_health=found.against_health, failing=failing,
+        against_harm=found.against_harm, standing=failing,
     )  # fmt: skip
 
 

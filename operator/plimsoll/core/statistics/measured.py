@@ -92,8 +92,9 @@ class Measured:
     """The pods' own counters of the windows so far.
 
     Edges are those of errors, client errors and latency; `found` (windows, 11, edges) are the counts as in
-    `tables.Rows`, log e-values against health and against harm, cv, and the totals of `Compared`. `failing` (windows,
-    criteria) is what the criteria hold against 1/alpha, `starts` are the windows with which a step begins.
+    `tables.Rows`, log e-values against health and against harm, cv, and the totals of `Compared`. `failing`
+    (windows, 2, criteria) is what the criteria hold against 1/alpha, and the same as it stands after windows that
+    compare nothing; `starts` are the windows with which a step begins.
     """
 
     limits: Limits
@@ -139,8 +140,9 @@ class Measured:
                     alpha=part.alpha,
                     beta=self.limits.beta,
                     against_health=mine[:, 4],
-                    failing=failed[:, place],
+                    failing=failed[:, 0, place],
                     against_harm=None if part.name == "client error rate" else mine[:, 5],
+                    standing=failed[:, 1, place],
                 )
             )
         return criteria
@@ -155,16 +157,16 @@ def _found(rows: Rows, compared: Compared) -> Array:
 
 
 def _failing(limits: Limits, rows: Rows, compared: Compared) -> Array:
-    """What each criterion holds against 1/alpha, (windows, criteria): the average over its edges, or nothing where it
-    does not matter."""
+    """`Measured.failing`, (windows, 2, criteria): the average over the edges of each, or nothing where it does not
+    matter."""
     firsts, least = limits.least
     logs = compared.against_health[:, firsts]
     for place, part in enumerate(limits.parts):
         if len(part.units) > 1:
             logs[:, place] = average(compared.against_health[:, part.edges])
+    logs[compared.rise[:, firsts] < least] = -np.inf
     trials = rows.counts[:, 1::2, firsts].min(axis=1)
-    logs[(trials <= 0) | (compared.rise[:, firsts] < least)] = -np.inf
-    return logs
+    return np.stack([np.where(trials > 0, logs, -np.inf), logs], axis=1)
 
 
 _NONE = (0,) * _BUCKETS
