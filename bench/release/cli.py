@@ -10,7 +10,7 @@ from bench.arguments import positive
 from bench.release import cost, page
 from bench.release.cells import conditions, grid
 from bench.release.engines import ENGINES
-from bench.release.run import only_curves, only_scenes, run
+from bench.release.run import only_curves, only_ours, only_scenes, run
 from bench.serving import environments
 
 RESULTS = Path("bench/results/release.json")
@@ -25,6 +25,7 @@ examples:
   make bench-release
   make bench-release BENCH_ARGS="--runs 1000"
   python -m bench.release --quick
+  python -m bench.release --ours        # this engine again; the peers judged the same hours, and their figures stay
   python -m bench.release --scenes --runs 200   # scores, labels and latency again, into the figures that are there
   python -m bench.release --curves --runs 1000  # the curves again
   python -m bench.release --cost        # what a verdict costs, again, on a quiet machine (seconds)
@@ -39,13 +40,13 @@ def main(arguments: list[str] | None = None) -> int:
         PAGE.write_text(page.page(json.loads(RESULTS.read_text())))
         return 0
     runs = QUICK_RUNS if told.quick else told.runs
-    part = _part(told, runs)
-    if part:
-        written(json.loads(RESULTS.read_text()) | part)
+    if told.ours or told.scenes or told.curves or told.cost:
+        document = json.loads(RESULTS.read_text())
+        written(document | _part(told, runs, document))
         return 0
     cells = [*grid((50.0, 500.0)), *conditions()] if told.quick else None
     command = "python -m bench.release" + (" --quick" if told.quick else f" --runs {runs}")
-    facts = {"command": command, "date": datetime.now(UTC).date().isoformat(), "runs": runs}
+    facts = {"command": command, "date": _today(), "runs": runs}
     document = {"run": facts} | run(runs, ENGINES, cells)
     if told.quick:
         PARTIAL.parent.mkdir(parents=True, exist_ok=True)
@@ -56,13 +57,20 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _part(told: argparse.Namespace, runs: int) -> page.Row:
-    """What is measured again alone, or nothing."""
+def _part(told: argparse.Namespace, runs: int, document: page.Row) -> page.Row:
+    """What is measured again alone."""
+    if told.ours:
+        again = {"again": f"python -m bench.release --ours --runs {runs}", "again_on": _today()}
+        return {"run": document["run"] | again, "cells": only_ours(runs, document["cells"])}
     if told.cost:
         return {"verdict": cost.measured()}
     if told.scenes:
         return {"scenes": only_scenes(runs)}
-    return {"curves": only_curves(runs)} if told.curves else {}
+    return {"curves": only_curves(runs)}
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
 
 
 def written(document: page.Row) -> None:
@@ -95,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--runs", type=positive, default=RUNS, help=f"of each cell that decides a claim ({RUNS:,})")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_RUNS} of fewer cells")
+    parser.add_argument("--ours", action="store_true", help="only what this engine makes of the cells, with --runs")
     parser.add_argument("--scenes", action="store_true", help="only what errors do not show, with --runs of each")
     parser.add_argument("--curves", action="store_true", help="only what other defaults buy, --runs of each point")
     parser.add_argument("--cost", action="store_true", help="only what a verdict costs: on a quiet machine")

@@ -52,6 +52,17 @@ def run(runs: int, engines: Iterable[str] = ENGINES, cells: Iterable[Cell] | Non
     }  # fmt: skip
 
 
+def only_ours(runs: int, cells: list[Row]) -> list[Row]:
+    """These cells with what this engine makes of them now; what the peers made of the same hours stays."""
+    tasks = [_cell_task(runs, engine, cell) for cell in [*grid(), *conditions()] for engine in judged_in(cell, (OURS,))]
+    again = {_place(row): row for row in _carried_out({"cells": tasks})[0]["cells"]}
+    return [again.get(_place(row), row) for row in cells]
+
+
+def _place(row: Row) -> tuple[Any, ...]:
+    return row["engine"], row["effect"], report.world(row)
+
+
 def only_scenes(runs: int) -> list[Row]:
     """The scenes alone, `runs` of each."""
     return _carried_out({"scenes": _scene_tasks(runs)})[0]["scenes"]

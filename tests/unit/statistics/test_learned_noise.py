@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from plimsoll.core.statistics import learned_noise as learned
+from plimsoll.core.statistics.comparison import WORSE
 from plimsoll.core.statistics.dispersion import Pods
 from plimsoll.core.statistics.learned_noise import Models, log_worse_in_noise
 from scipy.integrate import quad
@@ -59,7 +60,7 @@ def test_the_split_between_pods_is_scipys_dirichlet_multinomial() -> None:
 def test_the_share_under_noise_is_the_integral_over_the_ratio_of_two_gamma_variables(
     k: int, total: int, pods: int
 ) -> None:
-    cv, shift, odds = 0.5, np.log(1.5), 1.5 / 9
+    cv, shift, odds = 0.5, np.log(WORSE[0]), 1.5 / 9
     models = Models.of(1.5)
     places = [int(np.flatnonzero((models.shift == x) & (models.cv == y))[0]) for x, y in ((0.0, 0.0), (shift, cv))]
     cell = np.array([float(k)]), np.array([float(total)]), np.array([odds]), [(1.5, pods)]
