@@ -30,6 +30,7 @@ WORLDS = {
         Traffic(50.0, 0.005, 0.2, gaps_per_hour=15.0, resets_per_hour=15.0, incidents_per_hour=6.0), 2.0,
     ),
     "healthy with gaps": (Traffic(100.0, 0.002, 0.2, gaps_per_hour=15.0), 1.0),
+    "rare errors, four times as many": (Traffic(500.0, 0.001, 0.2, gaps_per_hour=5.0), 4.0),
     "watched before": (Traffic(200.0, 0.02, 0.2, gaps_per_hour=5.0), 4.0),
     "cold beside a baseline of the same age": (Traffic(100.0, 0.02, 0.2, cold_minutes=2, gaps_per_hour=5.0), 4.0),
     "one stable pod, a cold start": (Traffic(30.0, 0.01, 0.5, stable_pods=1, cold_minutes=2), 1.0),
@@ -39,6 +40,7 @@ PRE_SECONDS = {"watched before": 90.0}
 FRESH = "cold beside a baseline of the same age"
 ENDS = {
     "watched before": {ROLLED_BACK},
+    "rare errors, four times as many": {ROLLED_BACK},
     "noisy and four times as bad": {ROLLED_BACK},
     "broken": {ROLLED_BACK},
     "never an error": {PROMOTED},

@@ -160,6 +160,31 @@ def test_a_handful_of_failures_in_thousands_is_too_small_a_rise_to_fail() -> Non
     assert judge(windows, replace(POLICY, error_floor=0.0)).outcome == "Fail"
 
 
+def test_a_rare_error_that_is_four_times_as_frequent_is_watched_on_until_it_fails() -> None:
+    """0.4 % is below 1 %, which would pass within a minute, and four times the stable version's 0.09 %."""
+    said = verdicts(repeat(30, arm(4500, failures=4), arm(500, failures=2)), POLICY)
+    assert [one.outcome for one in said[:20]] == ["Inconclusive"] * 20 and said[-1].outcome == "Fail"
+    assert (
+        "error rate candidate 14/3,500 (0.40%) vs stable 28/31,500 (0.09%); it may be above 1.5 × stable; e = "
+        in said[6].reason
+    )
+    assert said[6].reason.endswith(" < 200, but above 1; window 7")
+
+
+def test_a_suspicion_that_wanes_lets_the_release_pass_and_windows_without_a_candidate_do_not() -> None:
+    bad = repeat(2, arm(2500, failures=2), arm(2500, failures=10))
+    idle = [window(index, arm(5000, failures=4), arm()) for index in range(3, 8)]
+    well = [window(index, arm(2500, failures=2), arm(2500, failures=1)) for index in range(8, 14)]
+    said = [one.outcome for one in verdicts([*bad, *idle, *well], POLICY)]
+    assert said[:7] == ["Inconclusive"] * 7 and said[-1] == "Pass"
+
+
+def test_twice_next_to_nothing_does_not_keep_from_passing() -> None:
+    """A rise of less than 0.1 % cannot fail, so there is nothing to wait for."""
+    windows = repeat(40, arm(45_000, failures=9), arm(5000, failures=4))
+    assert [one.outcome for one in verdicts(windows, POLICY)] == ["Pass"] * 40
+
+
 def test_absolute_passes_and_fails_by_the_users_bounds_and_says_that_nothing_was_compared() -> None:
     bounds = Policy(error_max=0.05, latency_max_p99_seconds=0.2)
     fine = judge(repeat(3, ArmCounts(), arm(100, failures=1)), bounds, mode="Absolute")
