@@ -70,6 +70,9 @@ def _warning(document: Row) -> str:
         said += f""" It took {document["seconds"]:,} s with {processes} processes, and {spent:,.0f} s of processor time
             in all, which is {spent / processes / document["seconds"]:.0%} of {processes} cores: the rest was idle, or
             other work's, which makes a processor's second worth less, too."""
+    if "again" in document["run"]:
+        said += f""" What this engine makes of the cells was simulated again on {document["run"]["again_on"]}
+            (`{document["run"]["again"]}`): it had changed, and the peers, who see the same hours, had not."""
     return paragraph(said)
 
 

@@ -83,6 +83,11 @@ def races(document: Row, effect: float, *, within_alpha: bool = False) -> list[R
     return found
 
 
+def instead(changed: str, usual: str) -> str:
+    """Two figures compared in words."""
+    return f"{changed} either way" if changed == usual else f"{changed} instead of {usual}"
+
+
 def undecided_without_data(document: Row) -> bool:
     """Whether ours never decided in the cells without telemetry."""
     rows = [row for row in document["cells"] if row["engine"] == OURS and row["incident"] == "no telemetry"]

@@ -6,6 +6,7 @@ from collections import Counter
 
 from bench.markdown import paragraph, table
 from bench.release import report
+from bench.release.engines import HORIZON_MINUTES
 from bench.release.report import NONE, Row
 
 NOISES = {"none": "cv 0.2 per pod", "noise per arm": "cv 0.2 per arm", "noise per arm, cv 0.5": "cv 0.5 per arm"}
@@ -23,7 +24,8 @@ def peers(document: Row) -> str:
         lost = [race for race in report.races(document, effect) if race["slower"]]
         for engine, cells in Counter(race["best"]["engine"] for race in lost).most_common():
             mine = [race["row"] for race in lost if race["best"]["engine"] == engine]
-            rows.append([f"{effect:g}x", f"`{engine}`", str(cells), *_worlds(mine)])
+            why = _why([race for race in lost if race["best"]["engine"] == engine])
+            rows.append([f"{effect:g}x", f"`{engine}`", str(cells), *_worlds(mine), why])
     said = paragraph(
         """At equal false rollback: a peer counts, as documented or tuned, where it is not shown to roll back more of
         the same hours' healthy releases than this engine (the exact 95 % intervals of the two shares meet). Of those
@@ -37,7 +39,25 @@ def peers(document: Row) -> str:
         engine is told nothing. It must see in the release itself that a rise is neither chance nor the noise of pods,
         to a noise of cv 0.5 that it does not know, and twice the errors are close to what such noise does."""
     )
-    return f"{said}\n\n{table(['regression', 'quickest', 'cells', 'requests/s', 'errors', 'cv'], rows)}\n\n{why}"
+    how = paragraph(
+        f"""Why it is not ours: *promoted* where this engine passes more than half, for the rise is of less than 1 % of
+        all requests, which may pass, and too small to arouse suspicion; *after its time* where the peer takes more than
+        {HORIZON_MINUTES} minutes, and this engine has held the release for a person since then; *more evidence* where
+        it waits until chance and noise are excluded."""
+    )
+    head = ["regression", "quickest", "cells", "requests/s", "errors", "cv", "why it is not ours"]
+    return f"{said}\n\n{table(head, rows)}\n\n{how}\n\n{why}"
+
+
+def _why(races: list[Row]) -> str:
+    """How often each reason."""
+
+    def reason(race: Row) -> str:
+        if race["row"]["missed"] > 0.5:
+            return "promoted"
+        return "after its time" if race["best"]["median_seconds"] > 60 * HORIZON_MINUTES else "more evidence"
+
+    return ", ".join(f"{why} ({count})" for why, count in sorted(Counter(map(reason, races)).items()))
 
 
 def _worlds(rows: list[Row]) -> list[str]:
@@ -96,36 +116,41 @@ def _reasons(document: Row) -> str:
 
 
 def _alpha(usual: Row, changed: Row) -> str:
-    return f"""Five times as much brings a fourfold regression back after {_seconds(changed, FOURFOLD)} instead of
-        {_seconds(usual, FOURFOLD)} at 500 requests/s, and finds {changed["first_window_500"]:.0%} of them in the first
-        ten seconds instead of {usual["first_window_500"]:.0%}. In the worst of the three noises it rolls back
-        {_worst(changed):.2%} of the healthy releases instead of {_worst(usual):.2%}. Evidence grows by a factor with
-        each window, so that alpha buys seconds, and the first window at no alpha; but each false rollback costs a
-        person an investigation. So the smaller one is the default."""
+    return f"""Five times as much brings a fourfold regression back after {_instead(changed, usual, FOURFOLD)} at 500
+        requests/s, and of these {_first(changed, usual)} are found in the first ten seconds. In the worst of the three
+        noises it rolls back {_worst(changed):.2%} of the healthy releases instead of {_worst(usual):.2%}. Evidence
+        grows by a factor with each window, so that alpha buys seconds, and the first window at no alpha; but each false
+        rollback costs a person an investigation. So the smaller one is the default."""
 
 
 def _margin(usual: Row, changed: Row) -> str:
-    return f"""At {changed["value"]:g} a fourfold regression is taken back after {_seconds(changed, FOURFOLD)} instead
-        of {_seconds(usual, FOURFOLD)}, a twofold one after {_seconds(changed, TWOFOLD)} instead of
-        {_seconds(usual, TWOFOLD)}; but then a candidate that fails a quarter more often is taken back as well, which
-        few would wish, and {_worst(changed):.2%} of the healthy ones in the worst of the three noises instead of
-        {_worst(usual):.2%}."""
+    return f"""At {changed["value"]:g} a fourfold regression is taken back after
+        {_instead(changed, usual, FOURFOLD)}, a twofold one after {_instead(changed, usual, TWOFOLD)}; but then a
+        candidate that fails a quarter more often is taken back as well, which few would wish, and
+        {_worst(changed):.2%} of the healthy ones in the worst of the three noises instead of {_worst(usual):.2%}."""
 
 
 def _floor(usual: Row, changed: Row) -> str:
     return f"""It is what a pass allows for before the pods have shown their noise. At {changed["value"]:g} a healthy
-        release at 50 requests/s takes {_seconds(changed, PROMOTED)} instead of {_seconds(usual, PROMOTED)}."""
+        release at 50 requests/s takes {_instead(changed, usual, PROMOTED)}."""
 
 
 def _pre_period(usual: Row, changed: Row) -> str:
-    return f"""Two minutes in which the stable version alone is watched (`prePeriod: 2m`) make it
-        {changed["first_window_500"]:.0%} of fourfold regressions that are found in the first window instead of
-        {usual["first_window_500"]:.0%}, and the medians {_seconds(changed, FOURFOLD)} instead of
-        {_seconds(usual, FOURFOLD)} and {_seconds(changed, TWOFOLD)} instead of {_seconds(usual, TWOFOLD)}, all from the
-        first share on. Every release takes two minutes longer for it. And where a whole arm shares its noise the stable
-        pods look quiet, so that watching them misleads: in the worst of the three noises
+    return f"""Two minutes in which the stable version alone is watched (`prePeriod: 2m`) change little where
+        pods differ by more than chance: of fourfold regressions {_first(changed, usual)} are found in the first window,
+        the medians are {_instead(changed, usual, FOURFOLD)} and, of twofold ones, {_instead(changed, usual, TWOFOLD)},
+        all from the first share on. Every release takes two minutes longer for it. And where a whole arm shares its
+        noise the stable pods look quiet, so that watching them misleads: in the worst of the three noises
         {_worst(changed):.2%} of the healthy releases are rolled back instead of {_worst(usual):.2%}. That noise
         is beyond what the test allows for (decision 0006). So it is asked for, and not the default."""
+
+
+def _instead(changed: Row, usual: Row, figure: str) -> str:
+    return report.instead(_seconds(changed, figure), _seconds(usual, figure))
+
+
+def _first(changed: Row, usual: Row) -> str:
+    return report.instead(f"{changed['first_window_500']:.0%}", f"{usual['first_window_500']:.0%}")
 
 
 def _worst(one: Row) -> float:
