@@ -50,6 +50,12 @@ def test_the_route_attaches_to_the_gateway_and_leads_to_the_direct_ports_of_the_
     assert rules(life) == [
         {
             "matches": [{"path": {"type": "PathPrefix", "value": "/v2/models/digits"}}],
+            "filters": [
+                {
+                    "type": "RequestHeaderModifier",
+                    "requestHeaderModifier": {"remove": ["plimsoll-delegated", "plimsoll-mirrored"]},
+                }
+            ],
             "backendRefs": [{"group": "", "kind": "Service", "name": revision, "port": 8083, "weight": 100}],
         }
     ]
