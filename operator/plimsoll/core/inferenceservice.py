@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from plimsoll import names
 from plimsoll.api.inferenceservice import InferenceServiceStatus
-from plimsoll.core import gateway, route
+from plimsoll.core import following, gateway, route
 from plimsoll.core.conditions import Finding, conditions, shortened, unix
 from plimsoll.core.release import children, gate, judge_jobs, pace, report, watching
 from plimsoll.core.release.archive import archive
@@ -131,7 +131,7 @@ def _deadlines(observed: Observed, status: Status, collected: Collected) -> Iter
     """When something may have to be done that no event tells of, in Unix seconds."""
     now = observed.now
     if status.followed_epoch < status.epoch:
-        late = status.routed_at is not None and now - unix(status.routed_at) > 2 * route.LAG_SECONDS
+        late = status.routed_at is not None and now - unix(status.routed_at) > 2 * following.LAG_SECONDS
         yield now + (OUTAGE_SECONDS if late else EPOCH_SECONDS)
     else:
         yield from (unix(one.since) + DRAIN_SECONDS for one in status.retiring)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from plimsoll.api.common import seconds
 from plimsoll.api.inferenceservice import WindowStatus
-from plimsoll.core import external, gateway, ledger, route
+from plimsoll.core import external, following, gateway, ledger, route
 from plimsoll.core.conditions import shortened, timestamp, unix
 from plimsoll.core.copies import paired
 from plimsoll.core.evidence import uncompared, window_between
@@ -153,7 +153,7 @@ def taken(observed: Observed) -> Taken:
 
 def _followed(observed: Observed) -> bool:
     status = observed.status
-    return observed.sample is not None and route.followed(observed, status) and gateway.followed(observed, status)
+    return observed.sample is not None and following.followed(observed, status) and gateway.followed(observed, status)
 
 
 def _has_preceding(record: Record) -> bool:
