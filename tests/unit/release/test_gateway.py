@@ -9,7 +9,7 @@ from plimsoll import names
 from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
 from plimsoll.core.gateway import counted
 from plimsoll.core.http_route import arms
-from plimsoll.core.release.collect import policy
+from plimsoll.core.release.analysis import policy
 from plimsoll.core.release.observed import Observed
 from plimsoll.facts import PodCounters, Sample, Settings
 
