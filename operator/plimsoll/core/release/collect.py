@@ -28,8 +28,10 @@ class Collected:
 
 
 def collect(observed: Observed, found: Taken | None = None) -> Collected:
-    """What the sample of this pass adds; `found` is what `windows.taken` says of it, where that is known. Without a candidate
-    that has a share there is nothing but epochs to see."""
+    """What the sample of this pass adds; `found` is what `windows.taken` says of it, where that is known.
+
+    Without a candidate that has a share there is nothing but epochs to see.
+    """
     status, sample = observed.status, observed.sample
     followed, preceding = windows.is_followed(observed), pace.precedes(observed, status)
     found = found or windows.taken(observed)
