@@ -165,8 +165,9 @@ def _failing(limits: Limits, rows: Rows, compared: Compared) -> Array:
         if len(part.units) > 1:
             logs[:, place] = average(compared.against_health[:, part.edges])
     logs[compared.rise[:, firsts] < least] = -np.inf
-    trials = rows.counts[:, 1::2, firsts].min(axis=1)
-    return np.stack([np.where(trials > 0, logs, -np.inf), logs], axis=1)
+    failing = logs[:, None].repeat(2, axis=1)
+    failing[:, 0][rows.counts[:, 1::2, firsts].min(axis=1) <= 0] = -np.inf
+    return failing
 
 
 _NONE = (0,) * _BUCKETS
