@@ -58,15 +58,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _part(told: argparse.Namespace, runs: int, document: page.Row) -> page.Row:
-    """What is measured again alone."""
-    if told.ours:
-        again = {"again": f"python -m bench.release --ours --runs {runs}", "again_on": _today()}
-        return {"run": document["run"] | again, "cells": only_ours(runs, document["cells"])}
+    """What is measured again alone, and that it was."""
     if told.cost:
         return {"verdict": cost.measured()}
-    if told.scenes:
-        return {"scenes": only_scenes(runs)}
-    return {"curves": only_curves(runs)}
+    if told.ours:
+        name, part = "cells", only_ours(runs, document["cells"])
+    elif told.scenes:
+        name, part = "scenes", only_scenes(runs)
+    else:
+        name, part = "curves", only_curves(runs)
+    again = document["run"].get("again", {}) | {name: f"{_today()}, {runs:,} runs"}
+    return {"run": document["run"] | {"again": again}, name: part}
 
 
 def _today() -> str:

@@ -71,8 +71,9 @@ def _warning(document: Row) -> str:
             in all, which is {spent / processes / document["seconds"]:.0%} of {processes} cores: the rest was idle, or
             other work's, which makes a processor's second worth less, too."""
     if "again" in document["run"]:
-        said += f""" What this engine makes of the cells was simulated again on {document["run"]["again_on"]}
-            (`{document["run"]["again"]}`): it had changed, and the peers, who see the same hours, had not."""
+        again = " and ".join(f"{name} ({when})" for name, when in document["run"]["again"].items())
+        said += f""" Simulated again since then, for this engine had changed: {again}. The peers had not, and see the
+            same hours; all else is of that run."""
     return paragraph(said)
 
 
