@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import onnxruntime
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.builders import onnx_models
@@ -51,6 +52,13 @@ def v2(*rows: list[float], **extra: Any) -> dict[str, Any]:
     """An inference request of rows of four features."""
     data = [value for row in rows for value in row]
     return {"inputs": [{"name": "input", "datatype": "FP32", "shape": [len(rows), 4], "data": data}], **extra}
+
+
+def session(model: bytes) -> onnxruntime.InferenceSession:
+    """The model in ONNX Runtime here, with one thread as the servers have: sums depend on how work is cut up."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options)
 
 
 class Server:
