@@ -117,7 +117,9 @@ class Place:
         else:
             command = {"id": str(time.time_ns()), "verb": step["command"]["verb"], "by": self.words["user"]}
             annotation = f"plimsoll.dev/command={json.dumps(command)}"
-            self.kubernetes.kubectl("-n", self.namespace, "annotate", "inf", step["command"]["name"], annotation)
+            self.kubernetes.kubectl(
+                "-n", self.namespace, "annotate", "--overwrite", "inf", step["command"]["name"], annotation
+            )
 
     # --- what is said -------------------------------------------------------------------------------------------------
 
