@@ -84,6 +84,8 @@ class Server:
             "PLIMSOLL_ROUTE_PATH": str(self.route_path),
             "PLIMSOLL_ARTIFACT_SHA256": onnx_models.digest(model),
             "PLIMSOLL_INTRA_OP_THREADS": "1",
+            # A request that waits for the processor is refused as one that waits for the model is.
+            "PLIMSOLL_MAX_QUEUE_SECONDS": str(PATIENCE),
             "PLIMSOLL_DRAIN_SECONDS": "0",
             **{f"PLIMSOLL_{name.upper()}_PORT": str(port) for name, port in self.ports.items()},
             **env,
