@@ -194,7 +194,7 @@ def test_the_copy_is_the_raw_request_marked_and_sent_only_after_the_user_was_ans
             body = json.dumps({**ROW, "id": "mine"}).encode()
             trace = b"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
             user.send(post(body, trace, b"accept-encoding: gzip", b"x-user-id: 7"))
-            eventually(lambda: arm.requests, "the copy")
+            eventually(lambda: user_had_answer, "the copy")
             assert user_had_answer == [True]
             asked = arm.requests[0]
             assert asked.body == body
