@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from plimsoll.core.simulation import Traffic
 
-from bench.release import page, report
+from bench.release import page, report, run
 from bench.release.cells import COLD, CONDITIONS, Cell, grid
 from bench.release.cli import PAGE, RESULTS
 from bench.release.engines import ENGINES, FRESH, OURS, judge
@@ -120,6 +120,14 @@ def test_the_interval_of_a_share_is_clopper_and_pearsons() -> None:
     assert (round(low, 4), round(high, 4)) == (0.0490, 0.1762)  # Newcombe, Statistics in Medicine 1998, method 5
     assert report.interval(0, 10_000) == (0.0, pytest.approx(1 - 0.025 ** (1 / 10_000)))
     assert report.interval(5, 5)[1] == 1.0
+
+
+def test_this_engine_simulated_again_leaves_the_peers_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Cell(Traffic(50.0, 0.2, 0.0), 4.0)
+    monkeypatch.setattr(run, "grid", lambda: [one])
+    monkeypatch.setattr(run, "conditions", list)
+    peer, ours = (described(engine, one, judge(engine, one, 3)) for engine in ("flagger", OURS))
+    assert run.only_ours(30, [peer, ours | {"median_seconds": -1.0}]) == [peer, ours]
 
 
 def test_what_decides_a_claim_gets_all_runs() -> None:
