@@ -40,7 +40,7 @@ class Standing:
     @classmethod
     def new(cls, runs: int, pods: int, breaker_windows: int) -> Standing:
         """Before the first window. A row of zeros says nothing, and gives every array its shape."""
-        bounds = Bounds(np.array([1.5]), np.zeros(1), np.array([0.01]))
+        bounds = Bounds(np.full(runs, 1.5), np.zeros(runs), np.full(runs, 0.01))
         rows = Rows(np.zeros((1, 4, runs)), np.zeros((1, 2, pods, runs)), np.zeros(1, dtype=np.int64), np.array([True]))
         return cls(
             comparison=Comparison().after(rows, bounds, 0.2)[0],
