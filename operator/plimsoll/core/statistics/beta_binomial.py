@@ -33,17 +33,20 @@ def log_likelihood_ratio(k: Array, n: Array, shares: Array, s: Array) -> Array:
     share, less overdispersion (the binomial too), sampling without replacement. The composite null needs no search
     for a supremum.
     """
-    counts, shapes = np.empty((3, *k.shape, 1)), np.empty((3, *shares.shape))
-    counts[0, ..., 0], counts[1, ..., 0], counts[2, ..., 0] = k, n - k, n
+    # The other way round, so that what is done at once is long: (3, 1 + alternatives, …).
+    laws = shares.T
+    counts, shapes = np.empty((3, 1, *laws.shape[1:])), np.empty((3, *laws.shape))
+    counts[0], counts[1], counts[2] = k.T, (n - k).T, n.T
     a, b, total = shapes
-    a[:] = shares
-    np.minimum(a[..., 1:], _NEVER_ONE, out=a[..., 1:])
-    b[:] = 1 - a
-    shapes[:2] *= s[..., None]
-    np.maximum(a[..., 1:], a[..., :1] + 1, out=a[..., 1:])
+    a[:] = laws
+    np.minimum(a[1:], _NEVER_ONE, out=a[1:])
+    np.subtract(1, a, out=b)
+    shapes[:2] *= s.T
+    np.maximum(a[1:], a[:1] + 1, out=a[1:])
     np.add(a, b, out=total)
     # Of each law the log probability of the counts, less the binomial coefficient that all have in common.
     rises = gammaln(shapes + counts)
     rises -= gammaln(shapes)
-    logs: Array = rises[0] + rises[1] - rises[2]
-    return logs[..., 1:] - logs[..., :1]
+    logs = rises[0] + rises[1] - rises[2]
+    ratios: Array = (logs[1:] - logs[0]).T
+    return ratios

@@ -169,51 +169,59 @@ def _of_shares(k: Array, total: Array, odds: Array, kinds: tuple[Array, NDArray[
     Where so much is known of a share that the grid is too coarse for it, the likelihood is flattened (a power below 1):
     less is concluded than could be.
     """
-    each = list(zip(*(one.tolist() for one in kinds), strict=True))
-    known = {kind: place for place, kind in enumerate(sorted(set(each)))}
-    place, laws = np.array([known[kind] for kind in each]), _laws(tuple(known))
-    logs = np.empty((len(k), len(_NOISE_OF)))
+    logs, (margins, pods) = np.empty((len(k), len(_NOISE_OF))), kinds
     for first in range(0, len(k), _BLOCK):
         some = slice(first, first + _BLOCK)
-        logs[some] = _of_some((k[some], total[some], odds[some]), laws, place[some])
+        laws = _laws_of(margins[some].tobytes(), pods[some].astype(np.int64).tobytes())
+        logs[some] = _of_some(k[some], total[some], odds[some], laws)
     return logs
 
 
-def _of_some(cells: tuple[Array, Array, Array], laws: tuple[Array, Array, Array], place: NDArray[np.int64]) -> Array:
-    """`_of_shares` of a few cells; `place` says which of the laws is whose."""
-    (k, total, odds), (points, growth, noise) = cells, laws
+@dataclass(frozen=True, slots=True)
+class _Laws:
+    """Of some cells, or of all if they are alike: the `points`, (cells, points), at which their likelihood is asked
+    for, on GRID and at the shifts of the models without noise, and what these add to the odds, as parts of them
+    (`growth`). `noise` are the laws of the noisy models side by side, (grid, kinds·models), `place` says whose is
+    which."""
+
+    points: Array
+    growth: Array
+    noise: Array
+    place: NDArray[np.int64]
+
+
+@lru_cache(maxsize=16)
+def _laws_of(margins: bytes, pods: bytes) -> _Laws:
+    """Of cells with these margins and numbers of pods, as arrays of bytes: the next window of a release has the same
+    again."""
+    each = list(zip(np.frombuffer(margins).tolist(), np.frombuffer(pods, dtype=np.int64).tolist(), strict=True))
+    known = sorted(set(each))
+    models = [Models.of(margin) for margin, _ in known]
+    points = np.array([[*GRID, *one.shift[_QUIET]] for one in models])
+    noise = np.concatenate([_ratio_laws(one, pods) for one, (_, pods) in zip(models, known, strict=True)], axis=1)
+    place = np.array([known.index(kind) for kind in each])
+    points = points[place] if len(known) > 1 else points
+    return _Laws(points, np.expm1(points), noise, place)
+
+
+def _of_some(k: Array, total: Array, odds: Array, laws: _Laws) -> Array:
+    """`_of_shares` of a few cells."""
     information = k * (total - k) / np.maximum(total, 1.0)
     power = np.minimum(1.0, STEP**-2 / np.maximum(information, 1.0))
-    curve = _each(growth, place) * (odds / (1 + odds))[:, None]
+    curve = laws.growth * (odds / (1 + odds))[:, None]
     curve += 1.0
     np.log(curve, out=curve)
     curve *= (-power * total)[:, None]
-    curve += _each(points, place) * (power * k)[:, None]
+    curve += laws.points * (power * k)[:, None]
     logs = np.empty((len(k), len(_QUIET) + len(_NOISY)))
     on_grid, logs[:, : len(_QUIET)] = curve[:, : len(GRID)], curve[:, len(GRID) :]
     top = np.maximum.reduce(on_grid, axis=1)[:, None]
     on_grid -= top
-    noisy = np.exp(on_grid, out=on_grid) @ noise
-    if len(points) > 1:
-        noisy = noisy.reshape(len(k), len(points), -1)[np.arange(len(k)), place]
+    noisy = (np.exp(on_grid, out=on_grid) @ laws.noise).reshape(len(k), -1, len(_NOISY))
+    noisy = noisy[:, 0] if noisy.shape[1] == 1 else noisy[np.arange(len(k)), laws.place]
     np.maximum(noisy, 1e-300, out=noisy)
     logs[:, len(_QUIET) :] = np.log(noisy, out=noisy) + top
     return logs.take(_PLACES, axis=1)
-
-
-def _each(rows: Array, place: NDArray[np.int64]) -> Array:
-    """The row of each cell, or the only one."""
-    return rows.take(place, axis=0) if len(rows) > 1 else rows
-
-
-@lru_cache(maxsize=64)
-def _laws(kinds: tuple[tuple[float, int], ...]) -> tuple[Array, Array, Array]:
-    """For each kind where its likelihood is asked for, (kinds, points): on GRID and at the shifts of the models without
-    noise; what these add to the odds, as parts of them; and the laws of its noisy models side by side, (grid, all)."""
-    models = [Models.of(margin) for margin, _ in kinds]
-    points = np.array([[*GRID, *one.shift[_QUIET]] for one in models])
-    laws = [_ratio_laws(one, pods) for one, (_, pods) in zip(models, kinds, strict=True)]
-    return points, np.expm1(points), np.concatenate(laws, axis=1)
 
 
 def _ratio_laws(models: Models, pods: int) -> Array:
