@@ -179,9 +179,9 @@ def _of_shares(k: Array, total: Array, odds: Array, kinds: tuple[Array, NDArray[
 
 @dataclass(frozen=True, slots=True)
 class _Laws:
-    """Of some cells, or of all if they are alike: the `points`, (cells, points), at which their likelihood is asked
-    for, on GRID and at the shifts of the models without noise, and what these add to the odds, as parts of them
-    (`growth`). `noise` are the laws of the noisy models side by side, (grid, kinds·models), `place` says whose is
+    """Of some kinds of cells, or of some cells: the `points`, (kinds, points), at which their likelihood is asked for,
+    on GRID and at the shifts of the models without noise, and what these add to the odds, as parts of them (`growth`).
+    `noise` are the laws of the noisy models of all kinds side by side, (grid, kinds·models); `place` says whose is
     which."""
 
     points: Array
@@ -192,16 +192,24 @@ class _Laws:
 
 @lru_cache(maxsize=16)
 def _laws_of(margins: bytes, pods: bytes) -> _Laws:
-    """Of cells with these margins and numbers of pods, as arrays of bytes: the next window of a release has the same
-    again."""
+    """Of cells with these margins and numbers of pods, as arrays of bytes: the next windows of a release have the same
+    again. Those of cells that are all alike are given once."""
     each = list(zip(np.frombuffer(margins).tolist(), np.frombuffer(pods, dtype=np.int64).tolist(), strict=True))
     known = sorted(set(each))
-    models = [Models.of(margin) for margin, _ in known]
-    points = np.array([[*GRID, *one.shift[_QUIET]] for one in models])
-    noise = np.concatenate([_ratio_laws(one, pods) for one, (_, pods) in zip(models, known, strict=True)], axis=1)
+    laws = _laws(tuple(known))
+    if len(known) == 1:
+        return laws
     place = np.array([known.index(kind) for kind in each])
-    points = points[place] if len(known) > 1 else points
-    return _Laws(points, np.expm1(points), noise, place)
+    return _Laws(laws.points[place], laws.growth[place], laws.noise, place)
+
+
+@lru_cache(maxsize=64)
+def _laws(kinds: tuple[tuple[float, int], ...]) -> _Laws:
+    """Of these kinds, each a margin and a number of pods."""
+    models = [Models.of(margin) for margin, _ in kinds]
+    points = np.array([[*GRID, *one.shift[_QUIET]] for one in models])
+    noise = [_ratio_laws(one, pods) for one, (_, pods) in zip(models, kinds, strict=True)]
+    return _Laws(points, np.expm1(points), np.concatenate(noise, axis=1), np.arange(len(kinds)))
 
 
 def _of_some(k: Array, total: Array, odds: Array, laws: _Laws) -> Array:
