@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from plimsoll.core.statistics.apart import BEYOND, Apart, Levels
+from plimsoll.core.statistics.apart import BEYOND, Apart, levels
 from plimsoll.core.statistics.bounded_rate import ABOVE, ABOVE_WEIGHTS, BELOW, BELOW_WEIGHTS, log_ratios
 from plimsoll.core.statistics.policy import Policy
 from plimsoll.core.verdict import verdicts
@@ -20,8 +20,9 @@ def log_e(k_c: np.ndarray, n_c: int, k_s: np.ndarray, n_s: int) -> np.ndarray:
     """Of one window for each pair of counts, as edges."""
     spell = np.stack([k_c, np.full_like(k_c, n_c), k_s, np.full_like(k_s, n_s)])[None].astype(float)
     edges, begins = len(k_c), np.array([True])
-    levels = Levels.of(np.full(edges, MARGIN), np.full(edges, TOLERANCE))
-    logs = log_ratios(*levels.tests(spell, np.full((1, edges), CV)))
+    places = np.arange(4 * edges).reshape(4, -1)
+    tests = levels(np.full(edges, MARGIN), np.full(edges, TOLERANCE), places, places[0])
+    logs = log_ratios(tests.of(spell.reshape(1, -1), np.full((1, edges), CV)))
     return Apart().after(logs, begins, begins)[1][0]
 
 

@@ -29,7 +29,8 @@ from scipy.stats import beta, betabinom, binom, hypergeom
 
 def test_the_likelihood_ratio_is_scipys_beta_binomial_one() -> None:
     k, s, null, alternative = np.arange(31.0), 120.0, 0.15, 0.4
-    found = log_likelihood_ratio(k, np.full(31, 30.0), np.full(31, null), np.full(31, alternative), np.full(31, s))
+    laws = np.tile([null, alternative], (31, 1))
+    found = log_likelihood_ratio(k, np.full(31, 30.0), laws, np.full(31, s))[:, 0]
     expected = betabinom.logpmf(k, 30, s * alternative, s * (1 - alternative)) - betabinom.logpmf(
         k, 30, s * null, s * (1 - null)
     )
@@ -49,7 +50,8 @@ def test_the_ratio_rises_convexly_and_is_fair_or_better_under_all_that_the_null_
 ) -> None:
     n = 25
     k = np.arange(n + 1.0)
-    e = np.exp(log_likelihood_ratio(k, np.full(n + 1, float(n)), *(np.full(n + 1, x) for x in (null, alternative, s))))
+    laws = np.tile([null, alternative], (n + 1, 1))
+    e = np.exp(log_likelihood_ratio(k, np.full(n + 1, float(n)), laws, np.full(n + 1, s))[:, 0])
     assert np.all(np.diff(e) > 0)
     assert np.all(np.diff(e, 2) >= -1e-9 * e[1:-1])
     assert betabinom.pmf(k, n, s * null, s * (1 - null)) @ e == pytest.approx(1.0, abs=1e-9)

@@ -45,11 +45,10 @@ class Rules:
         alpha, beta = (found[0].alpha, found[0].beta) if found else (policy.alpha, policy.beta)
         return cls(policy, seconds, alpha, beta)
 
-    @property
-    def bounds(self) -> Bounds:
-        """What is accepted of errors."""
+    def bounds(self, runs: int) -> Bounds:
+        """What is accepted of the errors of each run."""
         margin, negligible = self.policy.error_margin, self.policy.negligible
-        return Bounds(np.array([margin or 0.0]), np.zeros(1), np.array([negligible]))
+        return Bounds(np.full(runs, margin or 0.0), np.zeros(runs), np.full(runs, negligible))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ def _compared(
         whole = bool(mine.all())
         part = replace(known if whole else taken(known, mine), step=int(kind != 2))
         rows = _rows(window if whole else window.of(mine), begins=kind > 0)
-        part, found = part.after(rows, rules.bounds, rules.policy.cv_floor)
+        part, found = part.after(rows, rules.bounds(rows.counts.shape[-1]), rules.policy.cv_floor)
         known = part if whole else put(known, mine, part)
         log_e[:, mine] = found.against_health[0], found.against_harm[0]
         both[mine] = (rows.counts[0, 1] > 0) & (rows.counts[0, 3] > 0)

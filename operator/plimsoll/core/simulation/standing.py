@@ -40,7 +40,7 @@ class Standing:
     @classmethod
     def new(cls, runs: int, pods: int, breaker_windows: int) -> Standing:
         """Before the first window. A row of zeros says nothing, and gives every array its shape."""
-        bounds = Bounds(np.array([1.5]), np.zeros(1), np.array([0.01]))
+        bounds = Bounds(np.full(runs, 1.5), np.zeros(runs), np.full(runs, 0.01))
         rows = Rows(np.zeros((1, 4, runs)), np.zeros((1, 2, pods, runs)), np.zeros(1, dtype=np.int64), np.array([True]))
         return cls(
             comparison=Comparison().after(rows, bounds, 0.2)[0],
@@ -61,10 +61,8 @@ def put(state: State, runs: NDArray[Any], part: State) -> State:
     """The state with that of `runs` replaced; what is not a run's own is that of `part`."""
 
     def replaced(axis: _Axis, values: Array, new: Array) -> Array:
-        # What grows with the steps of a release may be longer in one of them; zeros are what is not there yet.
-        length = max(len(values), len(new)) if axis.place else 0
-        values, new = (_unfolded(_longer(one, length), axis) for one in (values, new))
-        values[_at(axis, runs)] = new
+        values = _unfolded(values.copy(), axis)
+        values[_at(axis, runs)] = _unfolded(new, axis)
         return _folded(values, axis)
 
     return _each(replaced, state, part)
@@ -74,8 +72,7 @@ def joined(states: Sequence[State]) -> State:
     """The runs of all of these, in their order; at least one."""
 
     def together(axis: _Axis, *values: Array) -> Array:
-        length = max(map(len, values)) if axis.place else 0
-        parts = [_unfolded(_longer(one, length), axis) for one in values]
+        parts = [_unfolded(one, axis) for one in values]
         return _folded(np.concatenate(parts, axis=axis.place + 1), axis)
 
     return states[0] if len(states) == 1 else _each(together, *states)
@@ -102,12 +99,6 @@ def _unfolded(values: Array, axis: _Axis) -> Array:
 def _folded(values: Array, axis: _Axis) -> Array:
     shape, place = values.shape, axis.place
     return values.reshape(*shape[:place], shape[place] * shape[place + 1], *shape[place + 2 :])
-
-
-def _longer(values: Array, length: int) -> Array:
-    """A copy, with zeros behind the last row."""
-    more = max(0, length - len(values))
-    return np.concatenate([values, np.zeros((more, *values.shape[1:]), dtype=values.dtype)])
 
 
 def _each(change: Callable[..., Array], state: State, *others: State) -> State:

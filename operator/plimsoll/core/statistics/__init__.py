@@ -17,7 +17,7 @@ The modules, each usable by itself, with its source in its docstrings:
     bins            shifts of histograms; the population stability index without its bias
     mcnemar         two models on the same requests
     means           differences of means: bounded values exactly, unbounded ones asymptotically
-    intervals       intervals of a difference or a ratio that hold at every look
+    intervals       intervals of a difference that hold at every look
     sample_ratio    whether the split is the one that was asked for
     sample_size     how much longer it takes
     wealth          e-values put together: mixtures, averages under any dependence, restarts, caps
@@ -33,6 +33,9 @@ Most give the log e-value of each window and alternative; sum over windows, then
     [5.2, 139.9, 496.9]
 
 Alpha 0.01 is reached at 100. Error rates as simulated, and the cost of noise: decision 0006 (docs/decisions).
+
+A verdict uses them but for `mcnemar`, `intervals`, `sample_size` and `allotment`, which are for whoever takes this
+package alone.
 
 What runs over time is kept so that the next window costs one window (`LearnedNoise`, `Dispersion`, `Capped`, and
 `Measured` of all that the pods count); however the windows are dealt out, the evidence is the same.

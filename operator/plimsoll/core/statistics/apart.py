@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from plimsoll.core.statistics.bounded_rate import ABOVE, ABOVE_WEIGHTS, BELOW, BELOW_WEIGHTS, Trials
+from plimsoll.core.statistics.bounded_rate import ABOVE, ABOVE_WEIGHTS, BELOW_WEIGHTS, Rates, oftener, rarer
 from plimsoll.core.statistics.wealth import Array, Restarted, increments, mixture, running
 
 #: How far c is beyond the tolerance, as parts of it; equal bets.
@@ -22,35 +22,17 @@ BEYOND = np.array([0.2, 1.0])
 _LOG_WEIGHTS = np.log(np.outer(np.full(len(BEYOND), 1 / len(BEYOND)), ABOVE_WEIGHTS).ravel())
 
 
-@dataclass(frozen=True, slots=True)
-class Levels:
-    """The two hypotheses at each c, both (edges, c): the candidate's rate is at most `most`, the stable one's at least
-    `least`. In `rates` both, and as shares that are large when the hypothesis is wrong, `null`, (2, 1, edges, c) with
-    `alternatives` (2, 1, edges, c, 4): those to the second are shares of what is no event."""
+def levels(margin: Array, tolerance: Array, places: NDArray[np.int64], noise: NDArray[np.int64]) -> Rates:
+    """The two hypotheses at each c, of margins and tolerances (edges,) above 0 and below 1/2: first that the
+    candidate's rate is at most so much, then that the stable one's is at least so much, each (edges·c,).
 
-    most: Array
-    least: Array
-    rates: Array
-    null: Array
-    alternatives: Array
-
-    @classmethod
-    def of(cls, margin: Array, tolerance: Array) -> Levels:
-        """Of margins and tolerances (edges,), the tolerances above 0 and below 1/2."""
-        most, least = tolerance[:, None] * (1 + BEYOND), tolerance[:, None] * BEYOND / margin[:, None]
-        odds = (most / (1 - most))[..., None] * ABOVE
-        rates, null = np.stack([most, least])[:, None], np.stack([most, 1 - least])[:, None]
-        return cls(most, least, rates, null, np.stack([odds / (1 + odds), 1 - least[..., None] * BELOW])[:, None])
-
-    def tests(self, spell: Array, cv: Array) -> tuple[Trials, Array]:
-        """Of what both arms had in the spell so far, (rows, 4, edges): each (2, rows, edges, c), with alternatives."""
-        columns, counts = np.empty((4, 2, len(cv), *self.most.shape)), spell.swapaxes(0, 1)[..., None]
-        k, n, null, variance = columns
-        n[:], k[0], k[1] = counts[1::2], counts[0], counts[3] - counts[2]
-        null[:], variance[:] = self.null, (cv[..., None] * self.rates) ** 2
-        others = np.empty((*n.shape, self.alternatives.shape[-1]))
-        others[:] = self.alternatives
-        return Trials(columns, n > 0), others
+    `places` (4, edges) are those of events and trials of the candidate and of the stable arm, `noise` (edges,) of cv.
+    """
+    most, least = (tolerance[:, None] * (1 + BEYOND)).ravel(), (tolerance[:, None] * BEYOND / margin[:, None]).ravel()
+    k_c, n_c, k_s, n_s = places.repeat(len(BEYOND), axis=1)
+    noise, others = noise.repeat(len(BEYOND)), np.zeros(len(most), dtype=np.bool_)
+    often = Rates(most, oftener(most), k_c, n_c, others, noise)
+    return often.then(Rates(least, rarer(least), k_s, n_s, ~others, noise))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +47,12 @@ class Apart:
     def after(self, logs: Array, begins: NDArray[np.bool_], anew: NDArray[np.bool_]) -> tuple[Apart, Array]:
         """Where it stands after these rows as well, and the log e-values (rows, edges) in them.
 
-        `logs` (2, rows, edges, c, 4) are those of `Levels.tests`; `begins` says where a spell begins, `anew` where a
-        step does, (rows,).
+        `logs` (rows, 2·edges·c, 4) are those of `levels`, of sums within spells; `begins` says where a spell begins,
+        `anew` where a step does, (rows,).
         """
-        never = mixture(logs[1], BELOW_WEIGHTS)
-        so_far = np.minimum(logs[0], never[..., None]).reshape(*never.shape[:2], len(_LOG_WEIGHTS))
+        often, never = logs.reshape(len(logs), 2, -1, len(BEYOND), len(ABOVE)).swapaxes(0, 1)
+        never = mixture(never, BELOW_WEIGHTS)
+        so_far = np.minimum(often, never[..., None]).reshape(*never.shape[:2], len(_LOG_WEIGHTS))
         total = running(increments(so_far, begins, self.so_far), self.total)
         steps = anew.astype(np.float64)[:, None].repeat(total.shape[1], axis=1)
         bets, wealth = self.bets.after(total, _LOG_WEIGHTS, steps)

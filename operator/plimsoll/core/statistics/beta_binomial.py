@@ -21,10 +21,11 @@ def concentration(variance: Array, share: Array) -> Array:
     return np.maximum(MIN_CONCENTRATION, share * (1 - share) / variance - 1)
 
 
-def log_likelihood_ratio(k: Array, n: Array, null: Array, alternative: Array, s: Array) -> Array:
-    """Log e-value of k successes in n against "the share is at most `null`"; `alternative` > `null`, all of one shape.
+def log_likelihood_ratio(k: Array, n: Array, shares: Array, s: Array) -> Array:
+    """Log e-values of k successes in n against "the share is at most the null"; k, n and s are (…).
 
-    The null is BetaBinomial(n, s·null, s·(1−null)); the alternative has a = max(s·alternative, s·null + 1) and
+    `shares` (…, 1 + alternatives) are the null and the alternatives, which lie above it; the result (…, alternatives).
+    The null is BetaBinomial(n, s·null, s·(1−null)); an alternative has a = max(s·alternative, s·null + 1) and
     b = s·(1−alternative), after Lindon & Malek, "Anytime-Valid Inference for Multinomial Count Data" (NeurIPS 2022).
     Up to a factor free of k the ratio is Γ(k+a₁)/Γ(k+a₀) · Γ(n−k+b₁)/Γ(n−k+b₀). With a₁−a₀ ≥ 1 the first factor is
     increasing and convex in k, with b₁ ≤ b₀ the second one as well, so their product is. Hence the expectation is at
@@ -32,13 +33,20 @@ def log_likelihood_ratio(k: Array, n: Array, null: Array, alternative: Array, s:
     share, less overdispersion (the binomial too), sampling without replacement. The composite null needs no search
     for a supremum.
     """
-    a0, b0 = s * null, s * (1 - null)
-    upper = np.minimum(alternative, _NEVER_ONE)
-    a1, b1 = np.maximum(s * upper, a0 + 1), s * (1 - upper)
-    others = n - k
-    return _log_beta(k + a1, others + b1) - _log_beta(a1, b1) - _log_beta(k + a0, others + b0) + _log_beta(a0, b0)
-
-
-def _log_beta(a: Array, b: Array) -> Array:
-    logs: Array = gammaln(a) + gammaln(b) - gammaln(a + b)
-    return logs
+    # The other way round, so that what is done at once is long: (3, 1 + alternatives, …).
+    laws = shares.T
+    counts, shapes = np.empty((3, 1, *laws.shape[1:])), np.empty((3, *laws.shape))
+    counts[0], counts[1], counts[2] = k.T, (n - k).T, n.T
+    a, b, total = shapes
+    a[:] = laws
+    np.minimum(a[1:], _NEVER_ONE, out=a[1:])
+    np.subtract(1, a, out=b)
+    shapes[:2] *= s.T
+    np.maximum(a[1:], a[:1] + 1, out=a[1:])
+    np.add(a, b, out=total)
+    # Of each law the log probability of the counts, less the binomial coefficient that all have in common.
+    rises = gammaln(shapes + counts)
+    rises -= gammaln(shapes)
+    logs = rises[0] + rises[1] - rises[2]
+    ratios: Array = (logs[1:] - logs[0]).T
+    return ratios

@@ -15,6 +15,7 @@ from plimsoll.core.statistics.wealth import Array
 
 #: Alternatives: multiples of the odds ratio at the boundary, for each bin and either direction.
 SHIFTS = np.array([1.25, 2.0, 5.0])
+_LAWS = np.array([1.0, *SHIFTS])
 #: So many predictions of either arm for each degree of freedom, or the index says nothing.
 MIN_PER_BIN = 50
 #: Least noise of a bin's odds: with less the likelihoods could not be told from the binomial ones in floating point.
@@ -45,9 +46,10 @@ def log_shifted(candidate: Array, stable: Array, cv: Array | float, margin: floa
     logs = np.zeros((windows, bins, 2, len(SHIFTS)))
     total, base = (candidate + stable)[told], n_c[told] / (n_c[told] + n_s[told])
     for way, (k, part) in enumerate(((candidate[told], base), (stable[told], 1 - base))):
-        null, other = _part(margin, part)[:, None], _part(margin * SHIFTS, part[:, None])
-        s = concentration(2 * (np.maximum(noise[told], MIN_CV)[:, None] * null * (1 - null)) ** 2, null)
-        logs[told, way] = log_likelihood_ratio(k[:, None], total[:, None], null, other, s)
+        shares = _part(margin * _LAWS, part[:, None])
+        null = shares[:, 0]
+        s = concentration(2 * (np.maximum(noise[told], MIN_CV) * null * (1 - null)) ** 2, null)
+        logs[told, way] = log_likelihood_ratio(k, total, shares, s)
     return logs.reshape(windows, -1)
 
 

@@ -28,6 +28,8 @@ WORSE_WEIGHTS = np.array([0.2, 0.4, 0.15, 0.25])
 #: Alternatives to "worse": how far from the boundary (0) to equality (1) and beyond.
 EQUAL = np.array([0.6, 1.0, 1.6])
 EQUAL_WEIGHTS = np.array([0.25, 0.5, 0.25])
+#: The boundary, and these alternatives: multiples and powers of the ratio there.
+TO_WORSE, TO_EQUAL = np.array([1.0, *WORSE]), 1 - np.array([0.0, *EQUAL])
 #: No ratio at the boundary is taken for larger: also where the boundary cannot be reached.
 MAX_RATIO = 50.0
 STANDARD_ERRORS = 6.0
@@ -64,9 +66,14 @@ class Arms:
 
 def wilson(k: Array, n: Array, z: float = STANDARD_ERRORS) -> tuple[Array, Array]:
     """Wilson's score interval of k of n at z standard errors (JASA 1927); n > 0."""
-    middle = (k + z * z / 2) / (n + z * z)
-    half = z / (n + z * z) * np.sqrt(k * (n - k) / n + z * z / 4)
+    middle, half = _score_interval(k, n, z)
     return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
+
+
+def _score_interval(k: Array, n: Array, z: float) -> tuple[Array, Array]:
+    """Its middle and half of its width."""
+    whole = n + z * z
+    return (k + z * z / 2) / whole, z / whole * np.sqrt(k * (n - k) / n + z * z / 4)
 
 
 def log_worse(arms: Arms, cv: Array, margin: Level, tolerance: Level = 0.0) -> Array:
@@ -77,31 +84,34 @@ def log_worse(arms: Arms, cv: Array, margin: Level, tolerance: Level = 0.0) -> A
     the worst point of the null (nothing slow in the stable arm), found by enumeration, is 1.0003 (tolerance 1 %) and
     1.00001 (5 %).
     """
-    return log_ratios(*compared(shares(arms.checked(), margin, tolerance, worse=True), cv, worse=True))
+    found = shares(arms.checked(), margin, tolerance, worse=True)
+    return log_ratios(compared(found, cv, found.ratio[..., None] * TO_WORSE))
 
 
 def log_not_worse(arms: Arms, cv: Array, margin: Level, tolerance: Level = 0.0) -> Array:
     """Log e-values against "p_c ≥ margin·p_s + tolerance": the reverse of `log_worse`; (windows, edges, 3)."""
-    return log_ratios(*compared(shares(arms.checked(), margin, tolerance, worse=False), cv, worse=False))
+    found = shares(arms.checked(), margin, tolerance, worse=False)
+    return log_ratios(compared(found, cv, found.ratio[..., None] ** TO_EQUAL))
 
 
 @dataclass(frozen=True, slots=True)
 class Shares:
     """What a comparison comes down to: `k` of `total` events are those of the arm that has more when the null is wrong;
-    `base` is its share of requests, `ratio` the odds that the boundary adds. Where `useful` is false nothing is told.
-    All (windows, edges)."""
+    `base` is its share of requests, `ratio` the odds that the boundary adds: the `columns` (4, windows, edges). Where
+    `useful` (windows, edges) is false nothing is told."""
 
-    k: Array
-    total: Array
-    base: Array
-    ratio: Array
+    columns: Array
     useful: NDArray[np.bool_]
+
+    @property
+    def ratio(self) -> Array:
+        """What the boundary adds to the odds, (windows, edges)."""
+        ratio: Array = self.columns[3]
+        return ratio
 
     def rows(self, chosen: slice) -> Shares:
         """Those of some windows."""
-        return Shares(
-            self.k[chosen], self.total[chosen], self.base[chosen], self.ratio[chosen], self.useful[chosen]
-        )  # fmt: skip
+        return Shares(self.columns[:, chosen], self.useful[chosen])
 
 
 @np.errstate(divide="ignore", invalid="ignore")
@@ -114,28 +124,27 @@ def shares(arms: Arms, margin: Level, tolerance: Level, *, worse: bool | NDArray
     n, events = n_c + n_s, k_c + k_s
     theta, slow = n_c / n, events <= n / 2
     upward = slow == worse  # whose share is large when the null is wrong: the candidate's among events
-    p_s = np.where(upward, *wilson(events, n))
+    middle, half = _score_interval(events, n, STANDARD_ERRORS)
+    p_s = middle + half * (1 - 2.0 * upward)
     p_s = np.maximum((p_s - theta * tolerance) / (theta * margin + 1 - theta), 0.0)
     p_c = margin * p_s + tolerance
     most, least = np.where(slow, p_c, 1 - p_c), np.where(slow, p_s, 1 - p_s)
     ratio = np.where(upward, most / least, least / most)
     ratio = np.where(worse, np.where(p_c < 1, ratio, np.inf), np.maximum(ratio, 1 / MAX_RATIO))
     events_c, total = np.where(slow, k_c, n_c - k_c), np.where(slow, events, n - events)
-    k, base = np.where(upward, events_c, total - events_c), np.where(upward, theta, 1 - theta)
     useful = told & (total > 0) & (ratio > 0) & (ratio < np.inf)
-    return Shares(k, total, base, np.where(useful, ratio, 1.0), useful)
+    columns = np.empty((4, *ratio.shape))
+    columns[0], columns[1] = np.where(upward, events_c, total - events_c), total
+    columns[2], columns[3] = np.where(upward, theta, 1 - theta), np.where(useful, ratio, 1.0)
+    return Shares(columns, useful)
 
 
-def compared(found: Shares, cv: Array, *, worse: bool) -> tuple[Trials, Array]:
-    """What is tested of the shares, and its alternatives (windows, edges, 4 or 3)."""
-    ratio, base = found.ratio[..., None], found.base
-    steps = ratio * WORSE if worse else ratio ** (1 - EQUAL)
-    columns = np.empty((4, *base.shape))
-    columns[0], columns[1], columns[2] = found.k, found.total, _share(found.ratio, base)
-    columns[3] = 2 * (cv * columns[2] * (1 - columns[2])) ** 2
-    return Trials(columns, found.useful), _share(steps, base[..., None])
-
-
-def _share(ratio: Array, base: Array) -> Array:
-    odds = ratio * base
-    return odds / (odds + 1 - base)
+def compared(found: Shares, cv: Array, ratios: Array) -> Trials:
+    """What is tested of the shares; `ratios` (windows, edges, 1 + alternatives) are what the null and the alternatives
+    add to the odds."""
+    k, total, base, _ = found.columns
+    odds = ratios * base[..., None]
+    laws = odds / (odds + 1 - base[..., None])
+    null, columns = laws[..., 0], np.empty((3, *base.shape))
+    columns[0], columns[1], columns[2] = k, total, 2 * (cv * null * (1 - null)) ** 2
+    return Trials(columns, laws, found.useful)

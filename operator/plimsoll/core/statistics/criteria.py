@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import floor, inf, log
 from typing import Protocol
 
@@ -82,7 +83,7 @@ class Criterion:
 
     def describe_failure(self, row: int) -> str:
         """What failed: counts (of the last step, should those of all windows hide it), bound and e-value."""
-        edge = int(np.argmax(self.against_health[row]))
+        edge = int(self.against_health[row].argmax())
         started = step_start(self.data.starts, row)
         first = max((0, started), key=lambda start: self._ratio(row, edge, start))
         excess = f"above {self._bound(self.tolerance)}"
@@ -95,7 +96,7 @@ class Criterion:
         if self.against_harm is None:
             claim = "no evidence of more than" if self.within is None else "not above"
             return f"{self._counts(row, 0)}; {claim} {self._bound(self.tolerance)}"
-        edge = int(np.argmin(self.against_harm[row]))
+        edge = int(self.against_harm[row].argmin())
         claim = f"below {self._bound(self.negligible)}"
         return f"{self._counts(row, edge)}; {claim}; {against(self.against_harm[row, edge], self.beta)}"
 
@@ -106,9 +107,9 @@ class Criterion:
                 return f"{self.name}: nothing was measured"
             claim = f"above {self._bound(self.tolerance)}, but"
             return f"{self._counts(row, 0)}; {claim} {against(self.failing[row], self.alpha)}"
-        edge = int(np.argmin(self.against_harm[row]))
+        edge = int(self.against_harm[row].argmin())
         if reached(self.against_harm[row, edge], self.beta) and self.standing is not None:
-            edge, claim = int(np.argmax(self.against_health[row])), f"it may be above {self._bound(self.tolerance)}"
+            edge, claim = int(self.against_health[row].argmax()), f"it may be above {self._bound(self.tolerance)}"
             return f"{self._counts(row, edge)}; {claim}; {against(self.standing[row], self.alpha)}, but above 1"
         claim = f"not yet shown to be below {self._bound(self.negligible)}"
         return f"{self._counts(row, edge)}; {claim}; {against(self.against_harm[row, edge], self.beta)}"
@@ -134,12 +135,17 @@ class Criterion:
 
 def reaches(log_e: Array, level: float) -> NDArray[np.bool_]:
     """Whether the e-values suffice at this level."""
-    return np.asarray(np.round(log_e, _DECIMALS) >= round(log(1 / level), _DECIMALS))
+    return np.asarray(np.round(log_e, _DECIMALS) >= _needed(level))
 
 
 def reached(log_e: float, level: float) -> bool:
     """Whether the e-value suffices at this level."""
-    return bool(round(float(log_e), _DECIMALS) >= round(log(1 / level), _DECIMALS))
+    return bool(round(float(log_e), _DECIMALS) >= _needed(level))
+
+
+@lru_cache(maxsize=64)
+def _needed(level: float) -> float:
+    return round(log(1 / level), _DECIMALS)
 
 
 def grown(log_e: Array | float) -> NDArray[np.bool_]:

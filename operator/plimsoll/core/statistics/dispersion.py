@@ -32,20 +32,24 @@ def coefficient_of_variation(k: Array, n: Array, begins: NDArray[np.bool_], floo
 
 @dataclass(frozen=True, slots=True)
 class Pods:
-    """`k` events of `n` trials of like pods, (windows, pods, edges), their sums `events` and `trials`, and how many
-    pods were `there`, (windows, edges)."""
+    """`counts` (2, windows, pods, edges), events and trials of like pods, their `sums` (2, windows, edges), and how
+    many pods were `there`, (windows, edges)."""
 
-    k: Array
-    n: Array
-    events: Array
-    trials: Array
+    counts: Array
+    sums: Array
     there: NDArray[np.int64]
 
     @classmethod
     def of(cls, counts: Array) -> Pods:
         """From both, (windows, 2, pods, edges)."""
-        sums, n = counts.sum(axis=2), counts[:, 1]
-        return cls(counts[:, 0], n, sums[:, 0], sums[:, 1], (n > 0).sum(axis=1))
+        apart = np.ascontiguousarray(counts.swapaxes(0, 1))
+        return cls(apart, np.add.reduce(apart, axis=2), np.add.reduce(apart[1] > 0, axis=1, dtype=np.int64))
+
+    @property
+    def events(self) -> Array:
+        """Of all pods, (windows, edges)."""
+        events: Array = self.sums[0]
+        return events
 
 
 def _bound(total: Array, floor: float) -> Array:
@@ -77,14 +81,16 @@ class Dispersion:
 
 def moments(pods: Pods) -> Array:
     """Degrees of freedom, X² less its expectation by chance, and C: (windows, 3, edges)."""
-    usable = (pods.there >= 2) & (pods.events > 0) & (pods.events < pods.trials)
-    events, trials = np.where(usable, pods.events, 1.0), np.where(usable, pods.trials, 2.0)
-    p, k, n = events / trials, pods.k, pods.n
-    rest = 1 - p
-    chi = ((k * k / np.maximum(n, 1.0)).sum(axis=1) - events * p) / (p * rest)
-    spread = events * (1 - (n * n).sum(axis=1) / (trials * trials)) / rest
-    freedom = pods.there - 1.0
+    (k, n), (events, trials) = pods.counts, pods.sums
+    usable = (pods.there >= 2) & (events > 0) & (events < trials)
+    if not usable.all():
+        events, trials = np.where(usable, events, 1.0), np.where(usable, trials, 2.0)
+    p = events / trials
+    rest, freedom = 1 - p, pods.there - 1.0
     found = np.empty((len(p), 3, *p.shape[1:]))
-    found[:, 0], found[:, 1], found[:, 2] = freedom, chi - freedom, spread
+    found[:, 0] = freedom
+    chi = np.add.reduce(k * k / np.maximum(n, 1.0), axis=1) - events * p
+    found[:, 1] = chi / (p * rest) - freedom
+    found[:, 2] = events * (1 - np.add.reduce(n * n, axis=1) / (trials * trials)) / rest
     found *= usable[:, None]
     return found

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf
 
 import numpy as np
 
 from plimsoll.core.statistics.means import BET_WEIGHTS, Moments, log_worse
 from plimsoll.core.statistics.wealth import Array, mixture
 
-#: Alternatives of the ratio's interval, and halvings of a bound's search.
-FACTORS = np.array([1.05, 1.2, 1.5, 2.0, 5.0])
+#: Halvings of a bound's search.
 _HALVINGS = 40
-_MAX_LOG_RATIO = 12.0
 
 
 def difference_interval(
@@ -26,7 +23,8 @@ def difference_interval(
     probability 1 − alpha the difference, averaged over the windows so far by n_c·n_s/(n_c + n_s), lies within them
     after *every* window. Do not intersect them over time unless the difference is constant.
     """
-    _check(alpha)
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha is {alpha}: it must be between 0 and 1")
     width = bounds[1] - bounds[0]
 
     def against(sign: int) -> Callable[[Array], Array]:
@@ -38,36 +36,6 @@ def difference_interval(
     return _edge(against(1), -span, span, alpha / 2), _edge(against(-1), span, -span, alpha / 2)
 
 
-def ratio_interval(events: tuple[Array, Array], trials: tuple[Array, Array], alpha: float) -> tuple[float, float]:
-    """Bounds of the ratio of two event rates, candidate's over stable's, after all windows given, valid at every look.
-
-    `events` and `trials` are (candidate, stable), each (windows,). Given the window's events the candidate's are
-    binomial with odds ratio·n_c/n_s for rare events (Przyborowski & Wilenski, Biometrika 1940), and nearer to their
-    mean for frequent ones. A ratio is refuted by a mixture over larger (smaller) ones, FACTORS times as large; each
-    likelihood ratio falls as the ratio rises (Robbins 1970; Lindon & Malek 2022). The ratio is taken as constant, the
-    level may wander; noise beyond chance is not allowed for. 0 and inf where nothing is known.
-    """
-    _check(alpha)
-    (k_c, k_s), (n_c, n_s) = events, trials
-    told = (n_c > 0) & (n_s > 0)
-    k_c, k_s, n_c, n_s = k_c[told], k_s[told], n_c[told], n_s[told]
-
-    def against(k: Array, odds: Array, sign: int) -> Callable[[Array], Array]:
-        def found(log_ratio: Array) -> Array:
-            scaled = (odds * np.exp(sign * log_ratio))[:, None]
-            gains = np.log(FACTORS) * k[:, None] - (k_c + k_s)[:, None] * np.log1p(
-                (FACTORS - 1) * scaled / (1 + scaled)
-            )
-            return mixture(gains.sum(axis=0)[None], np.full(len(FACTORS), 1 / len(FACTORS)))
-
-        return found
-
-    far = np.full(1, _MAX_LOG_RATIO)
-    low = _edge(against(k_c, n_c / n_s, 1), -far, far, alpha / 2)[0]
-    high = _edge(against(k_s, n_s / n_c, -1), far, -far, alpha / 2)[0]
-    return float(np.exp(low)) if low > -far[0] else 0.0, float(np.exp(high)) if high < far[0] else inf
-
-
 def _edge(log_e: Callable[[Array], Array], refuted: Array, kept: Array, level: float) -> Array:
     """Where a log e-value that falls from `refuted` to `kept` goes below 1/level; `refuted` where it never is."""
     target = -np.log(level)
@@ -77,8 +45,3 @@ def _edge(log_e: Callable[[Array], Array], refuted: Array, kept: Array, level: f
         out = log_e(middle) >= target
         refuted, kept = np.where(out, middle, refuted), np.where(out, kept, middle)
     return np.where(nothing, outer, refuted)
-
-
-def _check(alpha: float) -> None:
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha is {alpha}: it must be between 0 and 1")

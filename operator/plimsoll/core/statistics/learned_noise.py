@@ -21,7 +21,6 @@ odds are multiplied by the ratio of two gamma variables, integrated on a grid.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -77,6 +76,8 @@ NULLS = 3 * len(QUIET) + len(LOUD)
 _NOISES, _NOISE_OF = np.unique(Models.of(1.5).cv, return_inverse=True)
 _VARIANCES = _NOISES[1:] ** 2
 _QUIET, _NOISY = np.flatnonzero(_NOISE_OF == 0), np.flatnonzero(_NOISE_OF)
+#: Where each model is among those without noise and, after these, those with.
+_PLACES = np.argsort(np.concatenate([_QUIET, _NOISY]))
 _LOG_WEIGHTS, _LOG_BET_WEIGHTS = np.log(np.outer(BET_WEIGHTS, WORSE_WEIGHTS).ravel()), np.log(BET_WEIGHTS)
 
 
@@ -136,7 +137,7 @@ class LearnedNoise:
         so_far = logs[rows:]
         lasting = running(increments(so_far, begins, self.so_far), self.lasting)
         passing = running(logs[:rows, :, :NULLS], self.passing)
-        null = np.maximum(lasting[..., :NULLS], passing).max(axis=-1)
+        null = np.maximum.reduce(np.maximum(lasting[..., :NULLS], passing), axis=-1)
         compared = within(evidence.told.astype(np.float64), anew, self.compared)
         bets, alike = lasting[..., NULLS : -len(BETS)], lasting[..., -len(BETS) :]
         turned, wealth = self.turned.after(
@@ -152,68 +153,83 @@ class LearnedNoise:
 def _log_likelihoods(evidence: Evidence) -> Array:
     """Of each row by itself, relative to the boundary without noise; (windows, edges, models)."""
     logs: Array = _of_pods(evidence.pods).take(_NOISE_OF, axis=-1)
-    found, useful = evidence.shares, evidence.shares.useful
-    cells = useful.nonzero()
-    if len(cells[0]):
-        margins = np.broadcast_to(evidence.margins, useful.shape)[cells].tolist()
-        pods = np.maximum(evidence.pods.there[cells], 1).tolist()
-        base = found.base[cells]
-        odds = found.ratio[cells] * base / (1 - base)
-        logs[cells] += _of_shares(found.k[cells], found.total[cells], odds, list(zip(margins, pods, strict=True)))
+    useful = evidence.shares.useful
+    cells = useful.ravel().nonzero()[0]
+    if len(cells):
+        k, total, base, ratio = evidence.shares.columns.reshape(4, -1).take(cells, axis=1)
+        kinds = evidence.margins.take(cells % useful.shape[1]), np.maximum(evidence.pods.there.take(cells), 1)
+        logs.reshape(-1, len(_NOISE_OF))[cells] += _of_shares(k, total, ratio * base / (1 - base), kinds)
     return logs
 
 
-def _of_shares(k: Array, total: Array, odds: Array, kinds: Sequence[tuple[float, int]]) -> Array:
+def _of_shares(k: Array, total: Array, odds: Array, kinds: tuple[Array, NDArray[np.int64]]) -> Array:
     """The binomial likelihood of `k` of `total`, its odds shifted and noisy, by the models of its kind, which is margin
     and number of pods; all (cells,), the result (cells, models).
 
     Where so much is known of a share that the grid is too coarse for it, the likelihood is flattened (a power below 1):
     less is concluded than could be.
     """
-    known = tuple(sorted(set(kinds)))
-    place = np.array([known.index(kind) for kind in kinds]) if len(known) > 1 else np.zeros(len(kinds), dtype=np.int64)
-    logs = np.empty((len(k), len(_NOISE_OF)))
+    logs, (margins, pods) = np.empty((len(k), len(_NOISE_OF))), kinds
     for first in range(0, len(k), _BLOCK):
         some = slice(first, first + _BLOCK)
-        _of_some(logs[some], (k[some], total[some], odds[some]), _laws(known), place[some])
+        laws = _laws_of(margins[some].tobytes(), pods[some].astype(np.int64).tobytes())
+        logs[some] = _of_some(k[some], total[some], odds[some], laws)
     return logs
 
 
-def _of_some(
-    logs: Array, cells: tuple[Array, Array, Array], laws: tuple[Array, Array, Array], place: NDArray[np.int64]
-) -> None:
-    """`_of_shares` of a few cells, into `logs`; `place` says which of the laws is whose."""
-    (k, total, odds), (points, growth, noise) = cells, laws
-    information = k * (total - k) / np.maximum(total, 1.0)
-    power = np.minimum(1.0, STEP**-2 / np.maximum(information, 1.0))
-    curve = (odds / (1 + odds))[:, None] * _each(growth, place)
-    curve += 1.0
-    np.log(curve, out=curve)
-    curve *= (-power * total)[:, None]
-    curve += (power * k)[:, None] * _each(points, place)
-    on_grid = curve[:, : len(GRID)]
-    top = on_grid.max(axis=1, keepdims=True)
-    logs[:, _QUIET] = curve[:, len(GRID) :]
-    on_grid -= top
-    noisy = np.exp(on_grid, out=on_grid) @ noise
-    if len(points) > 1:
-        noisy = noisy.reshape(len(k), len(points), -1)[np.arange(len(k)), place]
-    logs[:, _NOISY] = np.log(np.maximum(noisy, 1e-300)) + top
+@dataclass(frozen=True, slots=True)
+class _Laws:
+    """Of some kinds of cells, or of some cells: the `points`, (kinds, points), at which their likelihood is asked for,
+    on GRID and at the shifts of the models without noise, and what these add to the odds, as parts of them (`growth`).
+    `noise` are the laws of the noisy models of all kinds side by side, (grid, kinds·models); `place` says whose is
+    which."""
+
+    points: Array
+    growth: Array
+    noise: Array
+    place: NDArray[np.int64]
 
 
-def _each(rows: Array, place: NDArray[np.int64]) -> Array:
-    """The row of each cell, or the only one."""
-    return rows.take(place, axis=0) if len(rows) > 1 else rows
+@lru_cache(maxsize=16)
+def _laws_of(margins: bytes, pods: bytes) -> _Laws:
+    """Of cells with these margins and numbers of pods, as arrays of bytes: the next windows of a release have the same
+    again. Those of cells that are all alike are given once."""
+    each = list(zip(np.frombuffer(margins).tolist(), np.frombuffer(pods, dtype=np.int64).tolist(), strict=True))
+    known = sorted(set(each))
+    laws = _laws(tuple(known))
+    if len(known) == 1:
+        return laws
+    place = np.array([known.index(kind) for kind in each])
+    return _Laws(laws.points[place], laws.growth[place], laws.noise, place)
 
 
 @lru_cache(maxsize=64)
-def _laws(kinds: tuple[tuple[float, int], ...]) -> tuple[Array, Array, Array]:
-    """For each kind where its likelihood is asked for, (kinds, points): on GRID and at the shifts of the models without
-    noise; what these add to the odds, as parts of them; and the laws of its noisy models side by side, (grid, all)."""
+def _laws(kinds: tuple[tuple[float, int], ...]) -> _Laws:
+    """Of these kinds, each a margin and a number of pods."""
     models = [Models.of(margin) for margin, _ in kinds]
     points = np.array([[*GRID, *one.shift[_QUIET]] for one in models])
-    laws = [_ratio_laws(one, pods) for one, (_, pods) in zip(models, kinds, strict=True)]
-    return points, np.expm1(points), np.concatenate(laws, axis=1)
+    noise = [_ratio_laws(one, pods) for one, (_, pods) in zip(models, kinds, strict=True)]
+    return _Laws(points, np.expm1(points), np.concatenate(noise, axis=1), np.arange(len(kinds)))
+
+
+def _of_some(k: Array, total: Array, odds: Array, laws: _Laws) -> Array:
+    """`_of_shares` of a few cells."""
+    information = k * (total - k) / np.maximum(total, 1.0)
+    power = np.minimum(1.0, STEP**-2 / np.maximum(information, 1.0))
+    curve = laws.growth * (odds / (1 + odds))[:, None]
+    curve += 1.0
+    np.log(curve, out=curve)
+    curve *= (-power * total)[:, None]
+    curve += laws.points * (power * k)[:, None]
+    logs = np.empty((len(k), len(_QUIET) + len(_NOISY)))
+    on_grid, logs[:, : len(_QUIET)] = curve[:, : len(GRID)], curve[:, len(GRID) :]
+    top = np.maximum.reduce(on_grid, axis=1)[:, None]
+    on_grid -= top
+    noisy = (np.exp(on_grid, out=on_grid) @ laws.noise).reshape(len(k), -1, len(_NOISY))
+    noisy = noisy[:, 0] if noisy.shape[1] == 1 else noisy[np.arange(len(k)), laws.place]
+    np.maximum(noisy, 1e-300, out=noisy)
+    logs[:, len(_QUIET) :] = np.log(noisy, out=noisy) + top
+    return logs.take(_PLACES, axis=1)
 
 
 def _ratio_laws(models: Models, pods: int) -> Array:
@@ -229,16 +245,16 @@ def _ratio_laws(models: Models, pods: int) -> Array:
 def _of_pods(pods: Pods) -> Array:
     """Log likelihood of the split between pods by the Dirichlet-multinomial, less that without noise: (windows, edges,
     noises)."""
-    logs = np.zeros((*pods.events.shape, len(_NOISES)))
-    told = (pods.there > 1) & (pods.events > 0)
-    rows, edges = told.nonzero()
-    if not len(rows):
+    logs, told = np.zeros((*pods.there.shape, len(_NOISES))), (pods.there > 1) & (pods.events > 0)
+    cells, count = told.ravel().nonzero()[0], pods.counts.shape[2]
+    if not len(cells):
         return logs
-    k, n, events = pods.k[rows, :, edges], pods.n[rows, :, edges], pods.events[told]
-    share = np.where(n > 0, n / pods.trials[told][:, None], 1.0)  # of one that was not there nothing is told, k = 0
-    whole = pods.there[told][:, None] / _VARIANCES
+    k, n = pods.counts.swapaxes(2, 3).reshape(2, -1, count).take(cells, axis=1)
+    events, trials = pods.sums.reshape(2, -1).take(cells, axis=1)[..., None]
+    share = np.where(n > 0, n / trials, 1.0)  # of one that was not there nothing is told, k = 0
+    whole = pods.there.take(cells)[:, None] / _VARIANCES
     each = whole[:, None] * share[..., None]
-    split = (gammaln(k[..., None] + each) - gammaln(each)).sum(axis=1)
-    plain = (k * np.log(share)).sum(axis=1)
-    logs[rows, edges, 1:] = gammaln(whole) - gammaln(whole + events[:, None]) + split - plain[:, None]
+    split = np.add.reduce(gammaln(k[..., None] + each) - gammaln(each), axis=1)
+    split -= np.add.reduce(k * np.log(share), axis=1)[:, None]
+    logs.reshape(-1, len(_NOISES))[cells, 1:] = gammaln(whole) - gammaln(whole + events) + split
     return logs

@@ -9,28 +9,22 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from plimsoll.core.statistics.apart import Apart, Levels
-from plimsoll.core.statistics.bounded_rate import (
-    ABOVE_WEIGHTS,
-    BELOW,
-    BELOW_WEIGHTS,
-    Trials,
-    log_rate_above,
-    log_ratios_of,
-)
-from plimsoll.core.statistics.comparison import EQUAL_WEIGHTS, Arms, Shares, compared, shares
+from plimsoll.core.statistics.apart import Apart, levels
+from plimsoll.core.statistics.bounded_rate import ABOVE_WEIGHTS, BELOW_WEIGHTS, Rates, log_rate_above, log_ratios, rarer
+from plimsoll.core.statistics.comparison import EQUAL_WEIGHTS, TO_EQUAL, Arms, Shares, compared, shares
 from plimsoll.core.statistics.dispersion import Dispersion, Pods
 from plimsoll.core.statistics.learned_noise import Evidence, LearnedNoise
 from plimsoll.core.statistics.tables import Count, Noise, Rows, Table, spells_of, starts_in, tabulated
 from plimsoll.core.statistics.wealth import Array, Capped, begins_in, log_sum, restarted, running, started, within
 from plimsoll.facts import Window
 
-#: How the capital of Pass is split: the candidate's own rate, the comparison, the stable arm's own rate.
-PASS_WEIGHTS = np.array([0.7, 0.2, 0.1])
+#: How the capital of Pass is split: the comparison, the candidate's own rate, the stable arm's own rate.
+PASS_WEIGHTS = np.array([0.2, 0.7, 0.1])
 #: Wealth of Pass beyond 10⁴ is thrown away, so that it falls soon after the candidate turns bad.
 PASS_CAP = float(np.log(1e4))
-#: What is bet on the alternatives of the three parts, (3, 4); the comparison has one less.
-_BETS = PASS_WEIGHTS[:, None] * np.stack([BELOW_WEIGHTS, [*EQUAL_WEIGHTS, 0.0], BELOW_WEIGHTS])
+#: What is bet on the alternatives of the three parts, (3, 4); the comparison has one less, and repeats its null.
+_BETS = PASS_WEIGHTS[:, None] * np.stack([[*EQUAL_WEIGHTS, 0.0], BELOW_WEIGHTS, BELOW_WEIGHTS])
+_TO_EQUAL = np.array([*TO_EQUAL, TO_EQUAL[0]])
 _LOG_BETS = np.log(np.maximum(_BETS, 1e-300)).ravel()
 _LOG_2 = float(np.log(2))
 
@@ -50,32 +44,25 @@ class Bounds:
         return np.flatnonzero((self.tolerance > 0) & (self.tolerance < 0.5))
 
     @cached_property
-    def apart(self) -> Levels:
-        """What tells of these edges."""
-        return Levels.of(self.margin[self.rare], self.tolerance[self.rare])
-
-    @cached_property
     def tolerances(self) -> Array:
         """What is tolerated in each of the three that `_shares` compares."""
         return np.where(_HARM, self.tolerance, self.negligible)
 
     @cached_property
-    def rates(self) -> Array:
-        """Rates that harm implies, (2, 1, edges): of events of the candidate at least the first, and of the stable
-        arm's requests that are none at least the second."""
-        return np.stack([self.negligible, 1 - (1 - self.negligible) / self.margin])[:, None]
+    def fixed(self) -> Rates:
+        """What is tested of each arm by itself, by the counts of each row and then of its spell, (8, edges).
 
-    @cached_property
-    def below(self) -> Array:
-        """The alternatives to `rates`, as shares of the others: (2, 1, edges, 4)."""
-        others: Array = 1 - self.rates[..., None] * BELOW
-        return others
-
-    @cached_property
-    def possible(self) -> NDArray[np.bool_]:
-        """Which of `rates` can be told of at all."""
-        possible: NDArray[np.bool_] = (self.rates > 0) & (self.rates < 1)
-        return possible
+        Harm, which is p_c ≥ margin·p_s + negligible, implies that p_c ≥ negligible (speaks when events are rare or
+        none) and that p_s ≤ (1 − negligible)/margin (speaks when nearly everything is an event in both arms). After
+        these come the `levels` of what rare events may hide in.
+        """
+        places = np.arange(8 * len(self.margin)).reshape(8, -1)
+        edges, rare, harm = places[0], self.rare, self.negligible
+        k_c, n_c, k_s, n_s = places[:4]
+        seldom, unless = rarer(harm), 1 - (1 - harm) / self.margin
+        none = np.zeros(len(edges), dtype=np.bool_)
+        own = Rates(harm, seldom, k_c, n_c, ~none, edges).then(Rates(unless, rarer(unless), k_s, n_s, none, edges))
+        return own.then(levels(self.margin[rare], self.tolerance[rare], places[4:, rare], rare))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,23 +108,25 @@ class Comparison:
         pods = self._spell_of_pods(rows)
         like = Pods.of(np.concatenate([rows.pods, pods]))
         dispersion, cv = self.dispersion.after(like, rows.begins, floor)
-        against, anew, rare = _shares(both, spell, bounds), begins_in(rows.steps, self.step), bounds.rare
-        tests = [_health(rows.counts, cv, bounds, against.rows(slice(2 * len(both), None)))]
-        if len(rare):
-            tests.append(bounds.apart.tests(spell[..., rare], cv[:, rare]))
-        health, *hidden = log_ratios_of(tests)
-        evidence = Evidence(against.rows(slice(2 * len(both))), like, told, bounds.margin)
+        found, anew, rare = _shares(both, spell, bounds), begins_in(rows.steps, self.step), bounds.rare
+        each, edges = 2 * len(both), both.shape[-1]
+        evidence = Evidence(found.rows(slice(each)), like, told, bounds.margin)
         worse, against_health = self.worse.after(evidence, rows.begins, anew)
+        between = found.rows(slice(each, None))
+        alone = bounds.fixed.of(np.concatenate([rows.counts, spell], axis=1).reshape(len(both), -1), cv)
+        logs = log_ratios(compared(between, cv, between.ratio[..., None] ** _TO_EQUAL).then(alone))
         apart = self.apart
         if len(rare):
             # Where a tolerance is one that rare events may hide in, half of what is bet against health goes to these.
-            apart, found = apart.after(hidden[0], rows.begins, anew)
-            against_health[:, rare] = np.logaddexp(against_health[:, rare], found) - _LOG_2
-        passing, wealth = self.passing.after(health.swapaxes(0, 1), PASS_CAP)
+            apart, hidden = apart.after(logs[:, 3 * edges :], rows.begins, anew)
+            against_health[:, rare] = np.logaddexp(against_health[:, rare], hidden) - _LOG_2
+        health = logs[:, : 3 * edges].reshape(len(both), 3, edges, -1)
+        passing, wealth = self.passing.after(health, PASS_CAP)
         against_harm = log_sum(wealth.swapaxes(1, 2).reshape(*cv.shape, -1) + _LOG_BETS)
         total = running(both, self.total)
         before = _latest(total - both, anew, self.before)
-        rise = np.maximum(_rise(total), _rise(total - before))
+        rises = _rise(np.concatenate([total, total - before]))
+        rise = np.maximum(rises[: len(both)], rises[len(both) :])
         now = Comparison(
             spell[-1], pods[-1], dispersion, worse, apart, passing, total[-1], before[-1], int(rows.steps[-1])
         )
@@ -171,32 +160,12 @@ def _rise(total: Array) -> Array:
 def _shares(both: Array, spell: Array, bounds: Bounds) -> Shares:
     """What tells of harm, of each row and then of each spell so far, and after these what tells of health, by row."""
     harm, tolerance = _HARM.repeat(len(both), axis=0), bounds.tolerances.repeat(len(both), axis=0)
-    return shares(Arms.stacked(np.concatenate([both, spell, both])), bounds.margin, tolerance, worse=harm)
+    columns = np.ascontiguousarray(np.concatenate([both, spell, both]).swapaxes(0, 1))
+    return shares(Arms(*columns), bounds.margin, tolerance, worse=harm)
 
 
 #: Which of the three that `_shares` compares tell of harm.
 _HARM = np.array([[True], [True], [False]])
-
-
-def _health(counts: Array, cv: Array, bounds: Bounds, found: Shares) -> tuple[Trials, Array]:
-    """What is tested against H: p_c ≥ margin·p_s + negligible, (3, windows, edges), with alternatives.
-
-    H implies three things, and an e-process against any of them is one against H; their average is used:
-    p_c ≥ negligible (speaks when events are rare or none), the comparison itself (in the middle), and
-    p_s ≤ (1 − negligible)/margin (speaks when nearly everything is an event in both arms).
-    """
-    between, equal = compared(found, cv, worse=False)
-    columns, others = np.empty((4, 3, *cv.shape)), np.empty((3, *cv.shape, len(BELOW)))
-    k, n, null, variance = columns
-    columns[:, 1] = between.columns
-    n[0], n[2] = counts[:, 1], counts[:, 3]
-    k[0], k[2] = counts[:, 1] - counts[:, 0], counts[:, 2]
-    null[::2], variance[::2] = 1 - bounds.rates, (cv * bounds.rates) ** 2
-    others[::2], others[1, ..., :-1], others[1, ..., -1] = bounds.below, equal, equal[..., 0]
-    told = n > 0
-    told[1] = between.told
-    told[::2] &= bounds.possible
-    return Trials(columns, told), others
 
 
 def whole(windows: Sequence[Window], count: Count, bounds: Bounds, noise: Noise) -> tuple[Table, Compared]:

@@ -54,9 +54,8 @@ def log_uneven(k: Array, n: Array, low: Array, high: Array) -> Array:
 
 def _log_beyond(counts: tuple[Array, Array], bound: Array, multiples: Array, s: Array) -> Array:
     """Of `counts` (k of n) against a share of at most `bound`; the alternatives are `multiples` of its odds."""
-    k, n = counts
-    other = _share(multiples * (bound / (1 - bound))[:, None])
-    return log_likelihood_ratio(k[:, None], n[:, None], bound[:, None], other, s[:, None])
+    odds = (bound / (1 - bound))[:, None] * multiples
+    return log_likelihood_ratio(*counts, np.concatenate([bound[:, None], _share(odds)], axis=1), s)
 
 
 def _share(odds: Array) -> Array:

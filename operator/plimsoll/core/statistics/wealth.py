@@ -14,16 +14,16 @@ Level = float | Array
 
 
 _LOG_2 = log(2)
-#: In place of −∞, from which −∞ cannot be taken.
-_LEAST = -np.finfo(np.float64).max
+#: In place of −∞, from which −∞ cannot be taken, and of a 0 that has no logarithm.
+_LEAST, _TINY = -np.finfo(np.float64).max, np.finfo(np.float64).tiny
 
 
-@np.errstate(divide="ignore")
 def log_sum(logs: Array) -> Array:
-    """Log of Σ exp over the last axis, which is dropped."""
+    """Log of Σ exp over the last axis, which is dropped; of nothing but −∞ it is the least number that there is."""
     top: Array = np.maximum.reduce(logs, axis=-1, initial=_LEAST)
-    total: Array = np.log(np.add.reduce(np.exp(logs - top[..., None]), axis=-1))
-    return total + top
+    total = np.add.reduce(np.exp(logs - top[..., None]), axis=-1)
+    found: Array = np.log(np.maximum(total, _TINY)) + top
+    return found
 
 
 def mixture(log_wealth: Array, weights: Array) -> Array:
