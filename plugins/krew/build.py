@@ -22,7 +22,7 @@ from plimsoll.cli import __version__
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM, COMPLETE = "kubectl-plimsoll", "kubectl_complete-plimsoll"
 #: Of the operator what is pure, and so needs nothing else.
-PARTS = ("cli", "core", "facts.py", "names.py", "__init__.py")
+PARTS = ("cli", "core", "facts", "names.py", "__init__.py")
 LIBRARIES = ("click", "pyyaml")
 _SHEBANG = b"#!/usr/bin/env python3\n"
 _MAIN = """\

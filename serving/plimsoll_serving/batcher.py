@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from plimsoll_serving.codec import Codec, InferRequest
+from plimsoll_serving.http.deadlines import GRAIN_SECONDS
 from plimsoll_serving.http.limits import Bounds
 from plimsoll_serving.http.message import EXPIRED, Request, Response
 from plimsoll_serving.logs import LOGGER
@@ -145,6 +146,8 @@ class Batcher:
         self._waiting_rows = 0
         self._due: asyncio.Handle | None = None
         self._due_since = 0.0
+        self._watch: asyncio.TimerHandle | None = None
+        self._watch_fires = 0.0
         self._runs: list[Future[Ran]] = []
         self._answering = False
         # Seconds that pass for each second of computing in threads: they share the processor, and the interpreter with
@@ -177,6 +180,8 @@ class Batcher:
         job.arrived = now = monotonic()
         self._waiting.append(job)
         self._waiting_rows += job.rows
+        if job.request.deadline is not None:
+            self._watch_for(job.request.deadline)
         window = self._bounds.window
         if self._due is None:
             self._due_since = now
@@ -187,6 +192,34 @@ class Batcher:
         elif self._runs and not window and now - self._due_since > TURN_SECONDS:
             self._due_since = now
             self._hurry()
+
+    def _watch_for(self, deadline: float) -> None:
+        """Whoever waits behind a long run is told at the deadline, at most 10 ms late, and not when its turn comes."""
+        if self._watch is not None:
+            if deadline >= self._watch_fires - GRAIN_SECONDS:
+                return
+            self._watch.cancel()
+        self._watch_fires = max(deadline, self._loop.time() + GRAIN_SECONDS)
+        self._watch = self._loop.call_at(self._watch_fires, self._refuse_late)
+
+    def _refuse_late(self) -> None:
+        self._watch = None
+        now = self._loop.time()
+        limited = [(job.request.deadline, job) for job in self._waiting if job.request.deadline is not None]
+        late = [job for deadline, job in limited if deadline <= now]
+        ahead = [deadline for deadline, _ in limited if deadline > now]
+        if ahead:
+            self._watch_for(min(ahead))
+        for job in late:
+            self._waiting.remove(job)
+            self._waiting_rows -= job.rows
+        for job in late:
+            job.done(self._too_late(job))
+
+    def _too_late(self, job: Job) -> Result:
+        response = job.codec.refuse(504, "the deadline of the request passed while it waited")
+        response.headers.append(EXPIRED)
+        return Result(response, 0)
 
     def _hurry(self) -> bool:
         """Keep the threads at work in a turn that takes long, as one of a thousand requests does; whether it helped."""
@@ -254,9 +287,7 @@ class Batcher:
             if job.request.cancelled:
                 job.done(Result(job.codec.refuse(499, "the client has gone"), 0))
             elif job.request.deadline is not None and now >= job.request.deadline:
-                response = job.codec.refuse(504, "the deadline of the request passed while it waited")
-                response.headers.append(EXPIRED)
-                job.done(Result(response, 0))
+                job.done(self._too_late(job))
             elif job.arrived < oldest:
                 job.done(Result(self.busy(job.codec), 0))
             else:

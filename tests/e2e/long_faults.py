@@ -73,15 +73,25 @@ def test_a_kubelet_that_is_stopped_delays_a_release_and_changes_nothing(service:
     assert (ended["attempt"], ended["history"][0]["outcome"]) == (attempt, "Promoted")
 
 
-def test_a_quota_that_leaves_no_room_holds_a_release_until_it_does(service: Service) -> None:
-    # A quota counts no pod that has ended, as those of Jobs have.
-    pods = len(service.kubectl("get", "pods", "--field-selector=status.phase=Running", "-o", "name").split())
+@pytest.mark.parametrize(
+    ("counted", "reason", "options"),
+    [
+        # A quota counts no pod that has ended, as those of Jobs have.
+        ("pods", "InsufficientCapacity", ["--field-selector=status.phase=Running"]),
+        # The ledger of the release is one.
+        ("configmaps", "EvidenceUnavailable", []),
+    ],
+)
+def test_a_quota_that_leaves_no_room_holds_a_release_until_it_does(
+    service: Service, counted: str, reason: str, options: list[str]
+) -> None:
+    used = len(service.kubectl("get", counted, *options, "-o", "name").split())
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "tight"}, "spec": {}}
-    quota["spec"] = {"hard": {"pods": str(pods)}}
+    quota["spec"] = {"hard": {counted: str(used)}}
     service.kubectl("apply", "-f", "-", stdin=json.dumps(quota))
     with service.users_notice_nothing():
         attempt = service.release("2")
-        held = service.until(lambda status: status.get("heldReason") == "InsufficientCapacity")
+        held = service.until(lambda status: status.get("heldReason") == reason)
         assert "exceeded quota" in held["reason"]
         service.kubectl("delete", "resourcequota", "tight")
         ended = service.ended(attempt)

@@ -37,9 +37,11 @@ def _route(rule: Mapping[str, Any]) -> dict[str, Any]:
     wanted: dict[str, Any] = {"path_separated_prefix": match["path"]["value"]}
     headers = [{"name": one["name"], "string_match": {"exact": one["value"]}} for one in match.get("headers", ())]
     clusters = [{"name": one["name"], "weight": one["weight"]} for one in rule["backendRefs"]]
+    removed = [name for one in rule["filters"] for name in one["requestHeaderModifier"]["remove"]]
     return {
         "match": wanted | ({"headers": headers} if headers else {}),
         "route": {"weighted_clusters": {"clusters": clusters}},
+        "request_headers_to_remove": removed,
     }
 
 

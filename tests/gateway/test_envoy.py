@@ -23,13 +23,13 @@ PATH = "/v2/models/digits/infer"
 
 
 def backend(name: str) -> ThreadingHTTPServer:
-    """Answers with its own name."""
+    """Answers with its own name; with 400 where a user's request passes for one between pods."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self.send_response(200)
+            self.send_response(400 if any(one.startswith("plimsoll-") for one in self.headers) else 200)
             self.send_header("Content-Length", str(len(name)))
             self.end_headers()
             self.wfile.write(name.encode())
@@ -77,6 +77,9 @@ def test_shares_are_kept_chosen_requests_go_where_they_belong_and_a_rollback_tak
     assert 16 <= split[CANDIDATE] <= 144  # 20 %; eight standard deviations each way
     assert answers(envoy, 20, **{"x-arm": "candidate"}) == {CANDIDATE: 20}
     assert answers(envoy, 20, **{"x-arm": "stable"}) == {STABLE: 20}
+    forged = {"plimsoll-delegated": "1", "plimsoll-mirrored": "1"}
+    assert answers(envoy, 20, **forged, **{"x-arm": "stable"}) == {STABLE: 20}
+    assert answers(envoy, 20, **forged).total() == 20
     assert envoy.get("/v2/models/other/infer")[0] == 404
     assert envoy.get("/v2/models/digits-too/infer")[0] == 404
 

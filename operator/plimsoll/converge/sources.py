@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from plimsoll.converge.ports import World
 from plimsoll.core.pool import view
-from plimsoll.core.release import collect, judge_jobs, pace, sources
-from plimsoll.core.release.collect import Taken
+from plimsoll.core.release import judge_jobs, pace, sources, windows
 from plimsoll.core.release.observed import Observed
+from plimsoll.core.release.windows import Taken
 from plimsoll.facts import External, Manifest, Reading, Sample, Window
 
 _NOT_ALLOWED = (
@@ -39,7 +39,7 @@ async def from_prometheus(world: World, observed: Observed, scraped: Sample, pod
 async def with_outside(world: World, observed: Observed) -> tuple[Observed, Taken]:
     """With what custom metrics and judges say, in a pass whose sample becomes evidence, and what it becomes. Each is
     asked once of it."""
-    analysis, sample, found = observed.spec.release.analysis, observed.sample, collect.taken(_seen(observed))
+    analysis, sample, found = observed.spec.release.analysis, observed.sample, windows.taken(_seen(observed))
     if sample is None or found.full or not (found.base or found.window) or not pace.measured(observed.status):
         return observed, found
     if analysis.custom and not sample.external:
@@ -48,7 +48,7 @@ async def with_outside(world: World, observed: Observed) -> tuple[Observed, Take
     window = found.window
     if window is None or window.gap is not None or not analysis.judges or sample.judged == window.index:
         return observed, found
-    answers = await _answers(world, observed, collect.whole(_seen(observed), found.record, window))
+    answers = await _answers(world, observed, windows.whole(_seen(observed), found.record, window))
     return replace(observed, sample=replace(sample, answers=answers, judged=window.index)), found
 
 

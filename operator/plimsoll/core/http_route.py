@@ -17,6 +17,9 @@ from plimsoll.core.drift import covers
 from plimsoll.core.release.observed import Observed
 from plimsoll.facts import Manifest
 
+# Of requests between pods. With them a user's request would pass for a copy that was counted elsewhere.
+BETWEEN_PODS = ("plimsoll-delegated", "plimsoll-mirrored")
+
 
 def manifest(observed: Observed, status: InferenceServiceStatus, gateway: GatewayRef) -> dict[str, Any]:
     """The HTTPRoute for the status: weights onto the direct Services, whose pods never delegate."""
@@ -66,7 +69,8 @@ def _rules(observed: Observed, status: InferenceServiceStatus, gateway: GatewayR
     """
     found = arms(status)
     path = {"type": "PathPrefix", "value": gateway.path_prefix or f"/v2/models/{observed.spec.model.name}"}
-    everybody: dict[str, Any] = {"matches": [{"path": path}]}
+    stripped = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": list(BETWEEN_PODS)}}
+    everybody: dict[str, Any] = {"matches": [{"path": path}], "filters": [stripped]}
     if gateway.session is not None and observed.gateway.no_sessions is None:
         # A session may outlive a weight of 0 (GEP-1619): who has lost its share is named no more.
         found = tuple(arm for arm in found if arm.weight)
@@ -76,8 +80,9 @@ def _rules(observed: Observed, status: InferenceServiceStatus, gateway: GatewayR
         stable = status.stable.revision if status.stable else ""
         for value in ("stable", "candidate"):
             header = {"type": "Exact", "name": gateway.arm_header, "value": value}
-            chosen = _chosen(found, stable, value)
-            yield {"matches": [{"path": path, "headers": [header]}], "backendRefs": [_backend(arm) for arm in chosen]}
+            backends = [_backend(arm) for arm in _chosen(found, stable, value)]
+            matches = [{"path": path, "headers": [header]}]
+            yield {"matches": matches, "filters": [stripped], "backendRefs": backends}
 
 
 def _chosen(found: Sequence[route.Arm], stable: str, value: str) -> Sequence[route.Arm]:

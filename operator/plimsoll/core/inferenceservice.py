@@ -7,17 +7,18 @@ from dataclasses import replace
 
 from plimsoll import names
 from plimsoll.api.inferenceservice import InferenceServiceStatus
-from plimsoll.core import gateway, route
+from plimsoll.core import following, gateway, route
 from plimsoll.core.conditions import Finding, conditions, shortened, unix
-from plimsoll.core.release import children, gate, judge_jobs, pace, report, watching
+from plimsoll.core.release import children, gate, judge_jobs, notices, pace, report, watching
 from plimsoll.core.release.archive import archive
 from plimsoll.core.release.choice import choose
-from plimsoll.core.release.collect import Collected, Taken, collect, shown
+from plimsoll.core.release.collect import Collected, collect
 from plimsoll.core.release.eta import forecast
 from plimsoll.core.release.machine import DRAIN_SECONDS, decide
 from plimsoll.core.release.observed import Observed
 from plimsoll.core.release.record import digest, ledger_text
 from plimsoll.core.release.turn import Status, Turn, changed
+from plimsoll.core.release.windows import Taken, shown
 from plimsoll.facts import Action, Manifest, Notice, Plan
 
 SOON_SECONDS = 0.2
@@ -50,7 +51,7 @@ def plan(observed: Observed, taken: Taken | None = None) -> Plan:
         before=before,
         status=new if old != new else None,
         after=(*after, *_archived(observed, status, collected)),
-        notices=report.notices(observed.status, status),
+        notices=notices.notices(observed.status, status),
         requeue_after=_requeue(observed, status, collected, moved=moved),
     )
 
@@ -131,7 +132,7 @@ def _deadlines(observed: Observed, status: Status, collected: Collected) -> Iter
     """When something may have to be done that no event tells of, in Unix seconds."""
     now = observed.now
     if status.followed_epoch < status.epoch:
-        late = status.routed_at is not None and now - unix(status.routed_at) > 2 * route.LAG_SECONDS
+        late = status.routed_at is not None and now - unix(status.routed_at) > 2 * following.LAG_SECONDS
         yield now + (OUTAGE_SECONDS if late else EPOCH_SECONDS)
     else:
         yield from (unix(one.since) + DRAIN_SECONDS for one in status.retiring)

@@ -17,8 +17,8 @@ from plimsoll import names
 from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
 from plimsoll.api.modelversion import ModelVersionSpec
 from plimsoll.api.servingpool import ServingPoolSpec
+from plimsoll.core import following, route
 from plimsoll.core import revision as revisions
-from plimsoll.core import route
 from plimsoll.core.pool import template as templates
 from plimsoll.core.pool import view
 from plimsoll.core.release.observed import Observed, Pool
@@ -177,8 +177,8 @@ async def test_the_view_of_the_release_sees_pods_that_are_ready_and_follow(pod: 
         **{name: getattr(observed, name) for name in Observed.__dataclass_fields__}, "pool": pool, "sample": sample,
     }))  # fmt: skip
     assert [seen.ready(one.name) for one in member.revisions] == [1, 1]
-    assert route.followed(seen, status)
-    assert not route.uninformed(seen)
+    assert following.followed(seen, status)
+    assert not following.uninformed(seen)
     assert seen.troubles == {}
 
 

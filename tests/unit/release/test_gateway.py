@@ -9,7 +9,7 @@ from plimsoll import names
 from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
 from plimsoll.core.gateway import counted
 from plimsoll.core.http_route import arms
-from plimsoll.core.release.collect import policy
+from plimsoll.core.release.analysis import policy
 from plimsoll.core.release.observed import Observed
 from plimsoll.facts import PodCounters, Sample, Settings
 
@@ -50,6 +50,12 @@ def test_the_route_attaches_to_the_gateway_and_leads_to_the_direct_ports_of_the_
     assert rules(life) == [
         {
             "matches": [{"path": {"type": "PathPrefix", "value": "/v2/models/digits"}}],
+            "filters": [
+                {
+                    "type": "RequestHeaderModifier",
+                    "requestHeaderModifier": {"remove": ["plimsoll-delegated", "plimsoll-mirrored"]},
+                }
+            ],
             "backendRefs": [{"group": "", "kind": "Service", "name": revision, "port": 8083, "weight": 100}],
         }
     ]

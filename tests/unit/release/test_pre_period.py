@@ -6,7 +6,7 @@ from typing import Any
 
 from plimsoll import names
 from plimsoll.core import ledger
-from plimsoll.core.release import collect
+from plimsoll.core.release import windows
 from plimsoll.facts import Ref, Window
 
 from tests.builders.release import NAMESPACE, Character, Life, service, version
@@ -86,7 +86,7 @@ def test_a_release_that_is_held_before_its_first_share_records_no_more_than_is_w
     life = serving("30s")
     life.characters["2"] = Character(unschedulable=True)
     life.add(version(2))
-    assert life.run(1500, stop=lambda: len(recorded(life)) == collect._PRECEDING)
+    assert life.run(1500, stop=lambda: len(recorded(life)) == windows._PRECEDING)
     seen = recorded(life)
     writes = len(life.writes)
     life.run(60)

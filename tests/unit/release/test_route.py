@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from plimsoll import names
 from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus
-from plimsoll.core import route
+from plimsoll.core import following, route
 from plimsoll.core.conditions import precise, timestamp
 from plimsoll.core.release.observed import Observed
 from plimsoll.facts import PodCounters, Sample, Settings
@@ -138,19 +138,19 @@ def test_a_document_of_two_arms_is_renewed_in_the_last_five_minutes() -> None:
 
 def test_following_needs_every_ready_pod_and_silence_is_a_no() -> None:
     pods = pod("a", "digits-a"), pod("b", "digits-b"), pod("c", "digits-b", ready=False)
-    assert route.followed(observed(*pods, epochs={"a": 3, "b": 3}), status())
-    assert not route.followed(observed(*pods, epochs={"a": 3, "b": 2}), status())
-    assert not route.followed(observed(*pods, epochs={"a": 3}), status())
-    assert not route.followed(observed(*pods, epochs={"a": 3, "b": None}), status())
+    assert following.followed(observed(*pods, epochs={"a": 3, "b": 3}), status())
+    assert not following.followed(observed(*pods, epochs={"a": 3, "b": 2}), status())
+    assert not following.followed(observed(*pods, epochs={"a": 3}), status())
+    assert not following.followed(observed(*pods, epochs={"a": 3, "b": None}), status())
 
 
 def test_nobody_follows_where_the_primary_has_no_pod() -> None:
-    assert not route.followed(observed(pod("b", "digits-b"), epochs={"b": 3}), status())
+    assert not following.followed(observed(pod("b", "digits-b"), epochs={"b": 3}), status())
 
 
 def nudged(told: str | None, epoch: int | None, *, after: float) -> bool:
     seen = observed(pod("a", "digits-a", told=told), epochs={} if epoch is None else {"a": epoch}, now=NOON + after)
-    return bool(route.nudges(seen, status()))
+    return bool(following.nudges(seen, status()))
 
 
 def test_a_pod_is_nudged_once_and_again_after_two_seconds_while_it_lags() -> None:
@@ -172,25 +172,25 @@ def test_a_pod_that_lags_while_it_is_told_for_thirty_seconds_is_deleted(last: fl
     told = told_of(3, NOON, NOON + last)
     pods = pod("a", "digits-a", told=told), pod("b", "digits-a", told=told)
     seen = observed(*pods, epochs={"a": epoch, "b": 3}, now=NOON + last)
-    assert len(route.laggards(seen, status())) == deleted
+    assert len(following.laggards(seen, status())) == deleted
 
 
 @pytest.mark.parametrize(("last", "deleted"), [(60, 0), (299, 0), (300, 1)])
 def test_the_only_pod_of_a_revision_is_given_five_minutes(last: float, deleted: int) -> None:
     told = told_of(3, NOON, NOON + last)
     seen = observed(pod("a", "digits-a", told=told), epochs={"a": 2}, now=NOON + last)
-    assert len(route.laggards(seen, status())) == deleted
+    assert len(following.laggards(seen, status())) == deleted
 
 
 def test_what_was_told_of_an_earlier_epoch_counts_for_nothing() -> None:
     told = told_of(2, NOON, NOON + 60)
-    assert route.laggards(observed(pod("a", "digits-a", told=told), epochs={"a": 1}, now=NOON + 60), status()) == ()
+    assert following.laggards(observed(pod("a", "digits-a", told=told), epochs={"a": 1}, now=NOON + 60), status()) == ()
 
 
 @pytest.mark.parametrize(("silence", "since"), [(2.0, NOON), (9.0, NOON), (45.0, NOON + 65)])
 def test_an_outage_between_two_nudges_begins_the_count_anew(silence: float, since: float) -> None:
     told, now = told_of(3, NOON, NOON + 20), NOON + 20 + silence
-    nudge = route.nudges(observed(pod("a", "digits-a", told=told), epochs={"a": 2}, now=now), status())[0]
+    nudge = following.nudges(observed(pod("a", "digits-a", told=told), epochs={"a": 2}, now=now), status())[0]
     assert nudge.value == told_of(3, since, now)
 
 
@@ -198,14 +198,14 @@ def test_laggards_go_one_at_a_time_and_not_while_another_pod_is_down() -> None:
     told = told_of(3, NOON, NOON + 60)
     pods = pod("a", "digits-a", told=told), pod("b", "digits-a", told=told)
     late = {"a": 1, "b": 1}
-    assert [one.uid for one in route.laggards(observed(*pods, epochs=late, now=NOON + 60), status())] == ["uid-a"]
+    assert [one.uid for one in following.laggards(observed(*pods, epochs=late, now=NOON + 60), status())] == ["uid-a"]
     down = pod("b", "digits-a", told=told, ready=False)
-    assert route.laggards(observed(pods[0], down, epochs=late, now=NOON + 60), status()) == ()
+    assert following.laggards(observed(pods[0], down, epochs=late, now=NOON + 60), status()) == ()
 
 
 def test_a_pod_that_does_not_answer_is_never_deleted() -> None:
     told = told_of(3, NOON, NOON + 600)
-    assert route.laggards(observed(pod("a", "digits-a", told=told), epochs={}, now=NOON + 600), status()) == ()
+    assert following.laggards(observed(pod("a", "digits-a", told=told), epochs={}, now=NOON + 600), status()) == ()
 
 
 def test_the_primary_waits_twice_the_stable_p99_for_the_candidate() -> None:

@@ -67,8 +67,9 @@ class Bench:
         self.batcher = Batcher(self.model, self.workers, Bounds(**bounds))
         self.answers: dict[int, Result] = {}
 
-    def submit(self, number: int, **more: Any) -> Job:
+    def submit(self, number: int, deadline: float | None = None, **more: Any) -> Job:
         made = job(number, lambda result: self.answers.__setitem__(number, result), **more)
+        made.request.deadline = deadline
         self.batcher.submit(made)
         return made
 
@@ -171,6 +172,22 @@ async def test_nothing_is_computed_for_who_has_gone_or_waits_no_more() -> None:
     await bench.until(4)
     assert bench.model.runs == [[0], [3]]
     assert (bench.status(1), bench.status(2), bench.status(3)) == (499, 504, 200)
+
+
+async def test_whoever_waits_behind_a_long_run_hears_at_its_deadline_and_not_when_its_turn_comes() -> None:
+    bench = Bench(SLOW, workers=1, queue_seconds=100.0)
+    now = asyncio.get_running_loop().time
+    bench.model.held.clear()
+    bench.submit(0)
+    await asyncio.sleep(0.01)
+    for number, seconds in enumerate((None, 1000.0, 0.1, 0.05), 1):
+        bench.submit(number, deadline=None if seconds is None else now() + seconds)
+    await bench.until(2)
+    assert list(bench.answers) == [4, 3], "the nearest first, while the run goes on"
+    assert (bench.status(3), bench.status(4)) == (504, 504)
+    bench.model.held.set()
+    await bench.until(5)
+    assert bench.model.runs == [[0], [1, 2]]
 
 
 async def test_a_window_waits_for_more_rows_but_not_beyond_a_full_run() -> None:

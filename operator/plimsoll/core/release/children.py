@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from plimsoll import names
-from plimsoll.core import gateway, route
+from plimsoll.core import following, gateway, route
 from plimsoll.core import revision as revisions
 from plimsoll.core.drift import covers
 from plimsoll.core.pool import template, view
@@ -95,8 +95,8 @@ def _route(observed: Observed, status: Status) -> Iterator[Action]:
         # Traffic: if somebody wrote in between, we plan again.
         yield _create_or_apply(observed.config_maps.get(route.name(observed.name)), manifest, guarded=True)
     if status.followed_epoch < status.epoch:
-        yield from route.nudges(observed, status)
-        yield from route.laggards(observed, status)
+        yield from following.nudges(observed, status)
+        yield from following.laggards(observed, status)
 
 
 def _http_route(observed: Observed, status: Status) -> Iterator[Action]:
@@ -123,10 +123,10 @@ def _pool_document(observed: Observed, status: Status, pool: Pool) -> Iterator[A
         before = (have.get("data") or {}).get(key)
         yield WriteKey(ref, meta["uid"], key, view.text_of(wanted), before, meta.get("resourceVersion", ""))
     # Told before there is anything new to read, a pod would be told again only seconds later.
-    unaware = wanted is None and observed.status.phase != "Preparing" and bool(route.uninformed(observed))
+    unaware = wanted is None and observed.status.phase != "Preparing" and bool(following.uninformed(observed))
     if known and (status.followed_epoch < status.epoch or unaware):
-        yield from route.nudges(observed, status)
-        yield from route.laggards(observed, status)
+        yield from following.nudges(observed, status)
+        yield from following.laggards(observed, status)
 
 
 def _new_revision(observed: Observed, status: Status, choice: Choice) -> Iterator[Action]:

@@ -6,9 +6,10 @@ from plimsoll.api.common import seconds
 from plimsoll.api.inferenceservice import Eta
 from plimsoll.core.conditions import shortened, unix
 from plimsoll.core.release import pace
-from plimsoll.core.release.collect import policy, step_label
+from plimsoll.core.release.analysis import policy
 from plimsoll.core.release.forecast import EFFECT, HORIZON, Outlook, outlook, remedies, step_under_way, traffic
 from plimsoll.core.release.turn import Status, Turn
+from plimsoll.core.release.windows import step_label
 
 
 def forecast(turn: Turn, status: Status) -> Eta | None:

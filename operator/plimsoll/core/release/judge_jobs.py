@@ -22,12 +22,12 @@ from plimsoll.core.containers import JUDGE, POD_SECURITY, SCRATCH, judge
 from plimsoll.core.jobs import service_account
 from plimsoll.core.pods import conditions_of
 from plimsoll.core.release import pace, sources
-from plimsoll.core.release.collect import step_label
 from plimsoll.core.release.garbage import delete
 from plimsoll.core.release.judge_answers import said
 from plimsoll.core.release.observed import Observed
 from plimsoll.core.release.record import recorded
 from plimsoll.core.release.turn import Status
+from plimsoll.core.release.windows import step_label
 from plimsoll.facts import Action, Create, External, Manifest, Window
 
 COMPONENT: Final = "judge"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from plimsoll.api.common import seconds
 from plimsoll.api.inferenceservice import RevisionRef, VerdictStatus
-from plimsoll.core import route
+from plimsoll.core import following
 from plimsoll.core.conditions import precise, timestamp, unix
 from plimsoll.core.release import gate, pace, stops
 from plimsoll.core.release import turn as moves
@@ -14,7 +14,7 @@ from plimsoll.core.release.choice import refuses_stable_inputs
 from plimsoll.core.release.turn import Status, Turn, enter, hold, shift
 from plimsoll.core.revision import baseline_name
 
-_UNSEEN_ROLLBACK_SECONDS = 4 * route.LAG_SECONDS
+_UNSEEN_ROLLBACK_SECONDS = 4 * following.LAG_SECONDS
 #: Holds whose time is nobody's lack of progress.
 _EXCUSED = stops.FOR_A_PERSON | {"FreezeWindow"}
 

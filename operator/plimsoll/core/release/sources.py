@@ -8,7 +8,7 @@ from plimsoll.api.common import seconds
 from plimsoll.api.evidence import CustomMetric, Prometheus
 from plimsoll.api.inferenceservice import RevisionRef
 from plimsoll.api.judges import Judge, Webhook
-from plimsoll.core import gateway, route
+from plimsoll.core import following, gateway, route
 from plimsoll.core.conditions import timestamp
 from plimsoll.core.external import PARTS, arms
 from plimsoll.core.release import pace
@@ -140,5 +140,5 @@ def counts(observed: Observed) -> bool:
     status = observed.status
     if status.stable is None or not pace.measured(status):
         return status.stable is not None and pace.precedes(observed, status)
-    follow = route.followed(observed, status) and gateway.followed(observed, status)
+    follow = following.followed(observed, status) and gateway.followed(observed, status)
     return status.step_since is not None or follow
