@@ -2,10 +2,10 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
-from time import perf_counter
 from typing import Any
 
 from plimsoll_serving.batcher import Batcher, Computing, Result
@@ -139,12 +139,12 @@ class Inference:
         """``respond``, with what is kept about every request."""
         self._under_way += 1
         logged = self._access_share and random.random() < self._access_share  # noqa: S311
-        start = perf_counter() if logged else 0.0
+        start = time.perf_counter() if logged else 0.0
 
         def answered(response: Response) -> None:
             self._under_way -= 1
             if logged:
-                self._log(request, response, perf_counter() - start)
+                self._log(request, response, time.perf_counter() - start)
             respond(response)
 
         return answered
@@ -163,7 +163,7 @@ class Inference:
     def _infer(self, request: Request, codec: Codec | None, done: Respond, mirrored: bool = False) -> None:
         """Answer with the own model and count it, apart from users' requests when no user gets the answer."""
         engine, batcher = self.engine, self._batcher
-        start = perf_counter()
+        start = time.perf_counter()
         if engine is None or batcher is None:
             response = error_response(503, self._readiness.reason)
             self._count(Result(response, 0), start, mirrored)
@@ -194,7 +194,7 @@ class Inference:
             self._submit(decoded, request, codec, answered)
 
     def _count(self, result: Result, start: float, mirrored: bool) -> None:
-        seconds = perf_counter() - start
+        seconds = time.perf_counter() - start
         if mirrored:
             self._metrics.mirrored_answered(result.response.status, seconds)
         else:
