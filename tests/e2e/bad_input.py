@@ -30,7 +30,8 @@ SETTLED = 60.0
 SOFTENED = [
     (r"\b0/\d+ nodes are available: .*?(?=[;.] (?:ask|Ask) for less)", "{scheduler}"),
     (r"-(train|publish|verify)-[a-z0-9]{5}\b", r"-\1-{pod}"),
-    (r"\{revision\}-[a-z0-9]{6,10}-[a-z0-9]{5}\b", "{pod}"),
+    # The hash of a pod template is a number of one to ten figures.
+    (r"\{revision\}-[a-z0-9]{1,10}-[a-z0-9]{5}\b", "{pod}"),
     (r"\d+(?= (?:restarts|tries))", "{n}"),
 ]
 
@@ -116,7 +117,9 @@ class Place:
         else:
             command = {"id": str(time.time_ns()), "verb": step["command"]["verb"], "by": self.words["user"]}
             annotation = f"plimsoll.dev/command={json.dumps(command)}"
-            self.kubernetes.kubectl("-n", self.namespace, "annotate", "inf", step["command"]["name"], annotation)
+            self.kubernetes.kubectl(
+                "-n", self.namespace, "annotate", "--overwrite", "inf", step["command"]["name"], annotation
+            )
 
     # --- what is said -------------------------------------------------------------------------------------------------
 

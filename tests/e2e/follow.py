@@ -36,6 +36,8 @@ class Follower:
             self._process = subprocess.Popen(
                 self._command, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
             )
+            if self._over.is_set():
+                self._process.terminate()  # `end` knew only the one before
             assert self._process.stdout is not None
             for line in self._process.stdout:
                 if not self._over.is_set():

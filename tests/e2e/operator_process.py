@@ -73,6 +73,8 @@ class OperatorProcess:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "plimsoll"], env=self._environment, stdout=log, stderr=log, **group
                 )
+                if self._stopping.is_set():
+                    self._process.terminate()  # `stop` knew only the one before
                 self.started += 1
                 code = self._process.wait()
                 if code >= 0 and not self._stopping.is_set():

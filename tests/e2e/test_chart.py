@@ -196,7 +196,8 @@ def test_the_operator_of_a_namespace_has_no_rights_elsewhere(alone: Kubernetes, 
 def test_the_built_in_roles_bring_ours(alone: Kubernetes, tenant: str, number: int) -> None:
     role = ("view", "edit", "admin")[number]
     user = f"{role}er"
-    alone.kubectl("-n", tenant, "create", "rolebinding", f"test-{role}", f"--clusterrole={role}", f"--user={user}")
+    name = f"test-{role}-{uuid.uuid4().hex[:6]}"
+    alone.kubectl("-n", tenant, "create", "rolebinding", name, f"--clusterrole={role}", f"--user={user}")
     allowed = {(verb, what): answers[number] for verb, what, answers in PEOPLE}
     assert rights(alone, user, list(allowed), tenant) == allowed
 

@@ -17,6 +17,7 @@ from tests.e2e.releases import MANIFEST, Service, sound
 CHART = str(ROOT / "charts" / "plimsoll")
 METRICS = f"/api/v1/namespaces/{install.SYSTEM}/services/plimsoll-operator:8085/proxy/metrics"
 SELECTOR = "plimsoll.dev/inferenceservice=digits"
+OPERATOR = "app.kubernetes.io/component=operator"
 
 
 @pytest.fixture
@@ -36,7 +37,10 @@ def upgraded(kubernetes: Kubernetes, serving: str) -> Iterator[Callable[[], None
 
     def upgrade() -> None:
         values = ("--reuse-values", "--set", "image.serving.tag=other")
+        old = kubernetes.kubectl("-n", install.SYSTEM, "get", "pods", "-l", OPERATOR, "-o", "name").split()
         kubernetes.run("helm", "upgrade", "plimsoll", CHART, "-n", install.SYSTEM, *values, "--wait", "--timeout", "5m")
+        # Helm waits for the new pod only; the old one could still answer, and even act, for a moment.
+        kubernetes.kubectl("-n", install.SYSTEM, "wait", *old, "--for=delete", "--timeout=300s")
         eventually(lambda: passes(kubernetes) >= 1, "the new operator looked at the InferenceService")
 
     yield upgrade

@@ -30,7 +30,7 @@ from plimsoll.facts import Settings
 
 from tests.builders import onnx_models
 from tests.builders.s3_server import ACCESS_KEY, SECRET_KEY, S3Server, running_s3_server
-from tests.integration.contract.kubelet import Network, Pod
+from tests.integration.contract.kubelet import NETWORK, Network, Pod
 from tests.integration.serving.harness import COEFFICIENTS, INTERCEPTS, RIGHT, v2
 
 NAMESPACE, SERVICE, MODEL = "demo", "digits", "digits"
@@ -115,7 +115,7 @@ def rendered(secrets: Mapping[str, Mapping[str, str]], tmp_path_factory: pytest.
         _revision(str(number), _uploaded(secrets, model)) for number, model in enumerate(models, start=1)
     )
     folder = tmp_path_factory.mktemp("pods")
-    pods = tuple(_pod(folder, one, f"127.0.83.{one.version}", secrets) for one in (stable, candidate))
+    pods = tuple(_pod(folder, one, f"{NETWORK}.{one.version}", secrets) for one in (stable, candidate))
     public = revisions.public_service(SERVICE, NAMESPACE, MODEL, stable.name)
     services = [public, *map(revisions.direct_service, (stable, candidate))]
     try:

@@ -20,6 +20,8 @@ import httpx
 from tests.integration.serving.harness import ROOT, SOURCES, eventually
 
 Manifest = Mapping[str, Any]
+#: Where pods get their addresses, which have the ports of the pod spec: another run on this machine has others.
+NETWORK = f"127.{1 + os.getpid() % 250}.{os.getpid() // 250 % 250}"
 
 
 def entrypoint() -> list[str]:

@@ -29,10 +29,10 @@ from plimsoll.facts import Sample, Settings
 
 from tests.builders import onnx_models
 from tests.integration.contract.conftest import MODEL, NAMESPACE, SERVICE, _uploaded, row
-from tests.integration.contract.kubelet import Pod
+from tests.integration.contract.kubelet import NETWORK, Pod
 from tests.integration.serving.harness import COEFFICIENTS, INTERCEPTS, RIGHT, SOURCES, eventually
 
-ADDRESS = "127.0.83.9"
+ADDRESS = f"{NETWORK}.9"
 
 
 class PooledPod(Pod):

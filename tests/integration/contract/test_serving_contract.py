@@ -225,7 +225,7 @@ async def test_the_reader_of_the_operator_tells_inputs_that_shift_for_both_from_
 def send(address: str, values: list[float]) -> None:
     """Many requests with the same row."""
     with httpx.Client(timeout=60) as client:
-        answers = [client.post(f"http://{address}{INFER}", json=v2(values)) for _ in range(160)]
+        answers = [client.post(f"http://{address}{INFER}", json=v2(values)) for _ in range(220)]
     assert {answer.status_code for answer in answers} == {200}
 
 

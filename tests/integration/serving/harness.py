@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import onnxruntime
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.builders import onnx_models
@@ -53,6 +54,13 @@ def v2(*rows: list[float], **extra: Any) -> dict[str, Any]:
     return {"inputs": [{"name": "input", "datatype": "FP32", "shape": [len(rows), 4], "data": data}], **extra}
 
 
+def session(model: bytes) -> onnxruntime.InferenceSession:
+    """The model in ONNX Runtime here, with one thread as the servers have: sums depend on how work is cut up."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options)
+
+
 class Server:
     """One process of the server; its log is kept in a file."""
 
@@ -76,6 +84,8 @@ class Server:
             "PLIMSOLL_ROUTE_PATH": str(self.route_path),
             "PLIMSOLL_ARTIFACT_SHA256": onnx_models.digest(model),
             "PLIMSOLL_INTRA_OP_THREADS": "1",
+            # A request that waits for the processor is refused as one that waits for the model is.
+            "PLIMSOLL_MAX_QUEUE_SECONDS": str(PATIENCE),
             "PLIMSOLL_DRAIN_SECONDS": "0",
             **{f"PLIMSOLL_{name.upper()}_PORT": str(port) for name, port in self.ports.items()},
             **env,

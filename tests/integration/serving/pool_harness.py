@@ -16,7 +16,7 @@ import httpx
 from tests.builders import onnx_models
 from tests.integration.serving.harness import HOST, PATIENCE, Server, eventually, v2
 
-# A first feature that keeps a slow classifier busy for seconds.
+# A first feature that keeps a slow classifier busy for longer than a test takes to kill its server.
 LONG = 500.0
 
 
@@ -30,7 +30,9 @@ class Store:
     def put(self, model: bytes) -> dict[str, str]:
         digest = onnx_models.digest(model)
         path = self._folder / f"{digest}.onnx"
-        path.write_bytes(model)
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(model)
+        fresh.replace(path)  # a fetcher that waits for it never sees half of it
         return {"uri": f"file://{path}", "sha256": digest}
 
 

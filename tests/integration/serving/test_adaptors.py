@@ -14,7 +14,6 @@ from typing import Any
 
 import httpx
 import numpy as np
-import onnxruntime
 import pandas
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -26,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from tests.builders import onnx_models
-from tests.integration.serving.harness import RIGHT, Server, eventually, running
+from tests.integration.serving.harness import RIGHT, Server, eventually, running, session
 
 NAMES = ["sepal length", "sepal width", "petal length", "petal width"]
 ROWS = np.random.default_rng(5).normal(size=(6, 4)).astype(np.float32)
@@ -70,9 +69,9 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def expected(model: bytes, feeds: dict[str, Any]) -> list[dict[str, Any]]:
     """ONNX Runtime's own answers, a row each."""
-    session = onnxruntime.InferenceSession(model)
-    arrays = session.run(None, feeds)
-    names = [output.name for output in session.get_outputs()]
+    runtime = session(model)
+    arrays = runtime.run(None, feeds)
+    names = [output.name for output in runtime.get_outputs()]
     columns = [array.tolist() for array in arrays]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import numpy as np
-import onnxruntime
 import pandas
 import pytest
 from onnx import TensorProto, helper
@@ -19,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from tests.builders import onnx_models
-from tests.integration.serving.harness import RIGHT, Server, v2
+from tests.integration.serving.harness import RIGHT, Server, session, v2
 
 Serve = Callable[[bytes], Server]
 
@@ -46,7 +45,7 @@ def outputs(response: httpx.Response) -> dict[str, dict[str, Any]]:
 
 def test_a_classifier_answers_as_onnx_runtime_does(server: Server) -> None:
     rows = np.random.default_rng(1).normal(size=(50, 4)).astype(np.float32)
-    label, probabilities = onnxruntime.InferenceSession(RIGHT).run(None, {"input": rows})
+    label, probabilities = session(RIGHT).run(None, {"input": rows})
     answer = outputs(server.infer(v2(*rows.tolist())))
     assert answer["label"] == {"name": "label", "datatype": "INT64", "shape": [50], "data": label.tolist()}
     assert answer["probabilities"]["shape"] == [50, 3]

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-import onnxruntime
 import pytest
 
 from tests.builders import onnx_models
@@ -22,6 +21,7 @@ from tests.integration.serving.harness import (
     Server,
     eventually,
     running,
+    session,
     v2,
     write_route,
 )
@@ -96,8 +96,7 @@ def expected_bin(value: float, edges: list[float], low: float, high: float) -> s
 
 def answered(rows: list[list[float]]) -> tuple[list[int], list[float]]:
     """Labels and highest probabilities by ONNX Runtime itself."""
-    session = onnxruntime.InferenceSession(RIGHT)
-    labels, probabilities = session.run(["label", "probabilities"], {"input": np.array(rows, np.float32)})
+    labels, probabilities = session(RIGHT).run(["label", "probabilities"], {"input": np.array(rows, np.float32)})
     return labels.tolist(), probabilities.max(axis=1).tolist()
 
 

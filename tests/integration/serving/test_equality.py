@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
@@ -25,6 +24,7 @@ from tests.integration.serving.harness import (
     put_route,
     route_document,
     running,
+    session,
 )
 from tests.integration.serving.wire import Arrays, Ask, Line, Told, ask_together, datatype_of, numpy_type, pack, unpack
 
@@ -47,7 +47,7 @@ class Served:
 
     def __init__(self, server: Server, data: bytes) -> None:
         self.server = server
-        self.session = onnxruntime.InferenceSession(data)
+        self.session = session(data)
         self.inputs = {node.name: (_datatype(node.type), node.shape) for node in self.session.get_inputs()}
         self.outputs = [node.name for node in self.session.get_outputs()]
 

@@ -74,7 +74,7 @@ def test_a_release_is_split_in_the_pod_and_counted_by_arm(start: Start, store: S
     pool.follows("a", 2)
     eventually(lambda: pool.revisions("a")["a-00000002"]["state"] == "ready", "the candidate ready")
     found = outcomes(pool, "a", 200)
-    assert 30 <= found["2"] <= 90
+    assert 25 <= found["2"] <= 95, "200 requests at 30 %: 60 expected, σ 6.5"
     assert {version: pool.arms()[f"a-0000000{version} ok"] for version in "12"} == found
     assert pool.arms()["b-00000001 ok"] == 0
     epochs = pool.value("plimsoll_route_epoch", "revision")
@@ -317,7 +317,7 @@ def test_a_model_that_kills_the_process_in_its_runs_is_found_and_its_neighbours_
     tmp_path: Path, store: Store
 ) -> None:
     """Two models run when the process dies: both are under suspicion. The next death has one of them to blame."""
-    slow = store.put(onnx_models.slow_classifier(COEFFICIENTS, INTERCEPTS, rounds=100, feature=0))
+    slow = store.put(onnx_models.slow_classifier(COEFFICIENTS, INTERCEPTS, rounds=1000, feature=0))
     pool = PoolServer(tmp_path / "pod")
     pool.write(*(document(name, {"1": slow}) for name in ("bad", "good")))
     pool.write(document("quick", {"1": store.put(classifier(2))}))

@@ -1,9 +1,10 @@
 """Canary traffic between two real servers: shares, failures that cost users nothing, roles."""
 
+import json
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,10 +17,12 @@ from tests.integration.serving.harness import (
     INTERCEPTS,
     RIGHT,
     Load,
+    Raw,
     Server,
     edit_route,
     epochs,
     eventually,
+    post,
     put_route,
     route_document,
     running,
@@ -282,13 +285,19 @@ def test_a_caller_who_gives_no_time_opens_no_breaker_and_fails_no_candidate(tmp_
         Server(tmp_path / "candidate", model, "digits-bbbb", "2", **one_by_one),
     )
     stable, candidate = pair
+    hurried = post(json.dumps(ROW | {"parameters": {"timeout": 1000}}).encode(), b"connection: close")
     with running(*pair):
         for weights, arm in (([0, 100], candidate), ([100, 0], stable)):
             route(pair, weights)
             before = {outcome: stable.arm(arm, outcome) for outcome in ("deadline", "server_error", "timeout")}
-            with busy(arm), ThreadPoolExecutor(8) as threads:
-                answers = list(threads.map(lambda _: stable.infer(ROW | {"parameters": {"timeout": 1000}}), range(8)))
-            assert {answer.status_code for answer in answers} == {504}
+            # Connected beforehand, so that all have come long before the worker is free, however quick it is.
+            with ExitStack() as opened:
+                callers = [opened.enter_context(Raw(stable)) for _ in range(8)]
+                with busy(arm):
+                    for caller in callers:
+                        caller.send(hurried)
+                    answers = [caller.read_all() for caller in callers]
+            assert {answer.split(b" ", 2)[1] for answer in answers} == {b"504"}
             grown = {outcome: stable.arm(arm, outcome) - count for outcome, count in before.items()}
             assert grown == {"deadline": 8, "server_error": 0, "timeout": 0}
         assert stable.get("/route", "metrics").json()["breakersOpen"] == []

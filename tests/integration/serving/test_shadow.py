@@ -153,7 +153,7 @@ def test_a_shadow_that_raises_costs_the_user_nothing_and_opens_no_breaker(trio: 
     assert alike.counts("plimsoll_requests_total", "code").get("500", 0) == failed
     assert alike.counts("plimsoll_mirrored_requests_total", "code")["500"] >= 12
     assert stable.get("/route", "metrics").json()["breakersOpen"] == []
-    line = next(line for line in reversed(stable.log()) if line.get("arm") == alike.revision)
+    line = eventually(lambda: [line for line in stable.log() if line.get("arm") == alike.revision], "a line")[-1]
     assert (line["outcome"], line["message"]) == ("candidate_error", "a shadow failed; no user was waiting for it")
 
 
@@ -194,7 +194,7 @@ def test_the_copy_is_the_raw_request_marked_and_sent_only_after_the_user_was_ans
             body = json.dumps({**ROW, "id": "mine"}).encode()
             trace = b"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
             user.send(post(body, trace, b"accept-encoding: gzip", b"x-user-id: 7"))
-            eventually(lambda: arm.requests, "the copy")
+            eventually(lambda: user_had_answer, "the copy")
             assert user_had_answer == [True]
             asked = arm.requests[0]
             assert asked.body == body
@@ -212,8 +212,8 @@ def test_a_share_of_the_requests_is_mirrored(trio: tuple[Server, ...]) -> None:
     with httpx.Client() as client:
         for _ in range(400):
             client.post(stable.url(), json=ROW)
-    eventually(lambda: pairs(stable, alike)["match"] - before > 75, "400 requests at 30 %: 120 expected, σ 9")
-    assert pairs(stable, alike)["match"] - before < 165
+    eventually(lambda: pairs(stable, alike)["match"] - before > 65, "400 requests at 30 %: 120 expected, σ 9")
+    assert pairs(stable, alike)["match"] - before < 175
 
 
 def test_only_requests_of_the_route_are_mirrored(trio: tuple[Server, ...]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -18,6 +17,7 @@ from plimsoll.facts import PodCounters, Sample, Window
 
 from tests.integration.serving.harness import eventually
 from tests.integration.sources.conftest import NAMESPACE, Served, scraped
+from tests.ports import free_port
 
 
 def counted(sample: Sample) -> list[PodCounters]:
@@ -132,9 +132,7 @@ async def test_a_process_that_is_scraped_twice_counts_once_and_another_of_its_na
 
 
 async def test_nobody_there_is_down(reader: Prometheus, served: Served) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     sample = await reader.sample(served.source(url=url), NAMESPACE, served.pods())
     assert sample.pods == () and sample.absent == {"a": "down", "b": "down"}
     assert sample.outage is not None and sample.outage.startswith(f"down: {url} did not answer")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import Any
 
 import aiohttp
 from plimsoll.edge.rest import ApiError, Request
 from plimsoll.process import Process
 from plimsoll.settings import load
+
+from tests.ports import free_port
 
 
 class WithoutCrds:
@@ -22,9 +23,7 @@ class WithoutCrds:
 
 
 async def test_without_the_custom_resources_it_waits_and_readiness_names_them() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {
         "PLIMSOLL_HTTP_PORT": str(port),
         "PLIMSOLL_STORE_ENDPOINT": "http://127.0.0.1:1",
