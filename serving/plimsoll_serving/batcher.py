@@ -7,10 +7,10 @@ quick is measured, not configured; only what a thread would do beside the loop c
 
 import asyncio
 import math
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from time import monotonic
 from typing import Any, Protocol
 
 from plimsoll_serving.codec import Codec, InferRequest
@@ -73,7 +73,7 @@ class Ran:
         self.results = results
         self.seconds = seconds
         self.began = began
-        self.ended = time.monotonic()
+        self.ended = monotonic()
 
 
 class Cost:
@@ -120,6 +120,10 @@ class Computing(Protocol):
     def execute(self, batch: list[Job]) -> list[Result]:
         """One result a job; called on the loop or in a worker thread. Never raises."""
         ...
+
+
+def _shared(key: Any, other: Any) -> bool:
+    return key is not None and (key is other or bool(key == other))
 
 
 class Batcher:
@@ -173,7 +177,7 @@ class Batcher:
 
     def queue(self, job: Job) -> None:
         """Queue a job for which `full` was false."""
-        job.arrived = now = time.monotonic()
+        job.arrived = now = monotonic()
         self._waiting.append(job)
         self._waiting_rows += job.rows
         if job.request.deadline is not None:
@@ -259,8 +263,8 @@ class Batcher:
             batch = self._next_batch()
             if not batch:
                 continue
-            cost = self._blocking(sum(job.rows for job in batch))
-            if cost < min(INLINE_SECONDS, left) and sum(job.size for job in batch) <= INLINE_BYTES:
+            cost = self._blocking(sum([job.rows for job in batch]))
+            if cost < min(INLINE_SECONDS, left) and sum([job.size for job in batch]) <= INLINE_BYTES:
                 left -= cost
                 self._finish(self._timed(batch))
             else:
@@ -273,10 +277,10 @@ class Batcher:
         batch: list[Job] = []
         rows, now = 0, self._loop.time()
         # Whoever came behind a run waits for that one besides.
-        oldest = time.monotonic() - self._bounds.queue_seconds - self._last_run
+        oldest = monotonic() - self._bounds.queue_seconds - self._last_run
         while self._waiting:
             job = self._waiting[0]
-            if batch and (job.key is None or job.key != batch[0].key or rows + job.rows > self._bounds.rows):
+            if batch and (not _shared(job.key, batch[0].key) or rows + job.rows > self._bounds.rows):
                 break
             self._waiting.popleft()
             self._waiting_rows -= job.rows
@@ -296,7 +300,7 @@ class Batcher:
         return math.inf if self._model.run_cost is None else self._model.run_cost.of(1, rows)
 
     def _timed(self, batch: list[Job]) -> Ran:
-        began, start = time.monotonic(), self._model.clock()
+        began, start = monotonic(), self._model.clock()
         results = self._model.execute(batch)
         return Ran(batch, results, self._model.clock() - start, began)
 

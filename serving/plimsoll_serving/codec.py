@@ -1,12 +1,49 @@
 """What every protocol has in common: requests as arrays, answers as arrays, and who writes them as bytes."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from plimsoll_serving.http.message import Request, Response
 from plimsoll_serving.v2.rows import JsonRows
-from plimsoll_serving.v2.signature import Signature
+from plimsoll_serving.v2.signature import Signature, Tensor
+
+
+class Layout:
+    """What the bytes of a request's only input mean: the same object for all requests of one form.
+
+    Args:
+        outputs: names of the outputs asked for.
+
+    Attributes:
+        rows: the first size of the shape; 0 without one.
+        key: what requests have in common that may share a run of the model.
+    """
+
+    __slots__ = ("_dtype", "_name", "_shape", "key", "rows")
+
+    def __init__(self, name: str, dtype: np.dtype[Any], shape: Sequence[int], outputs: list[str]) -> None:
+        self._name = name
+        self._dtype = dtype
+        self._shape = tuple(shape)
+        self.rows: int = shape[0] if shape else 0
+        self.key: Any = (self._shape[1:], outputs)
+
+    def arrays(self, data: bytes) -> dict[str, NDArray[Any]]:
+        """The input of one request."""
+        return {self._name: np.ndarray(self._shape, self._dtype, data)}
+
+    def joined(self, data: list[bytes], rows: int) -> dict[str, NDArray[Any]]:
+        """The inputs of several requests of ``rows`` together; they may differ in their rows only."""
+        return {self._name: np.ndarray((rows, *self._shape[1:]), self._dtype, b"".join(data))}
+
+
+def layout(tensor: Tensor, shape: Sequence[int], outputs: list[str]) -> Layout | None:
+    """Of an only input; None where its bytes are not its elements as they are."""
+    plain = tensor.datatype.kind in ("int", "float")
+    return Layout(tensor.name, tensor.datatype.dtype, shape, outputs) if plain else None
 
 
 class InferRequest:
@@ -14,27 +51,36 @@ class InferRequest:
 
     Attributes:
         id: the caller's own, given back.
-        inputs: arrays by input name; every input of the model, in its order.
         outputs: names of the outputs asked for, in their order.
         parameters: of the request, as the protocol has them.
         encoding: the codec's own note of how the answer is to be written.
+        layout, data: of a request with one input of numbers its bytes and what they mean; None and empty of any other.
     """
 
-    __slots__ = ("encoding", "id", "inputs", "outputs", "parameters")
+    __slots__ = ("_inputs", "data", "encoding", "id", "layout", "outputs", "parameters")
 
     def __init__(
         self,
         id: str | None,  # noqa: A002
-        inputs: dict[str, NDArray[Any]],
+        inputs: dict[str, NDArray[Any]] | None,
         outputs: list[str],
         parameters: dict[str, Any] | None = None,
         encoding: Any = None,
     ) -> None:
         self.id = id
-        self.inputs = inputs
+        self._inputs = inputs
+        self.layout: Layout | None = None
+        self.data = b""
         self.outputs = outputs
         self.parameters: dict[str, Any] = {} if parameters is None else parameters
         self.encoding = encoding
+
+    @property
+    def inputs(self) -> dict[str, NDArray[Any]]:
+        """Arrays by input name; every input of the model, in its order."""
+        if self._inputs is None:
+            self._inputs = {} if self.layout is None else self.layout.arrays(self.data)
+        return self._inputs
 
 
 class Served(Protocol):
@@ -53,10 +99,11 @@ class Run:
         rows: how many each output has; None where they cannot be told apart.
         texts: the same as JSON.
         columns: outputs of one number a row as lists, kept by whoever needs them row by row.
+        head: what every answer of the run begins with, kept by who writes them.
         served: the model.
     """
 
-    __slots__ = ("columns", "outputs", "rows", "served", "texts")
+    __slots__ = ("columns", "head", "outputs", "rows", "served", "texts")
 
     def __init__(self, outputs: dict[str, NDArray[Any]], rows: int | None, served: Served) -> None:
         self.outputs = outputs
@@ -64,6 +111,7 @@ class Run:
         self.texts = JsonRows(outputs, rows, served.signature)
         self.columns: dict[str, list[Any] | None] = {}
         self.served = served
+        self.head = b""
 
 
 class Answer:

@@ -47,7 +47,7 @@ class Engine:
         sample: rows of the profile.
         seconds: what each part of loading took.
         observers: see every batch of users' requests.
-        annotate: headers for each answer, besides version and revision.
+        annotate: add to the headers of each answer, besides version and revision.
         profile: of the version, verified; None without one.
     """
 
@@ -68,12 +68,18 @@ class Engine:
         self.seconds: dict[str, float] = {}
         self.headers: list[Header] = []
         self.observers: list[Observer] = []
-        self.annotate: list[Callable[[Answer], list[Header]]] = []
+        self.annotate: list[Callable[[Answer, list[Header]], None]] = []
         self.profile: bytes | None = None
 
     def job(self, request: Request, infer: InferRequest, codec: Any, done: Callable[[Result], None]) -> Job:
         """A decoded request as the batcher takes it."""
         job = Job(request, infer, codec, done)
+        layout = infer.layout
+        if layout is not None and self.batches:
+            job.size = len(infer.data)
+            if layout.rows:
+                job.rows, job.key = layout.rows, layout.key
+            return job
         arrays = infer.inputs
         if self.batches and len(arrays) == 1:
             (array,) = arrays.values()
@@ -103,12 +109,9 @@ class Engine:
         return self._answers(batch, outputs)
 
     def _run(self, batch: list[Job]) -> Arrays:
-        if len(batch) == 1:
-            inputs = batch[0].infer.inputs
-        else:
-            inputs = {name: np.concatenate([job.infer.inputs[name] for job in batch]) for name in batch[0].infer.inputs}
         names = batch[0].infer.outputs
-        rows = sum(job.rows for job in batch)
+        rows = sum([job.rows for job in batch])
+        inputs = _inputs(batch, rows)
         start = self.clock()
         outputs = dict(zip(names, self._model.run(inputs, names), strict=True))
         if self.run_cost is not None:
@@ -124,7 +127,7 @@ class Engine:
 
     def _answers(self, batch: list[Job], outputs: Arrays) -> list[Result]:
         alone = len(batch) == 1
-        rows = sum(job.rows for job in batch) if self.batches or not alone else None
+        rows = sum([job.rows for job in batch]) if self.batches or not alone else None
         run = Run(outputs, rows, self)
         results: list[Result] = []
         start = 0
@@ -141,9 +144,9 @@ class Engine:
             return self._failed(job, error)
         except UnicodeError as error:
             return self._failed(job, ModelError(f"its strings are not UTF-8: {error}"))
-        response.headers = [*response.headers, *self.headers]
+        response.headers += self.headers
         for annotate in self.annotate:
-            response.headers += annotate(answer)
+            annotate(answer, response.headers)
         return Result(response, job.rows)
 
     def _failed(self, job: Job, error: ModelError | RequestError) -> Result:
@@ -227,6 +230,18 @@ class Engine:
             self._model.run(inputs, names)
             best = min(best, self.clock() - start)
         return best
+
+
+def _inputs(batch: list[Job], rows: int) -> Arrays:
+    """The inputs of all jobs of a batch together."""
+    first = batch[0].infer
+    if len(batch) == 1:
+        return first.inputs
+    if first.layout is not None:
+        pieces = [job.infer.data for job in batch if job.infer.layout is not None]
+        if len(pieces) == len(batch):  # one copy, where an array for each would take longer than the run
+            return first.layout.joined(pieces, rows)
+    return {name: np.concatenate([job.infer.inputs[name] for job in batch]) for name in first.inputs}
 
 
 def _varied(rows: NDArray[Any], kind: Kind) -> NDArray[Any]:

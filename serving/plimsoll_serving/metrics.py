@@ -3,7 +3,6 @@
 All of them are touched on the event loop only, so they need no lock.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
@@ -38,7 +37,12 @@ class Histogram:
         self._sum = 0.0
 
     def observe(self, value: float) -> None:
-        self._counts[bisect_left(self._edges, value)] += 1
+        at = 0
+        for edge in self._edges:  # nearly all are among the first
+            if value <= edge:
+                break
+            at += 1
+        self._counts[at] += 1
         self._sum += value
 
     def buckets(self) -> list[tuple[str, float]]:

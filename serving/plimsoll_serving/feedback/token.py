@@ -9,11 +9,11 @@ key derived from the shared secret and the service's name, so that ids of anothe
 An id reveals nothing that its answer does not, and cannot be made without the key.
 """
 
-import binascii
 import hashlib
 import hmac
 import json
 import struct
+from binascii import Error, a2b_base64, b2a_base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -28,7 +28,9 @@ SIGNATURE_BYTES = 12
 VALUE_BYTES = 8
 REMEMBERED_TEXTS = 1024
 _HEAD = struct.Struct("<IQcH")
-_ONE = {b"i": struct.Struct("<IQcHq"), b"f": struct.Struct("<IQcHd")}
+_ONE = {b"i": struct.Struct("<IQcHq").pack, b"f": struct.Struct("<IQcHd").pack}
+# Not an int to the compiler, which takes the long way with those of more than 62 bits.
+_NUMBER: Any = 0xFFFFFFFFFFFFFFFF
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = bytes.maketrans(b"-_", b"+/")
 _KINDS = {"i": b"i", "u": b"i", "b": b"i", "f": b"f", "O": b"t", "U": b"t", "S": b"t"}
@@ -98,7 +100,7 @@ class Signer:
             values: the prediction, one value a row, at least one row.
             seconds: Unix time.
         """
-        return self._signed_id(self._packed(values, seconds & 0xFFFFFFFF, next(self._numbers) & 0xFFFFFFFFFFFFFFFF))
+        return self._signed_id(self._packed(values, seconds & 0xFFFFFFFF, next(self._numbers) & _NUMBER))
 
     def sign_number(self, value: Any, seconds: int) -> bytes:
         """The id of an answer of one row with a number; whole ones are of 64 bits with a sign.
@@ -107,8 +109,7 @@ class Signer:
             value: int or float. Not declared so: compiled, what is declared a float is made one.
         """
         kind = b"f" if type(value) is float else b"i"
-        number = next(self._numbers) & 0xFFFFFFFFFFFFFFFF
-        return self._signed_id(_ONE[kind].pack(seconds & 0xFFFFFFFF, number, kind, 1, value))
+        return self._signed_id(_ONE[kind](seconds & 0xFFFFFFFF, next(self._numbers) & _NUMBER, kind, 1, value))
 
     def _signed_id(self, body: bytes) -> bytes:
         signing = self._signing.copy()
@@ -183,13 +184,13 @@ def _prediction(static: bytes, body: bytes, signature: bytes) -> Prediction:
 
 
 def _encode(data: bytes) -> bytes:
-    return binascii.b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=")
+    return b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=")
 
 
 def _decode(text: bytes) -> bytes:
     """Empty for what is not base64url in its one canonical form: another spelling of an id would be another id."""
     try:
-        data = binascii.a2b_base64(text.translate(_FROM_URL) + b"=" * (-len(text) % 4))
-    except binascii.Error:
+        data = a2b_base64(text.translate(_FROM_URL) + b"=" * (-len(text) % 4))
+    except Error:
         return b""
     return data if _encode(data) == text else b""

@@ -51,6 +51,29 @@ class Handler(Protocol):
         """Called a few times a second."""
 
 
+class Over:
+    """The handler of a call that is over."""
+
+    streaming = False
+    busy = False
+    full = False
+
+    def received(self, message: bytes) -> None:
+        pass
+
+    def finished(self) -> None:
+        pass
+
+    def cancelled(self) -> None:
+        pass
+
+    def tick(self) -> None:
+        pass
+
+
+_OVER = Over()
+
+
 class Call:
     """A stream that carries a call.
 
@@ -204,14 +227,14 @@ class Call:
             self.send(message, headers)
             self.finish()
             return
-        self.closed = True
+        self._close()
         self._connection.answer_call(self, _HEADERS + encode(headers), prefixed(message), _TRAILERS_OK)
 
     def finish(self, code: Code = Code.OK, message: str = "", headers: list[Header] | None = None) -> None:
         """End the call with a status; the headers count when nothing was sent before."""
         if self.closed:
             return
-        self.closed = True
+        self._close()
         trailers = _TRAILERS_OK if code is Code.OK else _trailers(code, message)
         if not self._headed:
             trailers = _HEADERS + (encode(headers) if headers else b"") + trailers
@@ -225,8 +248,14 @@ class Call:
     def drop(self) -> None:
         """The stream is over: nothing can be answered any more."""
         if not self.closed:
-            self.closed = True
-            self.handler.cancelled()
+            handler = self.handler
+            self._close()
+            handler.cancelled()
+
+    def _close(self) -> None:
+        """The handler has the call, too: the two of them would stay in memory until the collector comes."""
+        self.closed = True
+        self.handler = _OVER
 
 
 def _trailers(code: Code, message: str) -> bytes:

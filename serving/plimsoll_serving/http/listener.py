@@ -4,7 +4,7 @@ import asyncio
 import errno
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from plimsoll_serving.errors import SettingsError
 from plimsoll_serving.http.connection import Connection
@@ -65,7 +65,8 @@ class Listener:
         self.port = 0
         self._connections: set[Admitted] = set()
         self._refused: set[Admitted] = set()
-        self._server: asyncio.Server | None = None
+        # uvloop's, whose sockets are a list, which is no tuple to compiled code.
+        self._server: Any = None
         self._sweep: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time

@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Callable
-from functools import lru_cache
 from http import HTTPStatus
 
-REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 HOP_BY_HOP = frozenset(
     {
@@ -169,6 +168,5 @@ def render(response: Response, close: bool, request: Request | None) -> bytes:
     return b"".join(pieces)
 
 
-@lru_cache(maxsize=100)
 def status_line(status: int) -> bytes:
-    return b"HTTP/1.1 %d %b\r\n" % (status, REASONS.get(status, b"Status"))
+    return STATUS_LINES.get(status) or b"HTTP/1.1 %d Status\r\n" % status

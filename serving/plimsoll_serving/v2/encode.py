@@ -1,13 +1,12 @@
 """An inference answer: named arrays to bytes, as JSON or with binary tensors behind the JSON."""
 
 from collections.abc import Collection
-from functools import lru_cache
 from typing import Any
 
 import orjson
 from numpy.typing import NDArray
 
-from plimsoll_serving.codec import Answer
+from plimsoll_serving.codec import Answer, Run
 from plimsoll_serving.errors import RequestError
 from plimsoll_serving.http.message import Response
 from plimsoll_serving.v2.binary import pack
@@ -22,13 +21,14 @@ def encode(answer: Answer) -> Response:
     The request's ``encoding`` is the set of the outputs that go as binary tensors; None or empty for none.
     """
     binary = answer.request.encoding
-    written = b"" if binary else answer.run.texts.tensors(answer.start, answer.stop)
+    run = answer.run
+    written = b"" if binary else run.texts.tensors(answer.start, answer.stop)
     tail: list[bytes] = []
     if not written:
         written = b",".join([_tensor(answer, name, binary or (), tail) for name in answer.outputs])
     identifier = answer.request.id
     end = b'],"id":%b}' % orjson.dumps(identifier) if identifier is not None else b"]}"
-    body = _head(answer.model, answer.version) + written + end
+    body = (run.head or _head(run)) + written + end
     if not tail:
         return Response(200, body)
     response = Response(200, b"".join((body, *tail)), BINARY_TYPE)
@@ -61,6 +61,7 @@ def _shape(array: NDArray[Any]) -> bytes:
     return b"%b]," % b",".join([b"%d" % size for size in shape])
 
 
-@lru_cache(maxsize=4096)
-def _head(model: str, version: str) -> bytes:
-    return b'{"model_name":%b,"model_version":%b,"outputs":[' % (orjson.dumps(model), orjson.dumps(version))
+def _head(run: Run) -> bytes:
+    names = orjson.dumps(run.served.name), orjson.dumps(run.served.version)
+    run.head = b'{"model_name":%b,"model_version":%b,"outputs":[' % names
+    return run.head

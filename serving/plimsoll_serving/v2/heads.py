@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 from numpy.typing import NDArray
 
-from plimsoll_serving.codec import InferRequest
+from plimsoll_serving.codec import InferRequest, Layout, layout
 from plimsoll_serving.v2.binary import unpack
 from plimsoll_serving.v2.datatypes import Datatype
 from plimsoll_serving.v2.signature import Signature
@@ -32,14 +32,18 @@ class KnownHeads:
     """Remembers the JSON of binary requests that were read the careful way. Bounded: 256 of at most 4 KiB."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, tuple[list[_Place], int, InferRequest]] = {}
+        self._known: dict[bytes, tuple[list[_Place], int, InferRequest, Layout | None]] = {}
 
     def read(self, body: bytes, start: int) -> InferRequest | None:
         """The request whose tensors begin at ``start``; None when its JSON is new. Raises RequestError as decode."""
         known = self._known.get(body[:start])
         if known is None or known[1] != len(body) - start:
             return None
-        places, _, request = known
+        places, _, request, only = known
+        if only is not None:
+            one = InferRequest(None, None, request.outputs, request.parameters, request.encoding)
+            one.layout, one.data = only, body[start:]
+            return one
         inputs: dict[str, NDArray[Any]] = {}
         for place in places:
             array = unpack(body, start + place.offset, place.size, place.datatype, place.field)
@@ -62,7 +66,10 @@ class KnownHeads:
             self._known.clear()
         by_name = {place.name: place for place in places}
         ordered = [by_name[name] for name in request.inputs]
-        self._known[head] = (ordered, sum(place.size for place in places), request)
+        only = None
+        if len(ordered) == 1:
+            only = layout(signature.inputs[ordered[0].name], ordered[0].shape, request.outputs)
+        self._known[head] = (ordered, sum(place.size for place in places), request, only)
 
 
 def _places(items: list[dict[str, Any]], signature: Signature) -> list[_Place] | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from plimsoll_serving.codec import Answer, InferRequest
+from plimsoll_serving.codec import Answer, InferRequest, Layout, layout
 from plimsoll_serving.grpc.proto.messages import message
 from plimsoll_serving.v2.binary import unpack
 from plimsoll_serving.v2.signature import Signature, Tensor
@@ -24,13 +24,17 @@ _ID = b"\x1a"  # field 3 of ModelInferResponse, id
 
 @dataclass(slots=True, frozen=True)
 class _Form:
-    """Where the raw tensors are in messages of one length, and what the bytes around them say."""
+    """Where the raw tensors are in messages of one length, and what the bytes around them say.
+
+    ``only`` is what the bytes of the one tensor mean, where there is one of numbers.
+    """
 
     signature: Signature
     frame: bytes
     places: list[tuple[int, int, Tensor, list[int]]]
     outputs: list[str]
     encoding: Any
+    only: Layout | None
 
 
 class KnownRequests:
@@ -44,6 +48,10 @@ class KnownRequests:
         form = self._forms.get(len(body))
         if form is None or form.signature is not signature or _around(body, form.places) != form.frame:
             return None
+        if form.only is not None:
+            request = InferRequest(None, None, form.outputs, {}, form.encoding)
+            request.layout, request.data = form.only, body[form.places[0][0] :]
+            return request
         inputs = {}
         for start, size, tensor, shape in form.places:
             where = f"the raw contents of {tensor.name!r}"
@@ -74,7 +82,8 @@ class KnownRequests:
         if len(frame) <= _HEAD_BYTES and _is_whole(body[:end]):
             if len(self._forms) >= _KNOWN:
                 self._forms.clear()
-            self._forms[len(body)] = _Form(signature, frame, places, request.outputs, request.encoding)
+            only = layout(tensors[0], places[0][3], request.outputs) if len(places) == 1 else None
+            self._forms[len(body)] = _Form(signature, frame, places, request.outputs, request.encoding, only)
 
 
 def _is_whole(head: bytes) -> bool:

@@ -11,44 +11,23 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import orjson
 import simdjson
 from numpy.typing import NDArray
 
 from plimsoll_serving.codec import InferRequest
 from plimsoll_serving.v2.datatypes import Datatype, Kind
 from plimsoll_serving.v2.signature import Signature, Tensor
+from plimsoll_serving.v2.templates import Fit, Templates
 
 # From here on simdjson, which reads numbers straight into an array, is quicker than lists of Python floats.
 LONG_BODY = 1024
 _ELEMENTS: dict[Kind, type] = {"float": float, "int": int, "bool": bool, "bytes": str}
 _INPUT_KEYS = {"name", "datatype", "shape", "data"}
-# Of the struct module, in standard sizes.
-_CODES = {
-    "BOOL": "?", "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q", "UINT8": "B", "UINT16": "H", "UINT32": "I",
-    "UINT64": "Q", "FP16": "e", "FP32": "f", "FP64": "d",
-}  # fmt: skip
 #: Of the largest number of a datatype.
 _SQUARES = {"FP16": 65504.0**2, "FP32": float(np.finfo(np.float32).max) ** 2}
 _parsers = threading.local()
-
-
-class _Fit:
-    """Fields of an input that fit one another and the model: datatype, shape and number of elements."""
-
-    __slots__ = ("_dtype", "_pack", "count", "name", "shape")
-
-    def __init__(self, datatype: Datatype, shape: list[int], count: int) -> None:
-        self.name = datatype.name
-        self.shape = shape
-        self.count = count
-        self._dtype = datatype.dtype
-        self._pack = None if datatype.kind == "bytes" else struct.Struct(f"<{count}{_CODES[datatype.name]}").pack
-
-    def array(self, values: list[Any]) -> NDArray[Any]:
-        """Numbers by struct: quicker than numpy for lists, and it refuses those that are too large."""
-        if self._pack is None:
-            return np.array(values, dtype=object).reshape(self.shape)
-        return np.ndarray(self.shape, self._dtype, self._pack(*values))
+_T, _S = b"ts"
 
 
 class TypedReader:
@@ -62,21 +41,47 @@ class TypedReader:
         known = kinds <= set(_ELEMENTS) and len(kinds) == 1
         self._decoder = msgspec.json.Decoder(_request_type(_ELEMENTS[kinds.pop()])) if known else None
         # What fitted last, by input: clients send the same shape again and again.
-        self._fitted: dict[str, _Fit] = {}
+        self._fitted: dict[str, Fit] = {}
         self._symbols = sum(symbol is not None for tensor in signature.inputs.values() for symbol in tensor.symbols)
+        self._templates = Templates() if self._floats and len(self._inputs) == 1 else None
 
     def read(self, body: bytes) -> InferRequest | None:
         """The request; None when it is not of the usual form."""
         if self._decoder is None:
             return None
         try:
+            known = None if self._templates is None else self._templates.match(body)
+            if known is not None:
+                return self._numbers(known.fit, known.numbers(body))
             identifier, inputs = self._long(body) if self._floats and len(body) > LONG_BODY else self._short(body)
         except (ValueError, TypeError, KeyError, OverflowError, RuntimeError, AttributeError, struct.error):
             # RuntimeError: simdjson's, of integers beyond 64 bits. AttributeError: no object where one is due.
             return None
         if len(inputs) != len(self._inputs) or (self._symbols > 1 and len(inputs) > 1):
             return None
+        if self._templates is not None and identifier is None:
+            self._templates.learn(body, *self._fitted.values())
         return InferRequest(identifier, inputs, self._outputs)
+
+    def _numbers(self, fit: Fit, text: bytes) -> InferRequest:
+        """The request whose only input is this list. Raises as the parsers do when it is not one of so many numbers."""
+        request = InferRequest(None, None, self._outputs)
+        request.layout = fit.layout
+        if len(text) > LONG_BODY:
+            request.data = self._parsed(fit, text).tobytes()
+        elif _T in text or _S in text:  # as in true and false, which would pass for 1 and 0
+            raise ValueError("no number")
+        else:
+            request.data = fit.pack(*orjson.loads(text))
+        return request
+
+    def _parsed(self, fit: Fit, text: bytes) -> NDArray[Any]:
+        if text.count(b"[") != 1:
+            raise ValueError("nested data")
+        values = np.frombuffer(_parser().parse(text).as_buffer(of_type="d"), dtype=np.float64)
+        if len(values) != fit.count:
+            raise ValueError("size")
+        return _of_floats(values, fit.datatype)
 
     def _short(self, body: bytes) -> tuple[str | None, dict[str, NDArray[Any]]]:
         document = self._decoder.decode(body)  # type: ignore[union-attr]
@@ -84,17 +89,14 @@ class TypedReader:
         inputs = {}
         for item in items:
             name, values = item.name, item.data
-            inputs[name] = self._fit(name, item.datatype, item.shape, len(values)).array(values)
+            inputs[name] = _array(self._fit(name, item.datatype, item.shape, len(values)), values)
         if len(inputs) != len(items):
             raise ValueError("an input is given twice")
         return document.id, inputs
 
     def _long(self, body: bytes) -> tuple[str | None, dict[str, NDArray[Any]]]:
-        parser = getattr(_parsers, "parser", None)
-        if parser is None:
-            parser = _parsers.parser = simdjson.Parser()
         # The parser is not used again while anything of its document is held: only this call holds any.
-        return self._of_document(parser.parse(body), body.count(b"["))
+        return self._of_document(_parser().parse(body), body.count(b"["))
 
     def _of_document(self, document: Any, lists: int) -> tuple[str | None, dict[str, NDArray[Any]]]:
         identifier = None
@@ -129,14 +131,28 @@ class TypedReader:
         self._fit(name, told, shape, len(values))
         return name, _of_floats(values, self._inputs[name].datatype).reshape(shape)
 
-    def _fit(self, name: str, datatype: str, shape: list[int], count: int) -> _Fit:
+    def _fit(self, name: str, datatype: str, shape: list[int], count: int) -> Fit:
         """Raises ValueError when the fields of an input do not fit one another, or the model."""
         fit = self._fitted.get(name)
-        if fit is None or fit.count != count or fit.name != datatype or fit.shape != shape:
+        if fit is None or fit.count != count or fit.datatype.name != datatype or fit.shape != shape:
             tensor = self._inputs[name]
             _check(count, datatype, shape, tensor)
-            fit = self._fitted[name] = _Fit(tensor.datatype, shape, count)
+            fit = self._fitted[name] = Fit(tensor, shape, count, self._outputs)
         return fit
+
+
+def _parser() -> Any:
+    """That of this thread."""
+    parser = getattr(_parsers, "parser", None)
+    if parser is None:
+        parser = _parsers.parser = simdjson.Parser()
+    return parser
+
+
+def _array(fit: Fit, values: list[Any]) -> NDArray[Any]:
+    if fit.pack is None:
+        return np.array(values, dtype=object).reshape(fit.shape)
+    return np.ndarray(fit.shape, fit.datatype.dtype, fit.pack(*values))
 
 
 def _request_type(element: type) -> Any:

@@ -156,6 +156,31 @@ def test_rows_of_different_requests_share_a_run_and_come_back_in_place() -> None
         assert shared[1]["data"] == pytest.approx(alone[1]["data"], abs=1e-6)
 
 
+@pytest.mark.parametrize("known", [(0, 1, 2), (0, 2), (1,)], ids=["all", "the first and last", "one between"])
+def test_requests_whose_text_is_known_share_a_run_with_others(known: tuple[int, ...]) -> None:
+    model = engine(onnx_models.linear_classifier(COEFFICIENTS, INTERCEPTS))
+    model.warm_up([])
+    shapes, jobs, forms = [], [], {True: [b"", b" ", b"  "], False: [b"   ", b"    ", b"     "]}
+    for number, rows in enumerate((1, 3, 2)):
+        item = {"name": "input", "datatype": "FP32", "shape": [rows, 4], "data": [float(number)] * 4 * rows}
+        content = json.dumps({"inputs": [item]}).encode() + forms[number in known][number]
+        for _ in range(1 + (number in known)):
+            infer = model.codec.decode(post(content), model.signature)
+        assert (infer.layout is not None) == (number in known)
+        jobs.append(model.job(post(content), infer, model.codec, lambda _: None))
+
+    class Shapes:
+        def observe(self, inputs: Any, outputs: Any, rows: int) -> None:
+            shapes.append((inputs["input"].shape, inputs["input"][:, 0].tolist(), rows))
+
+    model.observers.append(Shapes())
+    results = model.execute(jobs)
+    assert shapes == [((6, 4), [0, 1, 1, 1, 2, 2], 6)]
+    assert [result.rows for result in results] == [1, 3, 2]
+    assert [json.loads(result.response.body)["outputs"][0]["shape"] for result in results] == [[1], [3], [2]]
+    assert jobs[0].key == jobs[1].key == jobs[2].key
+
+
 @pytest.mark.parametrize(
     ("operator", "shape", "shares"),
     [

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
 from hpack import Decoder, Encoder
+from plimsoll_serving.grpc.call import Call
 from plimsoll_serving.grpc.connection import GrpcConnection
 from plimsoll_serving.grpc.framing import prefixed
 from plimsoll_serving.grpc.listener import GrpcListener
 from plimsoll_serving.grpc.proto.messages import message
 from plimsoll_serving.grpc.services.inference import InferenceService
+from plimsoll_serving.grpc.services.stream import StreamInfer
+from plimsoll_serving.grpc.services.unary import Unary
 from plimsoll_serving.http.limits import Budget, Limits
 from plimsoll_serving.http.message import Request, Response, error_response
 from plimsoll_serving.http2 import frames
@@ -440,3 +444,21 @@ async def test_a_handler_that_fails_ends_its_call_only(caplog: pytest.LogCapture
     assert client.status(1) == ("13", "the server failed on this request; its log has the trace")
     assert "a handler failed" in caplog.text
     assert not client.transport.closed
+
+
+@pytest.mark.parametrize("path", [INFER, STREAM], ids=["unary", "stream"])
+async def test_calls_that_are_over_leave_nothing_for_the_collector(path: str) -> None:
+    client = Client()
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(5):
+            stream_id = 1 + 2 * number
+            client.call(stream_id, prefixed(BODY), path)
+            client.answer(0, Response(200, b"", b"application/x-protobuf"))
+            assert client.status(stream_id) == ("0", "")
+            client.asked.clear()
+        left = [type(one).__name__ for one in gc.get_objects() if type(one) in (Call, Unary, StreamInfer)]
+    finally:
+        gc.enable()
+    assert left == []
