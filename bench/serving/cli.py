@@ -20,7 +20,7 @@ RESULTS = Path("bench/results/serving.json")
 PARTIAL = Path("build/bench/serving.json")
 PAGE = Path("docs/benchmarks.md")
 IDLE_SECONDS = 3.0
-SCENARIOS = ("half-load", "overload", "delegation", "hot-swap")
+SCENARIOS = ("half-load", "overload", "routing", "hot-swap")
 EPILOG = f"""\
 works:     {", ".join(work.name for work in WORKS)}
 scenarios: {", ".join(SCENARIOS)}
@@ -122,6 +122,8 @@ def _document(told: argparse.Namespace, plan: Plan, selection: Selection) -> rep
 def _write(document: report.Row, path: Path, plan: Plan) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
+    if not document["rows"]:
+        return  # a run of scenarios only: there is nothing to draw
     python = environments.python_of("tools", plan.build)
     script = Path(__file__).with_name("plot.py")
     subprocess.run([python, script, path, path.with_suffix(".svg")], check=True)

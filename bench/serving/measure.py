@@ -41,7 +41,7 @@ class Results:
     half_load: list[Row] = field(default_factory=list)
     overload: list[Row] = field(default_factory=list)
     start_up: list[Row] = field(default_factory=list)
-    delegation: Row | None = None
+    routing: list[Row] = field(default_factory=list)
     hot_swap: Row | None = None
 
     def leave_out(self, work: Work, server: Server, reason: str) -> None:

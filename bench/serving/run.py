@@ -4,7 +4,7 @@ import statistics
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 
-from bench.serving import environments, measure, scenarios
+from bench.serving import environments, measure, routing, scenarios
 from bench.serving.measure import Plan, Results, Row
 from bench.serving.models import MODELS, ModelFile, made
 from bench.serving.payloads import WrongAnswer
@@ -129,15 +129,16 @@ def _alone(one: Run, server: Server, running: Running, model: ModelFile) -> None
 
 def _pairs(one: Run, model: ModelFile) -> None:
     """Scenarios with two processes of this server."""
-    wanted = one.selection.scenarios & {"delegation", "hot-swap"}
+    wanted = one.selection.scenarios & {"routing", "hot-swap"}
     if not wanted or all(server.name != OURS for server in one.selection.servers):
         return
-    print("two processes: delegation, swap", flush=True)
-    found = scenarios.delegation(one.plan, model)
-    one.results.delegation = found
-    print(f"  delegated/direct: CPU {found['cpu_ratio']}, throughput {found['throughput_ratio']}", flush=True)
+    print("two processes: routing, swap", flush=True)
+    one.results.routing = routing.routing(one.plan, model)
+    ways = {row["way"]: row for row in one.results.routing}
+    for name, row in ways.items():
+        print(f"  {name:40} {row['requests_per_second']:>10,.0f}/s  {row['cpu_us_per_request']:.0f} µs CPU", flush=True)
     if "hot-swap" in wanted:
-        rate = found["delegated_requests_per_second"]
+        rate = ways[routing.DELEGATED]["requests_per_second"]
         one.results.hot_swap = swap = scenarios.hot_swap(one.plan, model, rate)
         print(f"  swapping: p99 {swap['swapping_p99_ms']} ms, {swap['errors']} errors", flush=True)
 

@@ -7,6 +7,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -73,29 +74,46 @@ def test_a_kubelet_that_is_stopped_delays_a_release_and_changes_nothing(service:
     assert (ended["attempt"], ended["history"][0]["outcome"]) == (attempt, "Promoted")
 
 
-@pytest.mark.parametrize(
-    ("counted", "reason", "options"),
-    [
-        # A quota counts no pod that has ended, as those of Jobs have.
-        ("pods", "InsufficientCapacity", ["--field-selector=status.phase=Running"]),
-        # The ledger of the release is one.
-        ("configmaps", "EvidenceUnavailable", []),
-    ],
-)
-def test_a_quota_that_leaves_no_room_holds_a_release_until_it_does(
-    service: Service, counted: str, reason: str, options: list[str]
-) -> None:
-    used = len(service.kubectl("get", counted, *options, "-o", "name").split())
+def tighten(service: Service, resource: str, used: int) -> None:
+    """A quota that has room for what is there and nothing more."""
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "tight"}, "spec": {}}
-    quota["spec"] = {"hard": {counted: str(used)}}
+    quota["spec"] = {"hard": {resource: str(used)}}
     service.kubectl("apply", "-f", "-", stdin=json.dumps(quota))
+
+
+def test_a_quota_that_leaves_no_room_holds_a_release_until_it_does(service: Service) -> None:
+    # A quota counts no pod that has ended, as those of Jobs have.
+    tighten(
+        service,
+        "pods",
+        len(service.kubectl("get", "pods", "--field-selector=status.phase=Running", "-o", "name").split()),
+    )
     with service.users_notice_nothing():
         attempt = service.release("2")
-        held = service.until(lambda status: status.get("heldReason") == reason)
+        held = service.until(lambda status: status.get("heldReason") == "InsufficientCapacity")
         assert "exceeded quota" in held["reason"]
         service.kubectl("delete", "resourcequota", "tight")
         ended = service.ended(attempt)
     assert ended["history"][0]["outcome"] == "Promoted"
+
+
+def test_a_quota_that_leaves_no_room_for_the_ledger_stops_a_release_until_it_does(service: Service) -> None:
+    tighten(service, "configmaps", len(service.names("configmaps")))
+    with service.users_notice_nothing():
+        attempt = service.release("2")
+        told = service.until(lambda status: progressing(status)["reason"] == "EvidenceUnavailable")
+        assert "the ledger of the release cannot be written" in progressing(told)["message"]
+        assert "exceeded quota" in progressing(told)["message"]
+        assert (told["phase"], "verdict" in told) == ("Analyzing", False), "no window counts"
+        service.kubectl("delete", "resourcequota", "tight")
+        ended = service.ended(attempt)
+    assert ended["history"][0]["outcome"] == "Promoted"
+
+
+def progressing(status: dict[str, Any]) -> dict[str, str]:
+    """The condition of this type; empty words before there is one."""
+    found = [one for one in status["conditions"] if one["type"] == "Progressing"]
+    return found[0] if found else {"reason": "", "message": ""}
 
 
 def test_a_version_that_proves_bad_after_its_release_is_taken_back_to_the_one_that_is_kept_warm(

@@ -41,7 +41,7 @@ def document(*rows: dict[str, Any], **more: Any) -> dict[str, Any]:
         "half_load": [],
         "overload": [],
         "start_up": [],
-        "delegation": None,
+        "routing": [],
         "hot_swap": None,
         **more,
     }
