@@ -91,8 +91,7 @@ def _compared(
     standing: Standing, window: Counts, marks: tuple[Mask, Mask], rules: Rules
 ) -> tuple[Standing, Array, tuple[Mask, Mask]]:
     """The comparison of errors, its log e-values, where the rise is one that can fail, and where both arms had
-    requests. The runs that begin a step,
-    a spell or neither in this window are taken together."""
+    requests. The runs that begin a step, a spell or neither in this window are taken together."""
     seen, (anew, spells) = window.seen[0], marks
     kinds = np.where(seen, anew.astype(np.int64) + spells, -1)
     log_e, rises, both = np.full((2, len(seen)), np.nan), np.zeros_like(seen), np.zeros_like(seen)
