@@ -5,12 +5,33 @@ from collections import deque
 CONSECUTIVE = 5
 RECENT = 20
 OPEN_SECONDS = 30.0
+NEW_SECONDS = 10.0
+AGAIN_SECONDS = 0.1
+
+
+class FirstContact:
+    """Whether an arm was reached yet. A Service's address works a moment after its pod is ready, when each node's
+    kube-proxy has followed: until then, for at most 10 s, it is no failure of the arm that nobody is there.
+
+    Args:
+        now: when the arm is met.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._until = now + NEW_SECONDS
+
+    def made(self) -> None:
+        self._until = 0.0
+
+    def pending(self, now: float) -> bool:
+        return now < self._until
 
 
 class Breaker:
     """Opens for 30 s after 5 failures in a row or 10 in the last 20; then one request at a time tries the arm again."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: float) -> None:
+        self._contact = FirstContact(now)
         self._recent: deque[bool] = deque(maxlen=RECENT)
         self._in_a_row = 0
         self._opened_at: float | None = None
@@ -27,6 +48,18 @@ class Breaker:
 
     def is_open(self, now: float) -> bool:
         return self._opened_at is not None and now - self._opened_at < OPEN_SECONDS
+
+    def reached(self) -> None:
+        """There was somebody at the arm's address."""
+        self._contact.made()
+
+    def puts_off(self, now: float) -> bool:
+        """Whether an arm at whose address nobody was may just not be known there yet. It is tried again soon, by one
+        request at a time; a True answer takes the place of `failed`."""
+        if not self._contact.pending(now):
+            return False
+        self._opened_at, self._trying = now - OPEN_SECONDS + AGAIN_SECONDS, False
+        return True
 
     def succeeded(self) -> None:
         if self._opened_at is not None and not self._trying:

@@ -33,14 +33,15 @@ class Outcome(StrEnum):
 
 
 class Delegated:
-    """The outcome of a delegation, and the arm's response when it gave one."""
+    """The outcome of a delegation, the arm's response when it gave one, and whether somebody was at its address."""
 
-    __slots__ = ("detail", "outcome", "response")
+    __slots__ = ("detail", "outcome", "reached", "response")
 
-    def __init__(self, outcome: Outcome, response: Response | None, detail: str = "") -> None:
+    def __init__(self, outcome: Outcome, response: Response | None, detail: str = "", reached: bool = True) -> None:
         self.outcome = outcome
         self.response = response
         self.detail = detail
+        self.reached = reached
 
 
 Settled = Callable[[Delegated], None]
@@ -75,7 +76,7 @@ class Delegate:
     def breaker(self, arm: Arm) -> Breaker:
         breaker = self._breakers.get(arm.revision)
         if breaker is None:
-            breaker = self._breakers[arm.revision] = Breaker()
+            breaker = self._breakers[arm.revision] = Breaker(self._loop.time())
         return breaker
 
     def open_breakers(self) -> list[str]:
@@ -104,4 +105,4 @@ def delegated(result: Response | Failure) -> Delegated:
     if isinstance(result, Response):
         return Delegated(Outcome.of(result), result)
     outcome = Outcome.TIMEOUT if result.reason is Reason.TIMEOUT else Outcome.UNREACHABLE
-    return Delegated(outcome, None, result.message)
+    return Delegated(outcome, None, result.message, result.reason is not Reason.UNREACHABLE)

@@ -43,6 +43,12 @@ class Forwarding:
             return
 
         def settled(result: Delegated) -> None:
+            if result.reached:
+                breaker.reached()
+            elif breaker.puts_off(self._loop.time()):
+                self._metrics.fell_back(arm.revision)
+                self._guarded(local, respond, request)
+                return
             if self._gave_up(request, result):
                 self._metrics.arm_answered(arm.revision, Outcome.DEADLINE)
                 breaker.left()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from plimsoll_serving.breaker import FirstContact
 from plimsoll_serving.http.client import Failure, Reason
 from plimsoll_serving.http.deadlines import Deadlines
 from plimsoll_serving.http.forward import ForwardedHeads
@@ -49,7 +50,7 @@ class _Copy:
         return ANSWER_FACTOR * len(self.answer.body) + ANSWER_BYTES
 
 
-# What came of a copy; None when the shadow was not asked.
+# What came of a copy; None when the shadow was not asked, or nobody is at its address yet.
 Answered = Callable[[Response | Failure | None], None]
 
 
@@ -69,9 +70,19 @@ class RemoteShadow:
     def __init__(self, arm: Arm, deadlines: Deadlines) -> None:
         self._pool = ConnectionPool(arm.host, arm.port, deadlines)
         self._heads = ForwardedHeads(f"{arm.host}:{arm.port}", [MIRRORED, DELEGATED], WITHOUT)
+        self._loop = asyncio.get_running_loop()
+        self._contact = FirstContact(self._loop.time())
 
     def send(self, request: Request, seconds: float, most_bytes: int, done: Answered) -> None:
-        self._pool.exchange((self._heads.head(request), request.body), seconds, most_bytes, done)
+        def answered(result: Response | Failure) -> None:
+            if not isinstance(result, Failure) or result.reason is not Reason.UNREACHABLE:
+                self._contact.made()
+            elif self._contact.pending(self._loop.time()):
+                done(None)
+                return
+            done(result)
+
+        self._pool.exchange((self._heads.head(request), request.body), seconds, most_bytes, answered)
 
     def close(self) -> None:
         self._pool.close()

@@ -27,7 +27,7 @@ def judge(stable: Response, candidate: Response, tolerance: Tolerance) -> Verdic
     ours, theirs = stable.status < 400, candidate.status < 400
     if not (ours and theirs):
         outcome = Outcome.CANDIDATE_ERROR if ours else Outcome.STABLE_ERROR if theirs else Outcome.BOTH_ERROR
-        told = candidate.body[:DETAIL].decode("utf-8", "replace")
+        told = f"{candidate.status} {candidate.body[:DETAIL].decode('utf-8', 'replace')}"
         return Verdict(outcome, {}, told if not theirs else "")
     try:
         comparison = compare(read_answer(stable), read_answer(candidate), tolerance)

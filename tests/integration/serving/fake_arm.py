@@ -41,17 +41,20 @@ class FakeArm:
     ports: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._listener = socket.create_server((HOST, 0))
-        self.ports["direct"] = self._listener.getsockname()[1]
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
+        self.listen()
 
-    def _accept(self) -> None:
+    def listen(self) -> None:
+        """At its first port, also after `close`."""
+        self._listener = socket.create_server((HOST, self.ports.get("direct", 0)))
+        self.ports["direct"] = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                connection, _ = self._listener.accept()
+                connection, _ = listener.accept()
             except OSError:
                 return  # the test is over
             self.connections += 1

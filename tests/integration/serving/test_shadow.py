@@ -263,12 +263,25 @@ def test_whatever_a_shadow_sends_is_an_outcome(
         more(stable, arm, {}, {outcome: 3})
 
 
-def test_a_shadow_that_nobody_answers_for_is_unreachable(trio: tuple[Server, ...]) -> None:
+def test_a_shadow_that_is_there_no_more_is_unreachable(trio: tuple[Server, ...]) -> None:
     stable = trio[0]
-    with shadowed(stable, always(None)) as arm:
+    with shadowed(stable, always(answer({"outputs": []}))) as arm:
+        stable.infer(ROW)
+        more(stable, arm, {}, {"mismatch": 1})
         arm.close()
         stable.infer(ROW)
-        more(stable, arm, {}, {"unreachable": 1})
+        more(stable, arm, {"mismatch": 1}, {"unreachable": 1})
+
+
+def test_a_shadow_that_is_not_known_at_its_address_yet_is_not_to_blame(trio: tuple[Server, ...]) -> None:
+    stable = trio[0]
+    with shadowed(stable, always(answer({"outputs": []}))) as arm:
+        arm.close()
+        stable.infer(ROW)
+        more(stable, arm, {}, {"dropped": 1})
+        arm.listen()
+        stable.infer(ROW)
+        more(stable, arm, {"dropped": 1}, {"mismatch": 1})
 
 
 def test_the_differences_of_a_regression_are_summed(tmp_path: Path) -> None:

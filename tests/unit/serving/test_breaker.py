@@ -6,7 +6,7 @@ from plimsoll_serving.breaker import Breaker
 
 @pytest.fixture
 def breaker() -> Breaker:
-    return Breaker()
+    return Breaker(0.0)
 
 
 def fail(breaker: Breaker, times: int, now: float = 0.0) -> None:
@@ -94,3 +94,25 @@ def test_a_trial_whose_caller_left_decides_nothing(breaker: Breaker) -> None:
     assert breaker.allows(30.0), "the next request tries"
     breaker.failed(30.0)
     assert not breaker.allows(59.9)
+
+
+def test_an_arm_that_was_never_reached_is_tried_again_soon_by_one_at_a_time(breaker: Breaker) -> None:
+    assert breaker.allows(1.0)
+    assert breaker.puts_off(1.0)
+    assert not breaker.allows(1.0)
+    assert breaker.allows(1.2)
+    assert not breaker.allows(1.2)
+    breaker.reached()
+    breaker.succeeded()
+    assert breaker.allows(1.2)
+    assert breaker.allows(1.2)
+
+
+def test_only_for_ten_seconds_is_it_no_failure_that_an_arm_cannot_be_reached(breaker: Breaker) -> None:
+    assert breaker.puts_off(9.9)
+    assert not breaker.puts_off(10.0)
+
+
+def test_an_arm_that_was_reached_once_has_no_excuse(breaker: Breaker) -> None:
+    breaker.reached()
+    assert not breaker.puts_off(0.1)

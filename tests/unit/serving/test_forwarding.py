@@ -23,7 +23,7 @@ class Arms:
     """Notes how long it may wait and says what the test wants."""
 
     def __init__(self) -> None:
-        self.kept = Breaker()
+        self.kept = Breaker(asyncio.get_running_loop().time())
         self.seconds: list[float] = []
         self.result = Delegated(Outcome.OK, Response(200, b"arm"))
         self.before: Callable[[], None] = lambda: None
