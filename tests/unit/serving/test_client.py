@@ -132,7 +132,9 @@ async def test_interim_answers_are_skipped(talk: Talk) -> None:
     for _ in range(2):
         asker = talk.ask()
         talk.feed(b"HTTP/1.1 100 Continue\r\nx-interim: 1\r\n\r\n" + ANSWER)
-        assert [(response.status, response.headers) for response in asker.answers] == [(200, [(b"plimsoll-name", b"a")])]
+        assert [(response.status, response.headers) for response in asker.answers] == [
+            (200, [(b"plimsoll-name", b"a")])
+        ]
 
 
 async def test_an_answer_of_somebody_else_than_a_server_of_models_ends_the_connection(talk: Talk) -> None:
