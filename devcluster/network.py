@@ -112,8 +112,8 @@ def _chain_names(dump: str) -> set[str]:
 def chain_removal(dump: str, keep: Iterable[str] = ()) -> str:
     """Turn an ``iptables-save`` dump into an ``iptables-restore --noflush`` script that removes our chains.
 
-    Only our own chain and those of kube-proxy, kubelet and the CNI plugins go, with the rules that jump to them; those named in
-    ``keep`` stay. Empty when there is nothing to remove.
+    Only our own chain and those of kube-proxy, kubelet and the CNI plugins go, with the rules that jump to them; those
+    named in ``keep`` stay. Empty when there is nothing to remove.
     """
     kept = set(keep)
     ours = {name for name in _chain_names(dump) if OUR_CHAINS.match(name)} - kept
