@@ -5,7 +5,6 @@ from __future__ import annotations
 from math import log
 
 import pytest
-
 from plimsoll.core.statistics.criteria import against
 
 
