@@ -9,7 +9,8 @@ ratio is at most the one against that law, a martingale that starts at 1; so alp
 far as the law is in the null:
 
 * p_c ≤ margin·p_s + tolerance with cv up to QUIET, and
-* p_c ≤ p_s with cv up to LOUD (with a tolerance: a rate ratio of a margin less than the boundary).
+* p_c ≤ p_s with cv up to LOUD (with a tolerance: a rate ratio of a margin less than the boundary), and the same where
+  all pods of an arm share their draw while both arms serve, so that like pods look quiet (decision 0012).
 
 So a candidate that is not worse is safe in strong noise, one that is at the margin only in ordinary noise: with a
 margin that had to hold at cv 0.5 as well, twice the errors would hardly ever be found there.
@@ -56,7 +57,8 @@ _BLOCK = 256
 @dataclass(frozen=True, slots=True)
 class Models:
     """Laws, side by side: `shift` is the log odds ratio relative to the boundary, `cv` the noise. The first NULLS are
-    the null, the last len(BETS) say that the candidate is like the stable version, and what lies between bets."""
+    the null, of which ALIKE is the noise of a whole arm, the last len(BETS) say that the candidate is like the stable
+    version, and what lies between bets."""
 
     shift: Array
     cv: Array
@@ -65,13 +67,15 @@ class Models:
     @lru_cache(maxsize=64)
     def of(cls, margin: float) -> Models:
         equal = -float(np.log(margin))
-        nulls = [(share * equal, cv) for cv in QUIET for share in (0.0, 0.5, 1.0)] + [(equal, cv) for cv in LOUD]
+        nulls = [(share * equal, cv) for cv in QUIET for share in (0.0, 0.5, 1.0)]
+        nulls += [(equal, cv) for cv in (*LOUD, LOUD[-1])]
         bets = [(float(shift), float(cv)) for cv in BETS for shift in np.log(WORSE)]
         laws = np.array(nulls + bets + [(equal, float(cv)) for cv in BETS])
         return cls(laws[:, 0], laws[:, 1])
 
 
-NULLS = 3 * len(QUIET) + len(LOUD)
+NULLS = 3 * len(QUIET) + len(LOUD) + 1
+ALIKE = NULLS - 1
 #: Noise is the same in the models of every margin: each kind once (none first), and which one a model has.
 _NOISES, _NOISE_OF = np.unique(Models.of(1.5).cv, return_inverse=True)
 _VARIANCES = _NOISES[1:] ** 2
@@ -153,6 +157,8 @@ class LearnedNoise:
 def _log_likelihoods(evidence: Evidence) -> Array:
     """Of each row by itself, relative to the boundary without noise; (windows, edges, models)."""
     logs: Array = _of_pods(evidence.pods).take(_NOISE_OF, axis=-1)
+    # Pods that share their noise are alike while it is told from harm; what they show before is believed of the arm.
+    logs[..., ALIKE] *= np.concatenate([~evidence.told, ~evidence.told])
     useful = evidence.shares.useful
     cells = useful.ravel().nonzero()[0]
     if len(cells):
@@ -234,9 +240,10 @@ def _of_some(k: Array, total: Array, odds: Array, laws: _Laws) -> Array:
 
 def _ratio_laws(models: Models, pods: int) -> Array:
     """How probable each log ratio of GRID is under each noisy law, (grid, laws): one gamma variable over the mean of
-    `pods` ones, moved by its shift."""
+    `pods` ones, or over one where they share it, moved by its shift."""
     shape, log_ratio = models.cv[_NOISY] ** -2, GRID[:, None] - models.shift[_NOISY]
-    logs = shape * log_ratio - (pods + 1) * shape * np.log1p(np.exp(log_ratio) / pods)
+    draws = np.where(_NOISY == ALIKE, 1, pods)
+    logs = shape * log_ratio - (draws + 1) * shape * np.log1p(np.exp(log_ratio) / draws)
     likelihoods = np.exp(logs - logs.max(axis=0))
     laws: Array = likelihoods / likelihoods.sum(axis=0)
     return laws
