@@ -249,8 +249,8 @@ def _of_some(k: Array, total: Array, odds: Array, laws: _Laws) -> Array:
 
 
 def _by_laplace(k: Array, total: Array, odds: Array, noise: tuple[Array, Array]) -> Array:
-    """As `_of_some` has them for the noisy models, of cells of which much is known, 0 < k < total: around the share that
-    was seen the binomial's log is a parabola, and that of the law of noise nearly one (Laplace's method)."""
+    """As `_of_some` has them for the noisy models, of cells of which much is known, 0 < k < total: around the share
+    that was seen the binomial's log is a parabola, and that of the law of noise nearly one (Laplace's method)."""
     (shift, draws), peak = noise, np.log(k / (total - k) / odds)
     best = k * peak - total * np.log1p(np.expm1(peak) * odds / (1 + odds))
     law = _log_density(peak[:, None] - shift, draws)
