@@ -121,6 +121,11 @@ def test_an_incident_of_both_arms_destroys_no_evidence_of_four_times_the_errors(
     assert hits(cv=0.2, ratio=4.0, pods=1) >= 0.9
 
 
+@pytest.mark.parametrize("ratio", [8.0, 10.0])
+def test_however_many_failures_are_evidence(ratio: float) -> None:
+    assert hits(cv=0.2, ratio=ratio, within=18) >= 0.99
+
+
 def test_two_quiet_minutes_before_the_candidate_let_its_first_half_minute_decide() -> None:
     """Windows without a candidate teach how noisy the stable pods are."""
     assert hits(cv=0.0, ratio=4.0, within=3) <= 0.5
