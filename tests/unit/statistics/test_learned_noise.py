@@ -56,7 +56,7 @@ def test_the_split_between_pods_is_scipys_dirichlet_multinomial() -> None:
 
 
 @pytest.mark.parametrize("pods", [1, 3])
-@pytest.mark.parametrize(("k", "total"), [(0, 4), (7, 20), (40, 130)])
+@pytest.mark.parametrize(("k", "total"), [(0, 4), (7, 20), (40, 130), (300, 1000), (2000, 6000)])
 def test_the_share_under_noise_is_the_integral_over_the_ratio_of_two_gamma_variables(
     k: int, total: int, pods: int
 ) -> None:
@@ -114,6 +114,16 @@ def test_four_times_the_errors_are_found_within_minutes_and_with_one_stable_pod_
     assert hits(cv=0.2, ratio=4.0, within=30) >= 0.8
     assert hits(cv=0.5, ratio=4.0) >= 0.8
     assert hits(cv=0.0, ratio=4.0, pods=1, within=36) >= 0.5
+
+
+def test_an_incident_of_both_arms_destroys_no_evidence_of_four_times_the_errors() -> None:
+    """A likelihood that was flattened where much is known lost a hundred nats in each, to that of windows."""
+    assert hits(cv=0.2, ratio=4.0, pods=1) >= 0.9
+
+
+@pytest.mark.parametrize("ratio", [8.0, 10.0])
+def test_however_many_failures_are_evidence(ratio: float) -> None:
+    assert hits(cv=0.2, ratio=ratio, within=18) >= 0.99
 
 
 def test_two_quiet_minutes_before_the_candidate_let_its_first_half_minute_decide() -> None:

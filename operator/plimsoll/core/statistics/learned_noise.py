@@ -76,6 +76,7 @@ NULLS = 3 * len(QUIET) + len(LOUD)
 _NOISES, _NOISE_OF = np.unique(Models.of(1.5).cv, return_inverse=True)
 _VARIANCES = _NOISES[1:] ** 2
 _QUIET, _NOISY = np.flatnonzero(_NOISE_OF == 0), np.flatnonzero(_NOISE_OF)
+_SHAPES = 1 / _NOISES[_NOISE_OF[_NOISY]] ** 2
 #: Where each model is among those without noise and, after these, those with.
 _PLACES = np.argsort(np.concatenate([_QUIET, _NOISY]))
 _LOG_WEIGHTS, _LOG_BET_WEIGHTS = np.log(np.outer(BET_WEIGHTS, WORSE_WEIGHTS).ravel()), np.log(BET_WEIGHTS)
@@ -166,8 +167,7 @@ def _of_shares(k: Array, total: Array, odds: Array, kinds: tuple[Array, NDArray[
     """The binomial likelihood of `k` of `total`, its odds shifted and noisy, by the models of its kind, which is margin
     and number of pods; all (cells,), the result (cells, models).
 
-    Where so much is known of a share that the grid is too coarse for it, the likelihood is flattened (a power below 1):
-    less is concluded than could be.
+    Where so much is known of a share that the grid is too coarse for it, the integral is Laplace's.
     """
     logs, (margins, pods) = np.empty((len(k), len(_NOISE_OF))), kinds
     for first in range(0, len(k), _BLOCK):
@@ -182,12 +182,14 @@ class _Laws:
     """Of some kinds of cells, or of some cells: the `points`, (kinds, points), at which their likelihood is asked for,
     on GRID and at the shifts of the models without noise, and what these add to the odds, as parts of them (`growth`).
     `noise` are the laws of the noisy models of all kinds side by side, (grid, kinds·models); `place` says whose is
-    which."""
+    which. `shift` (kinds, models) are those of the noisy models, `pods` (kinds, 1) the draws of the stable arm."""
 
     points: Array
     growth: Array
     noise: Array
     place: NDArray[np.int64]
+    shift: Array
+    pods: Array
 
 
 @lru_cache(maxsize=16)
@@ -200,7 +202,9 @@ def _laws_of(margins: bytes, pods: bytes) -> _Laws:
     if len(known) == 1:
         return laws
     place = np.array([known.index(kind) for kind in each])
-    return _Laws(laws.points[place], laws.growth[place], laws.noise, place)
+    return _Laws(
+        laws.points[place], laws.growth[place], laws.noise, place, laws.shift[place], laws.pods[place]
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=64)
@@ -208,19 +212,19 @@ def _laws(kinds: tuple[tuple[float, int], ...]) -> _Laws:
     """Of these kinds, each a margin and a number of pods."""
     models = [Models.of(margin) for margin, _ in kinds]
     points = np.array([[*GRID, *one.shift[_QUIET]] for one in models])
-    noise = [_ratio_laws(one, pods) for one, (_, pods) in zip(models, kinds, strict=True)]
-    return _Laws(points, np.expm1(points), np.concatenate(noise, axis=1), np.arange(len(kinds)))
+    shift = np.array([one.shift[_NOISY] for one in models])
+    pods = np.array([[count] for _, count in kinds], dtype=np.float64)
+    noise = [_ratio_laws(*one) for one in zip(shift, pods, strict=True)]
+    return _Laws(points, np.expm1(points), np.concatenate(noise, axis=1), np.arange(len(kinds)), shift, pods)
 
 
 def _of_some(k: Array, total: Array, odds: Array, laws: _Laws) -> Array:
     """`_of_shares` of a few cells."""
-    information = k * (total - k) / np.maximum(total, 1.0)
-    power = np.minimum(1.0, STEP**-2 / np.maximum(information, 1.0))
     curve = laws.growth * (odds / (1 + odds))[:, None]
     curve += 1.0
     np.log(curve, out=curve)
-    curve *= (-power * total)[:, None]
-    curve += laws.points * (power * k)[:, None]
+    curve *= -total[:, None]
+    curve += laws.points * k[:, None]
     logs = np.empty((len(k), len(_QUIET) + len(_NOISY)))
     on_grid, logs[:, : len(_QUIET)] = curve[:, : len(GRID)], curve[:, len(GRID) :]
     top = np.maximum.reduce(on_grid, axis=1)[:, None]
@@ -229,15 +233,38 @@ def _of_some(k: Array, total: Array, odds: Array, laws: _Laws) -> Array:
     noisy = noisy[:, 0] if noisy.shape[1] == 1 else noisy[np.arange(len(k)), laws.place]
     np.maximum(noisy, 1e-300, out=noisy)
     logs[:, len(_QUIET) :] = np.log(noisy, out=noisy) + top
+    known = (k * (total - k) > STEP**-2 * total).nonzero()[0]
+    if len(known):
+        some = known if len(laws.shift) > 1 else np.zeros_like(known)
+        logs[known, len(_QUIET) :] = _by_laplace(
+            k[known], total[known], odds[known], (laws.shift[some], laws.pods[some])
+        )
     return logs.take(_PLACES, axis=1)
 
 
-def _ratio_laws(models: Models, pods: int) -> Array:
-    """How probable each log ratio of GRID is under each noisy law, (grid, laws): one gamma variable over the mean of
-    `pods` ones, moved by its shift."""
-    shape, log_ratio = models.cv[_NOISY] ** -2, GRID[:, None] - models.shift[_NOISY]
-    logs = shape * log_ratio - (pods + 1) * shape * np.log1p(np.exp(log_ratio) / pods)
-    likelihoods = np.exp(logs - logs.max(axis=0))
+def _by_laplace(k: Array, total: Array, odds: Array, noise: tuple[Array, Array]) -> Array:
+    """As `_of_some` has them for the noisy models, of cells of which much is known, 0 < k < total: around the share
+    that was seen the binomial's log is a parabola, and that of the law of noise nearly one (Laplace's method)."""
+    (shift, pods), peak = noise, np.log(k / (total - k) / odds)
+    best = k * peak - total * np.log1p(np.expm1(peak) * odds / (1 + odds))
+    law = _log_density(peak[:, None] - shift, pods)
+    part = 1 / (1 + pods * np.exp(shift - peak[:, None]))
+    slope = _SHAPES * (1 - (pods + 1) * part)
+    curvature = (k * (total - k) / total)[:, None] + _SHAPES * (pods + 1) * part * (1 - part)
+    found: Array = best[:, None] + law + slope**2 / (2 * curvature) + np.log(2 * np.pi / curvature) / 2
+    return found
+
+
+def _log_density(log_ratio: Array, pods: Array) -> Array:
+    """Of one gamma variable over the mean of `pods` ones, by its logarithm, under each noisy law, (…, laws)."""
+    logs = _SHAPES * (log_ratio - np.log(pods)) - (pods + 1) * _SHAPES * np.log1p(np.exp(log_ratio) / pods)
+    found: Array = logs + gammaln((pods + 1) * _SHAPES) - gammaln(_SHAPES) - gammaln(pods * _SHAPES)
+    return found
+
+
+def _ratio_laws(shift: Array, pods: Array) -> Array:
+    """How probable each log ratio of GRID is under each noisy law with this shift, (grid, laws)."""
+    likelihoods = np.exp(_log_density(GRID[:, None] - shift, pods))
     laws: Array = likelihoods / likelihoods.sum(axis=0)
     return laws
 
