@@ -18,11 +18,11 @@ MARGIN, TOLERANCE, CV = 2.0, 0.05, 0.2
 
 def log_e(k_c: np.ndarray, n_c: int, k_s: np.ndarray, n_s: int) -> np.ndarray:
     """Of one window for each pair of counts, as edges."""
-    spell = np.stack([k_c, np.full_like(k_c, n_c), k_s, np.full_like(k_s, n_s)])[None].astype(float)
+    spell = np.stack([k_c, np.full_like(k_c, n_c), n_s - k_s, np.full_like(k_s, n_s)])[None].astype(float)
     edges, begins = len(k_c), np.array([True])
     places = np.arange(4 * edges).reshape(4, -1)
     tests = levels(np.full(edges, MARGIN), np.full(edges, TOLERANCE), places, places[0])
-    logs = log_ratios(tests.of(spell.reshape(1, -1), np.full((1, edges), CV)))
+    (logs,) = log_ratios(tests.of(spell.reshape(1, -1), np.full((1, edges), CV)))
     return Apart().after(logs, begins, begins)[1][0]
 
 

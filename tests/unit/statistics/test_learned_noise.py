@@ -63,7 +63,7 @@ def test_the_share_under_noise_is_the_integral_over_the_ratio_of_two_gamma_varia
     cv, shift, odds = 0.5, np.log(WORSE[0]), 1.5 / 9
     models = Models.of(1.5)
     places = [int(np.flatnonzero((models.shift == x) & (models.cv == y))[0]) for x, y in ((0.0, 0.0), (shift, cv))]
-    cell = np.array([float(k)]), np.array([float(total)]), np.array([odds]), (np.array([1.5]), np.array([pods]))
+    cell = np.array([float(k)]), np.array([float(total)]), np.array([odds]), (np.array([1.5]), np.array([float(pods)]))
     found = learned._of_shares(*cell)[0, places]
 
     def under(ratio: float) -> float:

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plimsoll.core.statistics.bounded_rate import ABOVE, ABOVE_WEIGHTS, BELOW_WEIGHTS, Rates, oftener, rarer
-from plimsoll.core.statistics.wealth import Array, Restarted, increments, mixture, running
+from plimsoll.core.statistics.wealth import Array, Restarted, increments, log_sum, running
 
 #: How far c is beyond the tolerance, as parts of it; equal bets.
 BEYOND = np.array([0.2, 1.0])
+_LOG_BELOW = np.log(BELOW_WEIGHTS)
 _LOG_WEIGHTS = np.log(np.outer(np.full(len(BEYOND), 1 / len(BEYOND)), ABOVE_WEIGHTS).ravel())
 
 
@@ -26,13 +27,13 @@ def levels(margin: Array, tolerance: Array, places: NDArray[np.int64], noise: ND
     """The two hypotheses at each c, of margins and tolerances (edges,) above 0 and below 1/2: first that the
     candidate's rate is at most so much, then that the stable one's is at least so much, each (edges·c,).
 
-    `places` (4, edges) are those of events and trials of the candidate and of the stable arm, `noise` (edges,) of cv.
+    `places` (4, edges) are those of events and trials of the candidate, and of what is no event and trials of the
+    stable arm, `noise` (edges,) of cv.
     """
     most, least = (tolerance[:, None] * (1 + BEYOND)).ravel(), (tolerance[:, None] * BEYOND / margin[:, None]).ravel()
-    k_c, n_c, k_s, n_s = places.repeat(len(BEYOND), axis=1)
-    noise, others = noise.repeat(len(BEYOND)), np.zeros(len(most), dtype=np.bool_)
-    often = Rates(most, oftener(most), k_c, n_c, others, noise)
-    return often.then(Rates(least, rarer(least), k_s, n_s, ~others, noise))
+    k_c, n_c, rest_s, n_s = places.repeat(len(BEYOND), axis=1)
+    noise = noise.repeat(len(BEYOND))
+    return Rates(most, oftener(most), k_c, n_c, noise).then(Rates(least, rarer(least), rest_s, n_s, noise))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,9 @@ class Apart:
         `anew` where a step does, (rows,).
         """
         often, never = logs.reshape(len(logs), 2, -1, len(BEYOND), len(ABOVE)).swapaxes(0, 1)
-        never = mixture(never, BELOW_WEIGHTS)
+        never = log_sum(never + _LOG_BELOW)
         so_far = np.minimum(often, never[..., None]).reshape(*never.shape[:2], len(_LOG_WEIGHTS))
         total = running(increments(so_far, begins, self.so_far), self.total)
-        steps = anew.astype(np.float64)[:, None].repeat(total.shape[1], axis=1)
+        steps = anew.astype(np.float64).repeat(total.shape[1]).reshape(len(anew), -1)
         bets, wealth = self.bets.after(total, _LOG_WEIGHTS, steps)
         return Apart(total[-1], so_far[-1], bets), wealth

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +30,14 @@ def log_rate_below(k: Array, n: Array, limit: Level, cv: Array) -> Array:
     """
     limits = np.broadcast_to(limit, k.shape)
     told = (n > 0) & (limits > 0) & (limits < 1)
-    return log_ratios(Trials(np.stack([n - k, n, (cv * limits) ** 2]), rarer(limits), told))
+    return log_ratios(Trials.of(told, np.array([n - k, n, (cv * limits) ** 2]), rarer(limits)))[0]
 
 
 def log_rate_above(k: Array, n: Array, limit: float, cv: Array) -> Array:
     """Log e-values against "the rate of each window is at most `limit`"; shapes and the rest as in `log_rate_below`."""
     told = (n > 0) & (0 < limit < 1)
     shares = np.broadcast_to(oftener(np.array(limit if 0 < limit < 1 else 0.5)), (*k.shape, 1 + len(ABOVE)))
-    return log_ratios(Trials(np.stack([k, n, cv**2 * limit**2]), shares, told))
+    return log_ratios(Trials.of(told, np.array([k, n, cv**2 * limit**2]), shares))[0]
 
 
 def rarer(rates: Array) -> Array:
@@ -54,46 +55,52 @@ def oftener(rates: Array) -> Array:
 @dataclass(frozen=True, slots=True)
 class Trials:
     """`k` of `n` against "the share is at most the null", which varies between windows with this `variance`: the
-    `columns` (3, …). `shares` (…, 1 + alternatives) are the null and the alternatives. Where `told` (…) is false
-    nothing is."""
+    `columns` (3, cells). `shares` (cells, 1 + alternatives) are the null and the alternatives. `cells` are the places
+    among all of `shape` where something is told."""
 
+    cells: NDArray[np.int64]
+    shape: tuple[int, ...]
     columns: Array
     shares: Array
-    told: NDArray[np.bool_]
 
-    def then(self, more: Trials) -> Trials:
-        """Both, one after the other on the last axis."""
-        return Trials(
-            np.concatenate([self.columns, more.columns], axis=-1),
-            np.concatenate([self.shares, more.shares], axis=-2),
-            np.concatenate([self.told, more.told], axis=-1),
-        )
+    @classmethod
+    def of(cls, told: NDArray[np.bool_], columns: Array, shares: Array) -> Trials:
+        """Of those (3, …) and (…, 1 + alternatives), where they are `told` (…)."""
+        cells = told.ravel().nonzero()[0]
+        laws = shares.reshape(-1, shares.shape[-1])
+        return cls(cells, told.shape, columns.reshape(3, -1).take(cells, axis=1), laws.take(cells % len(laws), axis=0))
 
 
-def log_ratios(trials: Trials) -> Array:
-    """Log e-values by the beta-binomial, (…, alternatives); 0 where nothing is told."""
-    laws = trials.shares.shape[-1]
-    logs, cells = np.zeros((trials.told.size, laws - 1)), trials.told.ravel().nonzero()[0]
-    if len(cells):
-        k, n, variance = trials.columns.reshape(3, -1).take(cells, axis=1)
-        shares = trials.shares.reshape(-1, laws).take(cells, axis=0)
-        logs[cells] = log_likelihood_ratio(k, n, shares, concentration(variance, shares[:, 0]))
-    return logs.reshape(*trials.told.shape, -1)
+def log_ratios(*trials: Trials) -> list[Array]:
+    """Log e-values by the beta-binomial, (…, alternatives) of each; 0 where nothing is told."""
+    shares = np.concatenate([one.shares for one in trials])
+    k, n, variance = np.concatenate([one.columns for one in trials], axis=1)
+    found, first, logs = log_likelihood_ratio(k, n, shares, concentration(variance, shares[:, 0])), 0, []
+    for one in trials:
+        last = first + len(one.cells)
+        logs.append(_placed(one, found[first:last]))
+        first = last
+    return logs
+
+
+def _placed(trials: Trials, found: Array) -> Array:
+    logs = np.zeros((prod(trials.shape), found.shape[-1]))
+    logs[trials.cells] = found
+    return logs.reshape(*trials.shape, -1)
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
     """Tests of arms against fixed `rates`, side by side (tests,), with their `shares` (tests, 5) as in `Trials`.
 
-    `events` and `trials` are the places of what each counts among all counts; the shares are of what is no event where
-    it is the `others` that tell. `noise` is the place of its cv.
+    `events` and `trials` are the places of what each counts among all counts, `noise` that of its cv. A rate outside
+    (0, 1) says nothing.
     """
 
     rates: Array
     shares: Array
     events: NDArray[np.int64]
     trials: NDArray[np.int64]
-    others: NDArray[np.bool_]
     noise: NDArray[np.int64]
 
     def then(self, more: Rates) -> Rates:
@@ -101,14 +108,10 @@ class Rates:
         return Rates(*(np.concatenate([getattr(self, name), getattr(more, name)]) for name in self.__slots__))
 
     def of(self, counts: Array, cv: Array) -> Trials:
-        """The tests of each row of counts (rows, places) and cv (rows, places): (rows, tests). A rate outside (0, 1)
-        says nothing."""
+        """The tests of each row of counts (rows, places) and cv (rows, places): (rows, tests)."""
         columns = np.empty((3, len(counts), len(self.rates)))
         k, n, variance = columns
-        counts.take(self.trials, axis=1, out=n)
         counts.take(self.events, axis=1, out=k)
-        np.subtract(n, k, out=k, where=self.others)
+        counts.take(self.trials, axis=1, out=n)
         np.square(cv.take(self.noise, axis=1) * self.rates, out=variance)
-        shares = np.empty((*n.shape, self.shares.shape[-1]))
-        shares[:] = self.shares
-        return Trials(columns, shares, (n > 0) & (self.rates > 0) & (self.rates < 1))
+        return Trials.of((n > 0) & (self.rates > 0) & (self.rates < 1), columns, self.shares)

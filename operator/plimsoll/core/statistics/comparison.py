@@ -13,6 +13,7 @@ instead: a ratio of rates near 1 cannot show anything.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,13 +86,13 @@ def log_worse(arms: Arms, cv: Array, margin: Level, tolerance: Level = 0.0) -> A
     1.00001 (5 %).
     """
     found = shares(arms.checked(), margin, tolerance, worse=True)
-    return log_ratios(compared(found, cv, found.ratio[..., None] * TO_WORSE))
+    return log_ratios(compared(found, cv, lambda ratio: ratio * TO_WORSE))[0]
 
 
 def log_not_worse(arms: Arms, cv: Array, margin: Level, tolerance: Level = 0.0) -> Array:
     """Log e-values against "p_c ≥ margin·p_s + tolerance": the reverse of `log_worse`; (windows, edges, 3)."""
     found = shares(arms.checked(), margin, tolerance, worse=False)
-    return log_ratios(compared(found, cv, found.ratio[..., None] ** TO_EQUAL))
+    return log_ratios(compared(found, cv, lambda ratio: ratio**TO_EQUAL))[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,48 +104,39 @@ class Shares:
     columns: Array
     useful: NDArray[np.bool_]
 
-    @property
-    def ratio(self) -> Array:
-        """What the boundary adds to the odds, (windows, edges)."""
-        ratio: Array = self.columns[3]
-        return ratio
-
-    def rows(self, chosen: slice) -> Shares:
-        """Those of some windows."""
-        return Shares(self.columns[:, chosen], self.useful[chosen])
+    def told(self) -> tuple[NDArray[np.int64], Array]:
+        """The places of what is useful, in the order of windows and edges, (cells,), and its columns, (4, cells)."""
+        cells = self.useful.ravel().nonzero()[0]
+        return cells, self.columns.reshape(4, -1).take(cells, axis=1)
 
 
 @np.errstate(divide="ignore", invalid="ignore")
 def shares(arms: Arms, margin: Level, tolerance: Level, *, worse: bool | NDArray[np.bool_]) -> Shares:
     """The share that decides whether p_c is above (`worse`) or below margin·p_s + tolerance."""
-    n_c, n_s, k_c, k_s = arms.n_candidate, arms.n_stable, arms.k_candidate, arms.k_stable
-    told = (n_c > 0) & (n_s > 0)
-    if not told.all():
-        n_c, n_s, k_c, k_s = np.where(told, n_c, 1.0), np.where(told, n_s, 1.0), k_c * told, k_s * told
-    n, events = n_c + n_s, k_c + k_s
-    theta, slow = n_c / n, events <= n / 2
+    both = np.array([[arms.k_candidate, arms.n_candidate], [arms.k_stable, arms.n_stable]])
+    (n_c, n_s), (events, n) = both[:, 1], both[0] + both[1]
+    told, slow = (n_c > 0) & (n_s > 0), events <= n / 2
     upward = slow == worse  # whose share is large when the null is wrong: the candidate's among events
+    # The pooled rate at the end of its interval that is harder to refute, and the boundary's rates there.
     middle, half = _score_interval(events, n, STANDARD_ERRORS)
-    p_s = middle + half * (1 - 2.0 * upward)
-    p_s = np.maximum((p_s - theta * tolerance) / (theta * margin + 1 - theta), 0.0)
+    pooled = n * np.where(upward, middle - half, middle + half)
+    p_s = np.maximum((pooled - n_c * tolerance) / (n_c * margin + n_s), 0.0)
     p_c = margin * p_s + tolerance
-    most, least = np.where(slow, p_c, 1 - p_c), np.where(slow, p_s, 1 - p_s)
-    ratio = np.where(upward, most / least, least / most)
+    # From here on of what is counted: events, or what is none.
+    k_c, k_s = np.where(slow, both[:, 0], both[:, 1] - both[:, 0])
+    ratio = np.where(slow, p_c, 1 - p_c) / np.where(slow, p_s, 1 - p_s)
+    ratio = np.where(upward, ratio, 1 / ratio)
     ratio = np.where(worse, np.where(p_c < 1, ratio, np.inf), np.maximum(ratio, 1 / MAX_RATIO))
-    events_c, total = np.where(slow, k_c, n_c - k_c), np.where(slow, events, n - events)
-    useful = told & (total > 0) & (ratio > 0) & (ratio < np.inf)
-    columns = np.empty((4, *ratio.shape))
-    columns[0], columns[1] = np.where(upward, events_c, total - events_c), total
-    columns[2], columns[3] = np.where(upward, theta, 1 - theta), np.where(useful, ratio, 1.0)
-    return Shares(columns, useful)
+    k, total, base = np.where(upward, k_c, k_s), k_c + k_s, np.where(upward, n_c, n_s) / n
+    return Shares(np.array([k, total, base, ratio]), told & (total > 0) & (ratio > 0) & (ratio < np.inf))
 
 
-def compared(found: Shares, cv: Array, ratios: Array) -> Trials:
-    """What is tested of the shares; `ratios` (windows, edges, 1 + alternatives) are what the null and the alternatives
-    add to the odds."""
-    k, total, base, _ = found.columns
-    odds = ratios * base[..., None]
-    laws = odds / (odds + 1 - base[..., None])
-    null, columns = laws[..., 0], np.empty((3, *base.shape))
-    columns[0], columns[1], columns[2] = k, total, 2 * (cv * null * (1 - null)) ** 2
-    return Trials(columns, laws, found.useful)
+def compared(found: Shares, cv: Array, to: Callable[[Array], Array]) -> Trials:
+    """What is tested of shares; `to` gives what the null and the alternatives add to the odds (cells, 1 +
+    alternatives), from what the boundary does (cells, 1)."""
+    cells, (k, total, base, ratio) = found.told()
+    odds = to(ratio[:, None]) * base[:, None]
+    laws = odds / (odds + (1 - base)[:, None])
+    null = laws[:, 0]
+    variance = 2 * (cv.ravel().take(cells) * null * (1 - null)) ** 2
+    return Trials(cells, found.useful.shape, np.array([k, total, variance]), laws)

@@ -62,14 +62,14 @@ class Criterion:
 
     def failed_at(self) -> int | None:
         """The first row whose evidence of harm suffices, or None."""
-        if not reached(self.failing.max(), self.alpha):
+        if not reached(np.maximum.reduce(self.failing), self.alpha):
             return None
         return int(reaches(self.failing, self.alpha).argmax())
 
     def passes(self, row: int) -> bool:
         """Whether the evidence of health suffices after this row."""
         if self.against_harm is not None:
-            return reached(self.against_harm[row].min(), self.beta) and not self._suspected(row)
+            return reached(min(self.against_harm[row].tolist()), self.beta) and not self._suspected(row)
         return self.within is None or bool(self.within[row])
 
     def _suspected(self, row: int) -> bool:
@@ -79,7 +79,7 @@ class Criterion:
         at for longer. Neither error rate grows: a rarer pass passes no more harm, and an e-process may be looked at
         for as long as one likes (Ville's inequality; decision 0011).
         """
-        return self.standing is not None and bool(grown(self.standing[row]))
+        return self.standing is not None and round(float(self.standing[row]), _DECIMALS) > 0
 
     def describe_failure(self, row: int) -> str:
         """What failed: counts (of the last step, should those of all windows hide it), bound and e-value."""

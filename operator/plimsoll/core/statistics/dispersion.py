@@ -32,24 +32,29 @@ def coefficient_of_variation(k: Array, n: Array, begins: NDArray[np.bool_], floo
 
 @dataclass(frozen=True, slots=True)
 class Pods:
-    """`counts` (2, windows, pods, edges), events and trials of like pods, their `sums` (2, windows, edges), and how
-    many pods were `there`, (windows, edges)."""
+    """`counts` (2, windows, pods, edges), events and trials of like pods, and what they add up to, `sums` (5, windows,
+    edges): events, trials, how many pods were there, Σk²/n and Σn²."""
 
     counts: Array
     sums: Array
-    there: NDArray[np.int64]
 
     @classmethod
     def of(cls, counts: Array) -> Pods:
         """From both, (windows, 2, pods, edges)."""
-        apart = np.ascontiguousarray(counts.swapaxes(0, 1))
-        return cls(apart, np.add.reduce(apart, axis=2), np.add.reduce(apart[1] > 0, axis=1, dtype=np.int64))
+        columns = np.empty((5, len(counts), *counts.shape[2:]))
+        columns[:2] = counts.swapaxes(0, 1)
+        k, n, there, chi, squares = columns
+        np.sign(n, out=there)
+        np.multiply(k, k, out=chi)
+        chi /= np.maximum(n, 1.0)
+        np.multiply(n, n, out=squares)
+        return cls(columns[:2], np.add.reduce(columns, axis=2))
 
     @property
-    def events(self) -> Array:
-        """Of all pods, (windows, edges)."""
-        events: Array = self.sums[0]
-        return events
+    def there(self) -> Array:
+        """How many there were, (windows, edges)."""
+        there: Array = self.sums[2]
+        return there
 
 
 def _bound(total: Array, floor: float) -> Array:
@@ -72,7 +77,7 @@ class Dispersion:
     def after(self, pods: Pods, begins: NDArray[np.bool_], floor: float) -> tuple[Dispersion, Array]:
         """What is known after these windows as well, and the larger of both bounds in each of them, (windows, edges);
         `pods` are those of each window, followed by their sums in the spell up to each."""
-        found, rows, edges = moments(pods), len(begins), pods.events.shape[-1]
+        found, rows, edges = moments(pods), len(begins), pods.there.shape[-1]
         added = np.concatenate([found[:rows], increments(found[rows:], begins, self.so_far)], axis=-1)
         total = running(added, self.total)
         cv = _bound(total, floor)
@@ -81,16 +86,16 @@ class Dispersion:
 
 def moments(pods: Pods) -> Array:
     """Degrees of freedom, X² less its expectation by chance, and C: (windows, 3, edges)."""
-    (k, n), (events, trials) = pods.counts, pods.sums
-    usable = (pods.there >= 2) & (events > 0) & (events < trials)
-    if not usable.all():
-        events, trials = np.where(usable, events, 1.0), np.where(usable, trials, 2.0)
-    p = events / trials
-    rest, freedom = 1 - p, pods.there - 1.0
-    found = np.empty((len(p), 3, *p.shape[1:]))
-    found[:, 0] = freedom
-    chi = np.add.reduce(k * k / np.maximum(n, 1.0), axis=1) - events * p
-    found[:, 1] = chi / (p * rest) - freedom
-    found[:, 2] = events * (1 - np.add.reduce(n * n, axis=1) / (trials * trials)) / rest
-    found *= usable[:, None]
+    events, trials, there, chi, squares = pods.sums
+    rest = trials - events
+    usable = np.sign(np.maximum(there - 1, 0.0) * events * rest)  # 1 or 0: where not, X² would divide by 0
+    scale = np.maximum(events * rest, 1.0)  # N²·p·(1 − p)
+    found = np.empty((len(events), 3, *events.shape[1:]))
+    freedom, excess, weight = found[:, 0], found[:, 1], found[:, 2]
+    np.multiply(there - 1, usable, out=freedom)
+    np.multiply(trials * (trials * chi - events * events) / scale, usable, out=excess)
+    excess -= freedom
+    np.multiply(
+        events * (1 - squares / np.maximum(trials * trials, 1.0)) * trials / np.maximum(rest, 1.0), usable, out=weight
+    )
     return found

@@ -97,7 +97,7 @@ def log_worse_in_noise(
     """
     arms, pods = (np.concatenate([one, within(one, begins)]) for one in counts)
     found = shares(Arms.stacked(arms).checked(), margin, tolerance, worse=True)
-    told = (counts[0][:, 1] > 0) & (counts[0][:, 3] > 0)
+    told = np.sign(np.minimum(counts[0][:, 1], counts[0][:, 3]))
     evidence = Evidence(found, Pods.of(pods), told, np.full(told.shape[1], margin))
     return LearnedNoise().after(evidence, begins, begins_in(steps))[1]
 
@@ -105,11 +105,11 @@ def log_worse_in_noise(
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What rows show: `shares` and stable `pods` of each row by itself, followed by those of the spell up to each;
-    whether a row has both arms, `told` (rows, edges); and the `margins` (edges,)."""
+    whether a row has both arms, 1 or 0, `told` (rows, edges); and the `margins` (edges,)."""
 
     shares: Shares
     pods: Pods
-    told: NDArray[np.bool_]
+    told: Array
     margins: Array
 
 
@@ -139,7 +139,7 @@ class LearnedNoise:
         lasting = running(increments(so_far, begins, self.so_far), self.lasting)
         passing = running(logs[:rows, :, :NULLS], self.passing)
         null = np.maximum.reduce(np.maximum(lasting[..., :NULLS], passing), axis=-1)
-        compared = within(evidence.told.astype(np.float64), anew, self.compared)
+        compared = within(evidence.told, anew, self.compared)
         bets, alike = lasting[..., NULLS : -len(BETS)], lasting[..., -len(BETS) :]
         turned, wealth = self.turned.after(
             bets,
@@ -154,16 +154,14 @@ class LearnedNoise:
 def _log_likelihoods(evidence: Evidence) -> Array:
     """Of each row by itself, relative to the boundary without noise; (windows, edges, models)."""
     logs: Array = _of_pods(evidence.pods).take(_NOISE_OF, axis=-1)
-    useful = evidence.shares.useful
-    cells = useful.ravel().nonzero()[0]
+    cells, (k, total, base, ratio) = evidence.shares.told()
     if len(cells):
-        k, total, base, ratio = evidence.shares.columns.reshape(4, -1).take(cells, axis=1)
-        kinds = evidence.margins.take(cells % useful.shape[1]), np.maximum(evidence.pods.there.take(cells), 1)
+        kinds = evidence.margins.take(cells % len(evidence.margins)), np.maximum(evidence.pods.there.take(cells), 1.0)
         logs.reshape(-1, len(_NOISE_OF))[cells] += _of_shares(k, total, ratio * base / (1 - base), kinds)
     return logs
 
 
-def _of_shares(k: Array, total: Array, odds: Array, kinds: tuple[Array, NDArray[np.int64]]) -> Array:
+def _of_shares(k: Array, total: Array, odds: Array, kinds: tuple[Array, Array]) -> Array:
     """The binomial likelihood of `k` of `total`, its odds shifted and noisy, by the models of its kind, which is margin
     and number of pods; all (cells,), the result (cells, models).
 
@@ -172,7 +170,7 @@ def _of_shares(k: Array, total: Array, odds: Array, kinds: tuple[Array, NDArray[
     logs, (margins, pods) = np.empty((len(k), len(_NOISE_OF))), kinds
     for first in range(0, len(k), _BLOCK):
         some = slice(first, first + _BLOCK)
-        laws = _laws_of(margins[some].tobytes(), pods[some].astype(np.int64).tobytes())
+        laws = _laws_of(margins[some].tobytes(), pods[some].tobytes())
         logs[some] = _of_some(k[some], total[some], odds[some], laws)
     return logs
 
@@ -196,7 +194,7 @@ class _Laws:
 def _laws_of(margins: bytes, pods: bytes) -> _Laws:
     """Of cells with these margins and numbers of pods, as arrays of bytes: the next windows of a release have the same
     again. Those of cells that are all alike are given once."""
-    each = list(zip(np.frombuffer(margins).tolist(), np.frombuffer(pods, dtype=np.int64).tolist(), strict=True))
+    each = list(zip(np.frombuffer(margins).tolist(), np.frombuffer(pods).tolist(), strict=True))
     known = sorted(set(each))
     laws = _laws(tuple(known))
     if len(known) == 1:
@@ -208,7 +206,7 @@ def _laws_of(margins: bytes, pods: bytes) -> _Laws:
 
 
 @lru_cache(maxsize=64)
-def _laws(kinds: tuple[tuple[float, int], ...]) -> _Laws:
+def _laws(kinds: tuple[tuple[float, float], ...]) -> _Laws:
     """Of these kinds, each a margin and a number of pods."""
     models = [Models.of(margin) for margin, _ in kinds]
     points = np.array([[*GRID, *one.shift[_QUIET]] for one in models])
@@ -272,16 +270,18 @@ def _ratio_laws(shift: Array, pods: Array) -> Array:
 def _of_pods(pods: Pods) -> Array:
     """Log likelihood of the split between pods by the Dirichlet-multinomial, less that without noise: (windows, edges,
     noises)."""
-    logs, told = np.zeros((*pods.there.shape, len(_NOISES))), (pods.there > 1) & (pods.events > 0)
-    cells, count = told.ravel().nonzero()[0], pods.counts.shape[2]
+    events, there = pods.sums[0], pods.there
+    logs = np.zeros((*there.shape, len(_NOISES)))
+    cells = ((there > 1) & (events > 0)).ravel().nonzero()[0]
     if not len(cells):
         return logs
-    k, n = pods.counts.swapaxes(2, 3).reshape(2, -1, count).take(cells, axis=1)
-    events, trials = pods.sums.reshape(2, -1).take(cells, axis=1)[..., None]
-    share = np.where(n > 0, n / trials, 1.0)  # of one that was not there nothing is told, k = 0
-    whole = pods.there.take(cells)[:, None] / _VARIANCES
-    each = whole[:, None] * share[..., None]
-    split = np.add.reduce(gammaln(k[..., None] + each) - gammaln(each), axis=1)
-    split -= np.add.reduce(k * np.log(share), axis=1)[:, None]
-    logs.reshape(-1, len(_NOISES))[cells, 1:] = gammaln(whole) - gammaln(whole + events) + split
+    # Events and the concentration of their law: of each pod, and last of all pods together.
+    each = pods.counts.swapaxes(1, 2).reshape(2, pods.counts.shape[2], -1).take(cells, axis=2)
+    k, n = np.concatenate([each, pods.sums[:2].reshape(2, 1, -1).take(cells, axis=2)], axis=1)
+    share = np.where(n > 0, n / n[-1], 1.0)  # of one that was not there nothing is told, k = 0
+    a = there.take(cells) * share / _VARIANCES[:, None, None]
+    split = gammaln(a + k)
+    split -= gammaln(a)
+    split -= k * np.log(share)
+    logs.reshape(-1, len(_NOISES))[cells, 1:] = (np.add.reduce(split[:, :-1], axis=1) - split[:, -1]).T
     return logs

@@ -114,9 +114,9 @@ class Measured:
         count = partial(_counted, first=limits.first_edge)
         rows = tabulated(windows, count, len(limits.bounds.margin), begins)
         comparison, compared = self.comparison.after(rows, limits.bounds, limits.noise.cv_floor)
-        found, failed = _found(rows, compared), _failing(limits, rows, compared)
+        found, failed = _found(rows, compared), _failing(limits, compared)
         anew = begins_in(rows.steps, self.comparison.step)
-        if anew.any():
+        if np.count_nonzero(anew):
             starts = np.concatenate([starts, np.flatnonzero(anew) + (0 if self.found is None else len(self.found))])
         if self.found is not None and self.failing is not None:
             found, failed = np.concatenate([self.found, found]), np.concatenate([self.failing, failed])
@@ -156,18 +156,16 @@ def _found(rows: Rows, compared: Compared) -> Array:
     return found
 
 
-def _failing(limits: Limits, rows: Rows, compared: Compared) -> Array:
+def _failing(limits: Limits, compared: Compared) -> Array:
     """`Measured.failing`, (windows, 2, criteria): the average over the edges of each, or nothing where it does not
     matter."""
     firsts, least = limits.least
-    logs = compared.against_health[:, firsts]
+    standing = compared.against_health.take(firsts, axis=1)
     for place, part in enumerate(limits.parts):
         if len(part.units) > 1:
-            logs[:, place] = average(compared.against_health[:, part.edges])
-    logs[compared.rise[:, firsts] < least] = -np.inf
-    failing = logs[:, None].repeat(2, axis=1)
-    failing[:, 0][rows.counts[:, 1::2, firsts].min(axis=1) <= 0] = -np.inf
-    return failing
+            standing[:, place] = average(compared.against_health[:, part.edges])
+    np.copyto(standing, -np.inf, where=compared.rise.take(firsts, axis=1) < least)
+    return np.array([np.where(compared.told.take(firsts, axis=1) > 0, standing, -np.inf), standing]).swapaxes(0, 1)
 
 
 _NONE = (0,) * _BUCKETS

@@ -45,37 +45,47 @@ class Bounds:
 
     @cached_property
     def tolerances(self) -> Array:
-        """What is tolerated in each of the three that `_shares` compares."""
-        return np.where(_HARM, self.tolerance, self.negligible)
+        """What is tolerated in each of the three that `_shares` compares, (3, 1, edges)."""
+        return np.stack([self.tolerance, self.tolerance, self.negligible])[:, None]
+
+    @cached_property
+    def margins(self) -> Array:
+        """The margin in each of the three, (3, 1, edges)."""
+        return np.stack([self.margin] * 3)[:, None]
+
+    @cached_property
+    def harms(self) -> NDArray[np.bool_]:
+        """Which of the three tell of harm, (3, 1, edges)."""
+        return np.array([True, True, False])[:, None, None].repeat(len(self.margin), axis=2)
 
     @cached_property
     def fixed(self) -> Rates:
-        """What is tested of each arm by itself, by the counts of each row and then of its spell, (8, edges).
+        """What is tested of each arm by itself: events, trials and what is no event of the candidate and of the stable
+        arm, by the counts of each row and then of its spell, (12, edges).
 
         Harm, which is p_c ≥ margin·p_s + negligible, implies that p_c ≥ negligible (speaks when events are rare or
         none) and that p_s ≤ (1 − negligible)/margin (speaks when nearly everything is an event in both arms). After
         these come the `levels` of what rare events may hide in.
         """
-        places = np.arange(8 * len(self.margin)).reshape(8, -1)
-        edges, rare, harm = places[0], self.rare, self.negligible
-        k_c, n_c, k_s, n_s = places[:4]
-        seldom, unless = rarer(harm), 1 - (1 - harm) / self.margin
-        none = np.zeros(len(edges), dtype=np.bool_)
-        own = Rates(harm, seldom, k_c, n_c, ~none, edges).then(Rates(unless, rarer(unless), k_s, n_s, none, edges))
-        return own.then(levels(self.margin[rare], self.tolerance[rare], places[4:, rare], rare))
+        places = np.arange(12 * len(self.margin)).reshape(12, -1)
+        edges, rare, harm, unless = places[0], self.rare, self.negligible, 1 - (1 - self.negligible) / self.margin
+        _, n_c, rest_c, k_s, n_s, _ = places[:6]
+        own = Rates(harm, rarer(harm), rest_c, n_c, edges).then(Rates(unless, rarer(unless), k_s, n_s, edges))
+        return own.then(levels(self.margin[rare], self.tolerance[rare], places[[6, 7, 11, 10]][:, rare], rare))
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
     """Log e-values (windows, edges) against health and against harm, the `cv` allowed for, and how far the candidate's
     rate was above the stable one's, over all rows or over those of the step: the larger `rise`. `totals` (windows, 4,
-    edges) are sums of the counts up to each row. Of rows where both arms had trials."""
+    edges) are sums of the counts up to each row. Of rows where both arms had trials: there `told` is 1, else 0."""
 
     against_health: Array
     against_harm: Array
     cv: Array
     rise: Array
     totals: Array
+    told: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,35 +112,31 @@ class Comparison:
         Windows without one of the arms are no comparison: what the other arm did meanwhile is left out, so that such a
         window changes nothing but what is known of the noise.
         """
-        told = (rows.counts[:, 1] > 0) & (rows.counts[:, 3] > 0)
+        told = np.sign(np.minimum(rows.counts[:, 1], rows.counts[:, 3]))
         both = rows.counts * told[:, None]
         spell = within(both, rows.begins, self.spell)
         pods = self._spell_of_pods(rows)
         like = Pods.of(np.concatenate([rows.pods, pods]))
         dispersion, cv = self.dispersion.after(like, rows.begins, floor)
-        found, anew, rare = _shares(both, spell, bounds), begins_in(rows.steps, self.step), bounds.rare
-        each, edges = 2 * len(both), both.shape[-1]
-        evidence = Evidence(found.rows(slice(each)), like, told, bounds.margin)
-        worse, against_health = self.worse.after(evidence, rows.begins, anew)
-        between = found.rows(slice(each, None))
-        alone = bounds.fixed.of(np.concatenate([rows.counts, spell], axis=1).reshape(len(both), -1), cv)
-        logs = log_ratios(compared(between, cv, between.ratio[..., None] ** _TO_EQUAL).then(alone))
-        apart = self.apart
+        anew, rare = begins_in(rows.steps, self.step), bounds.rare
+        harm, health = _shares(both, spell, bounds)
+        worse, against_health = self.worse.after(Evidence(harm, like, told, bounds.margin), rows.begins, anew)
+        between, alone = log_ratios(compared(health, cv, _to_equal), bounds.fixed.of(_counted(rows.counts, spell), cv))
+        apart, edges = self.apart, both.shape[-1]
         if len(rare):
             # Where a tolerance is one that rare events may hide in, half of what is bet against health goes to these.
-            apart, hidden = apart.after(logs[:, 3 * edges :], rows.begins, anew)
+            apart, hidden = apart.after(alone[:, 2 * edges :], rows.begins, anew)
             against_health[:, rare] = np.logaddexp(against_health[:, rare], hidden) - _LOG_2
-        health = logs[:, : 3 * edges].reshape(len(both), 3, edges, -1)
-        passing, wealth = self.passing.after(health, PASS_CAP)
-        against_harm = log_sum(wealth.swapaxes(1, 2).reshape(*cv.shape, -1) + _LOG_BETS)
+        passing, wealth = self.passing.after(np.concatenate([between, alone[:, : 2 * edges]], axis=1), PASS_CAP)
+        wealth = wealth.reshape(len(both), 3, edges, -1).swapaxes(1, 2)
+        against_harm = log_sum(wealth.reshape(*cv.shape, -1) + _LOG_BETS)
         total = running(both, self.total)
         before = _latest(total - both, anew, self.before)
-        rises = _rise(np.concatenate([total, total - before]))
-        rise = np.maximum(rises[: len(both)], rises[len(both) :])
+        rise = np.maximum(_rise(total), _rise(total - before))
         now = Comparison(
             spell[-1], pods[-1], dispersion, worse, apart, passing, total[-1], before[-1], int(rows.steps[-1])
         )
-        return now, Compared(against_health, against_harm, cv, rise, total)
+        return now, Compared(against_health, against_harm, cv, rise, total, told)
 
     def _spell_of_pods(self, rows: Rows) -> Array:
         """Sums within spells. The number of pods is that of the spell: where another begins it may be another."""
@@ -152,20 +158,38 @@ def _latest(values: Array, at: NDArray[np.bool_], before: Array | float) -> Arra
     return found
 
 
+#: At least one trial, so that none is no division by 0.
+_ONE_TRIAL = np.array([0.0, 1.0, 0.0, 1.0])[:, None]
+
+
 def _rise(total: Array) -> Array:
-    rates: Array = total[:, ::2] / np.maximum(total[:, 1::2], 1)
-    return rates[:, 0] - rates[:, 1]
+    k_c, n_c, k_s, n_s = np.maximum(total, _ONE_TRIAL).swapaxes(0, 1)
+    rise: Array = k_c / n_c - k_s / n_s
+    return rise
 
 
-def _shares(both: Array, spell: Array, bounds: Bounds) -> Shares:
-    """What tells of harm, of each row and then of each spell so far, and after these what tells of health, by row."""
-    harm, tolerance = _HARM.repeat(len(both), axis=0), bounds.tolerances.repeat(len(both), axis=0)
-    columns = np.ascontiguousarray(np.concatenate([both, spell, both]).swapaxes(0, 1))
-    return shares(Arms(*columns), bounds.margin, tolerance, worse=harm)
+def _to_equal(ratio: Array) -> Array:
+    """What the null and the alternatives of health add to the odds, of what the boundary does."""
+    odds: Array = ratio**_TO_EQUAL
+    return odds
 
 
-#: Which of the three that `_shares` compares tell of harm.
-_HARM = np.array([[True], [True], [False]])
+def _counted(counts: Array, spell: Array) -> Array:
+    """Of both (rows, 4, edges), one after the other: events, trials and what is no event of each arm, (rows,
+    12·edges)."""
+    found = np.empty((len(counts), 4, 3, counts.shape[-1]))
+    found[:, :2, :2], found[:, 2:, :2] = counts.reshape(len(counts), 2, 2, -1), spell.reshape(len(counts), 2, 2, -1)
+    np.subtract(found[:, :, 1], found[:, :, 0], out=found[:, :, 2])
+    return found.reshape(len(counts), -1)
+
+
+def _shares(both: Array, spell: Array, bounds: Bounds) -> tuple[Shares, Shares]:
+    """What tells of harm, of each row and then of each spell so far, and what tells of health, of each row."""
+    rows, edges = len(both), both.shape[-1]
+    columns = np.array([both, spell, both]).swapaxes(0, 2).swapaxes(1, 2)
+    found = shares(Arms(*columns), bounds.margins, bounds.tolerances, worse=bounds.harms)
+    columns, useful = found.columns.reshape(4, 3 * rows, edges), found.useful.reshape(3 * rows, edges)
+    return Shares(columns[:, : 2 * rows], useful[: 2 * rows]), Shares(columns[:, 2 * rows :], useful[2 * rows :])
 
 
 def whole(windows: Sequence[Window], count: Count, bounds: Bounds, noise: Noise) -> tuple[Table, Compared]:

@@ -84,7 +84,7 @@ def tabulated(windows: Sequence[Window], count: Count, edges: int, begins: NDArr
     found = np.array(counts, dtype=np.float64).reshape(len(windows), pods + 2, 2, edges)
     steps = np.array([window.step for window in windows])
     arms = found[:, :2].reshape(len(windows), 4, edges)
-    if (found[:, :2, 0] > found[:, :2, 1]).any():
+    if np.count_nonzero(found[:, :2, 0] > found[:, :2, 1]):
         Arms.stacked(arms).checked()
     return Rows(arms, found[:, 2:].swapaxes(1, 2), steps, begins)
 

@@ -53,11 +53,12 @@ class Restarted:
     """Where bets stand that begin anew: the i-th time (from 1) with 2⁻ⁱ of the capital, which until then lies idle. It
     is a mixture of e-processes, so an e-process.
 
-    `times` (edges,) counts how often. `spare` (edges, bets) is what the idle capital has earned so far, less what the
-    bets have, and `given` the log of the sum, over all times, of what each bet began with and had spared by then.
+    `lost` (edges,) is −log of the part that is still idle. `spare` (edges, bets) is what the idle capital has earned so
+    far, less what the bets have, and `given` the log of the sum, over all times, of what each bet began with and had
+    spared by then.
     """
 
-    times: Array | float = 0.0
+    lost: Array | float = 0.0
     given: Array | float = -np.inf
     spare: Array | float = 0.0
 
@@ -69,14 +70,18 @@ class Restarted:
         `bets` (rows, edges, bets) are running log wealth, `anew` (rows, edges) is 1 where they begin again. Idle
         capital may earn too: `idle` (rows, edges, any) in parts, `alike` (rows, edges, bets) what goes to each bet.
         """
-        spare, times, given = alike - bets, running(anew, self.times), started(self.given, bets)
-        if anew.any():
+        spare, lost, given = alike - bets, started(self.lost, anew), started(self.given, bets)
+        if np.count_nonzero(anew):
+            lost = running(anew * _LOG_2, self.lost)
             earlier = np.concatenate([started(self.spare, spare), spare[:-1]])
-            begins = earlier + log_weights - times[..., None] * _LOG_2
+            begins = earlier + log_weights - lost[..., None]
             begins[anew == 0] = -np.inf
             given = np.logaddexp.accumulate(np.concatenate([given, begins]), axis=0)[1:]
-        left = idle - times[..., None] * _LOG_2
-        return Restarted(times[-1], given[-1], spare[-1]), log_sum(np.concatenate([bets + given, left], axis=-1))
+        wealth = np.empty((*bets.shape[:-1], bets.shape[-1] + (idle.shape[-1] if isinstance(idle, np.ndarray) else 1)))
+        ways = bets.shape[-1]
+        np.add(bets, given, out=wealth[..., :ways])
+        np.subtract(idle, lost[..., None], out=wealth[..., ways:])
+        return Restarted(lost[-1], given[-1], spare[-1]), log_sum(wealth)
 
 
 def restarted_evenly(log_factors: Array, starts: NDArray[np.int64]) -> Array:
