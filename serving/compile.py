@@ -28,7 +28,7 @@ PACKAGE = Path(__file__).parent / "plimsoll_serving"
 # Modules of which a compiled class would be subclassed by one that is not cannot be among them.
 MODULES = (
     "arms", "batcher", "breaker", "codec", "delegate", "endpoints", "engine", "evidence", "forwarding", "inference",
-    "metrics", "routing",
+    "jobs", "metrics", "routing",
     "counting/counter", "feedback/annotation", "feedback/token",
     "grpc/call", "grpc/connection", "grpc/framing", "grpc/head", "grpc/listener",
     "grpc/services/bridge", "grpc/services/inference", "grpc/services/stream", "grpc/services/unary",
