@@ -31,7 +31,7 @@ KERNEL_SETTINGS = [
     "kernel/keys/root_maxkeys",
     "kernel/keys/root_maxbytes",
 ]
-OUR_CHAINS = re.compile(r"^(KUBE-|CNI-)")
+OUR_CHAINS = re.compile(r"^(KUBE-|CNI-|DEVCLUSTER$)")
 
 
 def bring_up(paths: Paths) -> None:
@@ -45,6 +45,18 @@ def bring_up(paths: Paths) -> None:
         run(["ip", "link", "add", BRIDGE, "type", "bridge"])
         run(["ip", "address", "add", f"{NODE_ADDRESS}/24", "dev", BRIDGE])
     run(["ip", "link", "set", BRIDGE, "up"])
+    _keep_services_inside()
+
+
+def _keep_services_inside() -> None:
+    """Refuse what is sent to a Service before kube-proxy has written its rules: it would leave the machine, and may be
+    answered by whoever is there."""
+    if succeeds(["iptables", "--numeric", "--list", "DEVCLUSTER"]):
+        return
+    run(["iptables", "--new-chain", "DEVCLUSTER"])
+    run(["iptables", "--append", "DEVCLUSTER", "--destination", SERVICE_RANGE, "--jump", "REJECT"])
+    for chain in ("FORWARD", "OUTPUT"):
+        run(["iptables", "--append", chain, "--jump", "DEVCLUSTER"])
 
 
 def bridge_exists() -> bool:
@@ -100,8 +112,8 @@ def _chain_names(dump: str) -> set[str]:
 def chain_removal(dump: str, keep: Iterable[str] = ()) -> str:
     """Turn an ``iptables-save`` dump into an ``iptables-restore --noflush`` script that removes our chains.
 
-    Only chains of kube-proxy, kubelet and the CNI plugins go, with the rules that jump to them; those named in
-    ``keep`` stay. Empty when there is nothing to remove.
+    Only our own chain and those of kube-proxy, kubelet and the CNI plugins go, with the rules that jump to them; those
+    named in ``keep`` stay. Empty when there is nothing to remove.
     """
     kept = set(keep)
     ours = {name for name in _chain_names(dump) if OUR_CHAINS.match(name)} - kept

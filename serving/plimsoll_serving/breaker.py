@@ -11,7 +11,7 @@ AGAIN_SECONDS = 0.1
 
 class FirstContact:
     """Whether an arm was reached yet. A Service's address works a moment after its pod is ready, when each node's
-    kube-proxy has followed: until then, for at most 10 s, it is no failure of the arm that nobody is there.
+    kube-proxy has followed: until then, for at most 10 s, it is no failure of the arm that it is not there.
 
     Args:
         now: when the arm is met.
@@ -50,11 +50,11 @@ class Breaker:
         return self._opened_at is not None and now - self._opened_at < OPEN_SECONDS
 
     def reached(self) -> None:
-        """There was somebody at the arm's address."""
+        """The arm was at its address."""
         self._contact.made()
 
     def puts_off(self, now: float) -> bool:
-        """Whether an arm at whose address nobody was may just not be known there yet. It is tried again soon, by one
+        """Whether an arm that was not at its address may just not be known there yet. It is tried again soon, by one
         request at a time; a True answer takes the place of `failed`."""
         if not self._contact.pending(now):
             return False

@@ -33,7 +33,7 @@ class Outcome(StrEnum):
 
 
 class Delegated:
-    """The outcome of a delegation, the arm's response when it gave one, and whether somebody was at its address."""
+    """The outcome of a delegation, the arm's response when it gave one, and whether it was at its address."""
 
     __slots__ = ("detail", "outcome", "reached", "response")
 
@@ -105,4 +105,4 @@ def delegated(result: Response | Failure) -> Delegated:
     if isinstance(result, Response):
         return Delegated(Outcome.of(result), result)
     outcome = Outcome.TIMEOUT if result.reason is Reason.TIMEOUT else Outcome.UNREACHABLE
-    return Delegated(outcome, None, result.message, result.reason is not Reason.UNREACHABLE)
+    return Delegated(outcome, None, result.message, not result.absent)

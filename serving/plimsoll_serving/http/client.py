@@ -9,7 +9,7 @@ from typing import Protocol, cast
 
 import httptools
 
-from plimsoll_serving.http.message import HOP_BY_HOP, TOGETHER, Header, Response
+from plimsoll_serving.http.message import APART, HOP_BY_HOP, PREFIX, TOGETHER, Header, Response
 
 CACHED_HEADS = 256
 CACHED_HEAD_BYTES = 4096
@@ -26,6 +26,7 @@ class Reason(Enum):
     """Why there is no answer."""
 
     UNREACHABLE = auto()
+    STRANGER = auto()
     BROKEN = auto()
     TIMEOUT = auto()
     TOO_LARGE = auto()
@@ -37,6 +38,11 @@ class Failure:
 
     reason: Reason
     message: str
+
+    @property
+    def absent(self) -> bool:
+        """Whether nobody was at the address, or somebody else than a server of models."""
+        return self.reason in (Reason.UNREACHABLE, Reason.STRANGER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +219,9 @@ class ClientConnection(asyncio.Protocol):
             if not self._askers:
                 fault = "more answers than requests"
                 break
+            if not any(name.startswith(PREFIX) for name, _ in response.headers):
+                self._break(Failure(Reason.STRANGER, f"no server of models answered: {response.status}"), True)
+                return
             together = _taken_out(response)
             if begins and len(complete) == 1 and not fault and not self._in_answer and self.usable:
                 self._heads.learn(data, response, together)
@@ -285,8 +294,8 @@ def _end_of_answer(data: bytes, start: int) -> int:
 
 
 def _taken_out(response: Response) -> bool:
-    """Take `TOGETHER` out, which is between two pods; whether it was there."""
-    if TOGETHER not in response.headers:
-        return False
-    response.headers.remove(TOGETHER)
-    return True
+    """Take `TOGETHER` out, or `APART`, which are between two pods; whether it was the first."""
+    found = next((header for header in (TOGETHER, APART) if header in response.headers), None)
+    if found is not None:
+        response.headers.remove(found)
+    return found is TOGETHER

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from plimsoll_serving.http.limits import LINGER_SECONDS, PIPELINE_DEPTH, TOGETHER_DEPTH
 from plimsoll_serving.http.message import (
+    APART,
     CONTINUE,
     DELEGATED,
     TOGETHER,
@@ -188,8 +189,8 @@ class Connection(asyncio.Protocol):
         while self._turns and self._turns[0].response is not None:
             turn = self._turns.popleft()
             response = cast("Response", turn.response)
-            if together is not None and together():
-                response.headers = [*response.headers, TOGETHER]
+            if together is not None:
+                response.headers = [*response.headers, TOGETHER if together() else APART]
             self._send(turn.request, response)
 
     def _send(self, request: Request, response: Response) -> None:

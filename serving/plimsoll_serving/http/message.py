@@ -32,6 +32,10 @@ MIRRORED: Header = (b"plimsoll-mirrored", b"1")
 EXPIRED: Header = (b"plimsoll-deadline", b"exceeded")
 # Says to that pod that requests which it sends on one connection without waiting are worked on together.
 TOGETHER: Header = (b"plimsoll-together", b"1")
+# Says that they are not. An answer without any header of this prefix is of somebody else: while kube-proxy writes the
+# rules of a Service, a connection to its address may leave the cluster.
+APART: Header = (b"plimsoll-together", b"0")
+PREFIX = b"plimsoll-"
 
 
 class Request:

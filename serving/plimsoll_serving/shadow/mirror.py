@@ -50,7 +50,7 @@ class _Copy:
         return ANSWER_FACTOR * len(self.answer.body) + ANSWER_BYTES
 
 
-# What came of a copy; None when the shadow was not asked, or nobody is at its address yet.
+# What came of a copy; None when the shadow was not asked, or is not at its address yet.
 Answered = Callable[[Response | Failure | None], None]
 
 
@@ -75,7 +75,7 @@ class RemoteShadow:
 
     def send(self, request: Request, seconds: float, most_bytes: int, done: Answered) -> None:
         def answered(result: Response | Failure) -> None:
-            if not isinstance(result, Failure) or result.reason is not Reason.UNREACHABLE:
+            if not isinstance(result, Failure) or not result.absent:
                 self._contact.made()
             elif self._contact.pending(self._loop.time()):
                 done(None)
@@ -248,6 +248,7 @@ class Mirror:
 
 _OUTCOMES = {
     Reason.UNREACHABLE: Outcome.UNREACHABLE,
+    Reason.STRANGER: Outcome.UNREACHABLE,
     Reason.BROKEN: Outcome.UNREACHABLE,
     Reason.TIMEOUT: Outcome.TIMEOUT,
     Reason.TOO_LARGE: Outcome.MISMATCH,

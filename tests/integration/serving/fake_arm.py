@@ -115,9 +115,10 @@ def fake_arm(behaviour: Behaviour, **fields: Any) -> Iterator[FakeArm]:
 
 
 def answer(document: Any, status: bytes = b"200 OK", **headers: str) -> bytes:
-    """The bytes of an answer with a JSON body."""
+    """The bytes of a pod's answer with a JSON body."""
     body = json.dumps(document).encode()
     lines = [b"HTTP/1.1 " + status, b"content-type: application/json", b"content-length: %d" % len(body)]
+    lines.append(b"plimsoll-together: 0")
     lines += [f"{name.replace('_', '-')}: {value}".encode() for name, value in headers.items()]
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 

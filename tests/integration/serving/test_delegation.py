@@ -211,6 +211,21 @@ def test_an_arm_that_is_not_known_at_its_address_yet_is_not_to_blame(primary: Se
         assert outcomes(primary, arm) == {"ok": 1}
 
 
+def test_who_answers_at_the_address_but_is_no_server_of_models_is_not_believed(primary: Server) -> None:
+    """While kube-proxy writes the rules of a Service a connection to it may leave the cluster, and meet a proxy."""
+    strangers: list[bytes | None] = [b"HTTP/1.1 404 Not Found\r\nserver: proxy\r\ncontent-length: 0\r\n\r\n"]
+    answers = [strangers, strangers, [GOOD], strangers]
+
+    def behave(asked: Asked) -> Iterator[bytes | None]:
+        yield from answers[asked.of_arm - 1]
+
+    with delegating(primary, behave) as arm:
+        eventually(lambda: who(primary) == "9", "the arm answers")
+        assert (outcomes(primary, arm), arm.connections) == ({"ok": 1}, 3), "each stranger was left"
+        assert who(primary) == "1"
+        assert outcomes(primary, arm) == {"ok": 1, "unreachable": 1}
+
+
 def test_a_name_that_no_host_has_costs_the_user_nothing(primary: Server) -> None:
     epoch = next(epochs)
     with fake_arm(always(GOOD), revision=f"digits-fake-{epoch}") as arm:

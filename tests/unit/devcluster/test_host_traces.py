@@ -32,7 +32,10 @@ DUMP = """\
 COMMIT
 *filter
 :INPUT ACCEPT [0:0]
+:DEVCLUSTER - [0:0]
 -A INPUT -p tcp -j ACCEPT
+-A FORWARD -j DEVCLUSTER
+-A DEVCLUSTER -d 198.19.0.0/16 -j REJECT --reject-with icmp-port-unreachable
 COMMIT
 """
 
@@ -54,6 +57,11 @@ def test_only_cluster_chains_and_the_jumps_to_them_are_removed() -> None:
         "-F KUBE-SERVICES",
         "-X CNI-0123456789abcdef",
         "-X KUBE-SERVICES",
+        "COMMIT",
+        "*filter",
+        "-D FORWARD -j DEVCLUSTER",
+        "-F DEVCLUSTER",
+        "-X DEVCLUSTER",
         "COMMIT",
     ]
 

@@ -12,8 +12,8 @@ from plimsoll_serving.http.deadlines import Deadlines
 from plimsoll_serving.http.forward import CACHED_HEADS, ForwardedHeads
 from plimsoll_serving.http.message import Request, Response, render
 
-ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 4\r\nx-name: a\r\n\r\nbody"
-CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx-name: a\r\n\r\n4\r\nbody\r\n0\r\n\r\n"
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 4\r\nplimsoll-name: a\r\n\r\nbody"
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nplimsoll-name: a\r\n\r\n4\r\nbody\r\n0\r\n\r\n"
 
 
 class Transport:
@@ -88,7 +88,7 @@ async def test_the_same_head_is_read_alike_the_first_and_the_second_time(talk: T
     for _ in range(3):
         asker = talk.ask()
         talk.feed(ANSWER)
-        assert list(map(parts, asker.answers)) == [(200, b"body", b"text/plain", [(b"x-name", b"a")], False)]
+        assert list(map(parts, asker.answers)) == [(200, b"body", b"text/plain", [(b"plimsoll-name", b"a")], False)]
         assert talk.connection.usable
     assert talk.transport.written == b"headbody" * 3
 
@@ -105,7 +105,7 @@ def test_an_answer_may_come_in_any_pieces(cuts: list[int], answer: bytes, known:
         edges = [0, *sorted({cut for cut in cuts if cut < len(answer)}), len(answer)]
         talk.feed(*[answer[start:end] for start, end in pairwise(edges)])
         assert [(response.status, response.body) for response in asker.answers] == [(200, b"body")]
-        assert asker.answers[0].headers == [(b"x-name", b"a")]
+        assert asker.answers[0].headers == [(b"plimsoll-name", b"a")]
         assert talk.connection.usable
 
     asyncio.run(talked())
@@ -115,7 +115,7 @@ async def test_a_head_is_known_whatever_its_prediction_id_which_each_answer_keep
     for token in (b"1.a.b", b"1.a.c", b"another"):
         asker = talk.ask()
         talk.feed(ANSWER.replace(b"\r\n\r\n", b"\r\nplimsoll-prediction-id: %b\r\n\r\n" % token, 1))
-        headers = [(b"x-name", b"a"), (b"plimsoll-prediction-id", token)]
+        headers = [(b"plimsoll-name", b"a"), (b"plimsoll-prediction-id", token)]
         assert list(map(parts, asker.answers)) == [(200, b"body", b"text/plain", headers, False)]
     assert len(talk.heads) == 1, "one head for all"
 
@@ -132,12 +132,22 @@ async def test_interim_answers_are_skipped(talk: Talk) -> None:
     for _ in range(2):
         asker = talk.ask()
         talk.feed(b"HTTP/1.1 100 Continue\r\nx-interim: 1\r\n\r\n" + ANSWER)
-        assert [(response.status, response.headers) for response in asker.answers] == [(200, [(b"x-name", b"a")])]
+        assert [(response.status, response.headers) for response in asker.answers] == [
+            (200, [(b"plimsoll-name", b"a")])
+        ]
+
+
+async def test_an_answer_of_somebody_else_than_a_server_of_models_ends_the_connection(talk: Talk) -> None:
+    """What a proxy says that stands outside of the cluster."""
+    asker = talk.ask()
+    talk.feed(b"HTTP/1.1 404 Not Found\r\nserver: proxy\r\ncontent-length: 0\r\n\r\n")
+    assert (asker.answers, asker.failures) == ([], [(Reason.STRANGER, True)])
+    assert not talk.connection.usable
 
 
 async def test_a_connection_that_the_peer_will_close_is_not_used_again(talk: Talk) -> None:
     asker = talk.ask()
-    talk.feed(ANSWER.replace(b"x-name: a", b"connection: close"))
+    talk.feed(ANSWER.replace(b"plimsoll-name: a", b"plimsoll-name: a\r\nconnection: close"))
     assert len(asker.answers) == 1
     assert not talk.connection.usable
 
@@ -262,7 +272,7 @@ async def test_of_several_that_wait_on_a_lost_connection_only_the_first_can_have
 
 async def test_those_behind_an_answer_that_ends_the_connection_are_told_that_none_came(talk: Talk) -> None:
     first, second = talk.ask_together(2)
-    talk.feed(ANSWER.replace(b"x-name: a", b"connection: close"))
+    talk.feed(ANSWER.replace(b"plimsoll-name: a", b"plimsoll-name: a\r\nconnection: close"))
     assert (len(first.answers), second.failures) == (1, [(Reason.BROKEN, False)])
     assert talk.transport.ended
 

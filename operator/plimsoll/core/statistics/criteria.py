@@ -159,9 +159,11 @@ def share(k: int, n: int, unit: str) -> str:
 
 
 def against(log_e: float, level: float) -> str:
-    """`e = 708 ≥ 200`."""
-    sign = "≥" if reached(log_e, level) else "<"
-    return f"e = {_e_value(log_e)} {sign} {_e_value(log(1 / level))}"
+    """`e = 708 ≥ 200`; what would be rounded up to the bound is `e just below 200`."""
+    told, bound = _e_value(log_e), _e_value(log(1 / level))
+    if reached(log_e, level):
+        return f"e = {told} ≥ {bound}"
+    return f"e just below {bound}" if told == bound else f"e = {told} < {bound}"
 
 
 def _e_value(log_e: float) -> str:
