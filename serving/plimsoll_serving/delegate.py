@@ -25,15 +25,11 @@ class Outcome(StrEnum):
     DEADLINE = "deadline"
 
 
-# Python 3.11 takes half a microsecond to find a member of an enumeration.
-_OK = Outcome.OK
-
-
 def outcome_of(response: Response) -> Outcome:
     """What an answer says of the arm that gave it."""
     status = response.status
     if status < 400:
-        return _OK
+        return Outcome.OK
     if status < 500:
         return Outcome.CLIENT_ERROR
     return Outcome.DEADLINE if EXPIRED in response.headers else Outcome.SERVER_ERROR

@@ -12,8 +12,6 @@ from plimsoll_serving.metrics import ServingMetrics
 from plimsoll_serving.route import Arm
 from plimsoll_serving.routing import Routing
 
-# Python 3.11 takes half a microsecond to find a member of an enumeration.
-_OK, _DEADLINE = Outcome.OK, Outcome.DEADLINE
 # Answers without the other pod.
 Local = Callable[[Respond], None]
 
@@ -60,7 +58,7 @@ class Forwarding:
                     self._guarded(local, respond, request)
                 return
             self._metrics.arm_answered(arm.revision, result.outcome)
-            if result.outcome is _OK and result.response is not None:
+            if result.outcome is Outcome.OK and result.response is not None:
                 breaker.succeeded()
                 respond(result.response)
                 return
@@ -102,7 +100,7 @@ class Forwarding:
     def _gave_up(self, request: Request, result: Delegated) -> bool:
         """Whether the caller's own deadline is over, as the arm said or this pod knows."""
         if result.response is not None:
-            return result.outcome is _DEADLINE
+            return result.outcome is Outcome.DEADLINE
         return request.deadline is not None and self._loop.time() >= request.deadline
 
     def _guarded(self, local: Local, respond: Respond, request: Request) -> None:

@@ -29,8 +29,6 @@ TIMEOUT_MICROSECONDS = "timeout"
 FAILED = "the server failed on this request; its log has the trace"
 # Bodies from here on are read in a worker thread.
 LARGE_BODY = 64 * 1024
-# Python 3.11 takes half a microsecond to find a member of an enumeration.
-_STANDALONE = Role.STANDALONE
 
 
 class Inference:
@@ -85,7 +83,7 @@ class Inference:
             codec: how request and answer are written; None is the model's own REST codec.
         """
         respond = self._counted(request, respond)
-        if self._routing.role is _STANDALONE or self._from_a_pod(request):
+        if self._routing.role is Role.STANDALONE or self._from_a_pod(request):
             self._infer(request, codec, respond)
             return
         primary = self._routing.primary

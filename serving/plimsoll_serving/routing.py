@@ -18,10 +18,6 @@ class Role(StrEnum):
     STANDALONE = "standalone"
 
 
-# Python 3.11 takes half a microsecond to find a member of an enumeration.
-_PRIMARY, _SECONDARY = Role.PRIMARY, Role.SECONDARY
-
-
 class Routing:
     """Follows route documents whose epoch never falls, and decides whose a request is.
 
@@ -77,7 +73,7 @@ class Routing:
     @property
     def primary(self) -> Arm | None:
         """The arm to which a secondary forwards; None when this pod answers the public itself."""
-        if self.route is None or self.role is not _SECONDARY:
+        if self.route is None or self.role is not Role.SECONDARY:
             return None
         return self.route.arm(self.route.primary)
 
@@ -90,7 +86,7 @@ class Routing:
     def choose(self, request: Request) -> Arm | None:
         """The arm of a request at the primary; None when no arm is chosen here."""
         route = self.route
-        if route is None or self.role is not _PRIMARY:
+        if route is None or self.role is not Role.PRIMARY:
             return None
         if self.blind:
             return route.arm(self._revision)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _HEADERS = STATUS_OK + encode([(b"content-type", b"application/grpc"), (b"grpc-accept-encoding", ACCEPTED_ENCODINGS)])
 _GZIP = encode([(b"grpc-encoding", b"gzip")])
-# Python 3.11 takes half a microsecond to find a member of an enumeration.
+# Where their class is not compiled, Python 3.11 takes half a microsecond to find a member of an enumeration.
 _OK = Code.OK
 _TRAILERS_OK = encode([(b"grpc-status", b"0")])
 # Larger messages are decompressed in a thread: a few KiB can become many MiB.
