@@ -57,8 +57,9 @@ def test_a_sample_without_all_of_its_labels_is_refused() -> None:
 def test_the_process_is_told_by_the_names_and_to_the_values_that_the_client_library_tells() -> None:
     ours, theirs = _values(ProcessMetrics().collect()), _values(ProcessCollector(registry=None).collect())
     assert ours.keys() == theirs.keys()
-    for name in ("process_max_fds", "process_open_fds"):
-        assert ours[name] == theirs[name]
+    assert ours["process_max_fds"] == theirs["process_max_fds"]
+    # What other tests left open may be closed between the two.
+    assert ours["process_open_fds"] == pytest.approx(theirs["process_open_fds"], abs=20)
     # /proc/stat tells in whole seconds when the machine was started.
     assert ours["process_start_time_seconds"] == pytest.approx(theirs["process_start_time_seconds"], abs=2)
     assert ours["process_resident_memory_bytes"] == pytest.approx(theirs["process_resident_memory_bytes"], rel=0.1)
