@@ -7,7 +7,8 @@ Python prefers where they are of its version and platform; elsewhere it takes th
 Needs mypy, setuptools and a C compiler. PYTHON is one that has the server's dependencies, where this one has not: types
 of what they answer are part of what is compiled.
 
-Four things differ from the sources, and tests hold them: a parameter declared `float` turns whole numbers to floats;
+Five things differ from the sources, and tests hold them: a tuple is no object and never the same (``is``) as
+itself elsewhere, so that ``==`` has to compare it; a parameter declared `float` turns whole numbers to floats;
 what a caller sends must be of the declared type before it is an argument, for a call that refuses it leaks it; a name
 cannot hold values of two compiled classes, errors of two `except` clauses neither; and functions and constants of a
 module cannot be replaced from outside.
@@ -28,7 +29,7 @@ PACKAGE = Path(__file__).parent / "plimsoll_serving"
 # Modules of which a compiled class would be subclassed by one that is not cannot be among them.
 MODULES = (
     "arms", "batcher", "breaker", "codec", "delegate", "endpoints", "engine", "evidence", "forwarding", "inference",
-    "metrics", "routing",
+    "jobs", "metrics", "routing",
     "counting/counter", "feedback/annotation", "feedback/token",
     "grpc/call", "grpc/connection", "grpc/framing", "grpc/head", "grpc/listener",
     "grpc/services/bridge", "grpc/services/inference", "grpc/services/stream", "grpc/services/unary",

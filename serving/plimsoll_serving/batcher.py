@@ -11,115 +11,19 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
-from plimsoll_serving.codec import Codec, InferRequest
-from plimsoll_serving.http.deadlines import GRAIN_SECONDS
+from plimsoll_serving.codec import Codec
+from plimsoll_serving.http.deadlines import Deadlines
 from plimsoll_serving.http.limits import Bounds
-from plimsoll_serving.http.message import EXPIRED, Request, Response
+from plimsoll_serving.http.message import EXPIRED, Response
+from plimsoll_serving.jobs import GAIN, Computing, Job, Ran, Result
 from plimsoll_serving.logs import LOGGER
 
 INLINE_SECONDS = 0.001
 INLINE_BYTES = 256 * 1024
 # What one turn of the loop may spend in models, several runs together.
 TURN_SECONDS = 0.005
-# How much a new measurement moves the estimate.
-GAIN = 0.1
-
-
-class Result:
-    """What came of a job: the response, the rows that went through the model (0: none), and what the model said."""
-
-    __slots__ = ("failure", "response", "rows")
-
-    def __init__(self, response: Response, rows: int, failure: str | None = None) -> None:
-        self.response = response
-        self.rows = rows
-        self.failure = failure
-
-
-class Job:
-    """One request on its way through the model.
-
-    Attributes:
-        request, codec, infer: as it came, and as arrays.
-        done: called once on the event loop.
-        key: jobs with equal keys may share a run; None runs alone.
-        rows: at least 1.
-        size: bytes of the inputs.
-        arrived: when it was queued, monotonic seconds.
-    """
-
-    __slots__ = ("arrived", "codec", "done", "infer", "key", "request", "rows", "size")
-
-    def __init__(self, request: Request, infer: InferRequest, codec: Codec, done: Callable[[Result], None]) -> None:
-        self.request = request
-        self.codec = codec
-        self.infer = infer
-        self.done = done
-        self.key: Any = None
-        self.rows = 1
-        self.size = 0
-        self.arrived = 0.0
-
-
-class Ran:
-    """A run that is over: its jobs and their results, the seconds it took of the processor, and when it was."""
-
-    __slots__ = ("batch", "began", "ended", "results", "seconds")
-
-    def __init__(self, batch: list[Job], results: list[Result], seconds: float, began: float) -> None:
-        self.batch = batch
-        self.results = results
-        self.seconds = seconds
-        self.began = began
-        self.ended = monotonic()
-
-
-class Cost:
-    """What a run takes: a fixed part and a part for each row, in seconds. Starts from the warm-up, follows the runs."""
-
-    def __init__(self, fixed: float = 0.0, row: float = 0.0) -> None:
-        self.fixed = fixed
-        self.row = row
-
-    def of(self, runs: int, rows: int) -> float:
-        return self.fixed * runs + self.row * rows
-
-    def saw(self, rows: int, seconds: float) -> None:
-        """Follow a measured run of ``rows``."""
-        expected = self.of(1, rows)
-        if expected <= 0:
-            self.fixed = seconds
-            return
-        # One slow run (a page fault, another process) must not make a model slow: growth is bounded.
-        factor = 1 + GAIN * (min(seconds / expected, 4.0) - 1)
-        self.fixed *= factor
-        self.row *= factor
-
-
-class Computing(Protocol):
-    """The model behind a batcher.
-
-    Attributes:
-        cost: of a batch from arrays to answers.
-        run_cost: the part of it in which the interpreter is free; None when that depends on the values.
-        clock: seconds that work takes in the thread that does it. CPU time, where it is the CPU that computes: what a
-            thread waited for a processor says nothing about the model, and would keep it in threads for good.
-    """
-
-    @property
-    def cost(self) -> Cost: ...
-
-    @property
-    def run_cost(self) -> Cost | None: ...
-
-    @property
-    def clock(self) -> Callable[[], float]: ...
-
-    def execute(self, batch: list[Job]) -> list[Result]:
-        """One result a job; called on the loop or in a worker thread. Never raises."""
-        ...
 
 
 def _shared(key: Any, other: Any) -> bool:
@@ -146,8 +50,7 @@ class Batcher:
         self._waiting_rows = 0
         self._due: asyncio.Handle | None = None
         self._due_since = 0.0
-        self._watch: asyncio.TimerHandle | None = None
-        self._watch_fires = 0.0
+        self._deadlines = Deadlines()
         self._runs: list[Future[Ran]] = []
         self._answering = False
         # Seconds that pass for each second of computing in threads: they share the processor, and the interpreter with
@@ -180,8 +83,10 @@ class Batcher:
         job.arrived = now = monotonic()
         self._waiting.append(job)
         self._waiting_rows += job.rows
-        if job.request.deadline is not None:
-            self._watch_for(job.request.deadline)
+        deadline = job.request.deadline
+        if deadline is not None:
+            job.deadline, job.late = deadline, self._refuse_late
+            self._deadlines.add(job)
         window = self._bounds.window
         if self._due is None:
             self._due_since = now
@@ -193,28 +98,12 @@ class Batcher:
             self._due_since = now
             self._hurry()
 
-    def _watch_for(self, deadline: float) -> None:
-        """Whoever waits behind a long run is told at the deadline, at most 10 ms late, and not when its turn comes."""
-        if self._watch is not None:
-            if deadline >= self._watch_fires - GRAIN_SECONDS:
-                return
-            self._watch.cancel()
-        self._watch_fires = max(deadline, self._loop.time() + GRAIN_SECONDS)
-        self._watch = self._loop.call_at(self._watch_fires, self._refuse_late)
-
-    def _refuse_late(self) -> None:
-        self._watch = None
-        now = self._loop.time()
-        limited = [(job.request.deadline, job) for job in self._waiting if job.request.deadline is not None]
-        late = [job for deadline, job in limited if deadline <= now]
-        ahead = [deadline for deadline, _ in limited if deadline > now]
-        if ahead:
-            self._watch_for(min(ahead))
-        for job in late:
-            self._waiting.remove(job)
-            self._waiting_rows -= job.rows
-        for job in late:
-            job.done(self._too_late(job))
+    def _refuse_late(self, job: Job) -> None:
+        """Whoever waits behind a long run is told at the deadline, and not when its turn comes."""
+        self._waiting.remove(job)
+        self._waiting_rows -= job.rows
+        job.late = None
+        job.done(self._too_late(job))
 
     def _too_late(self, job: Job) -> Result:
         response = job.codec.refuse(504, "the deadline of the request passed while it waited")
@@ -284,6 +173,9 @@ class Batcher:
                 break
             self._waiting.popleft()
             self._waiting_rows -= job.rows
+            if job.late is not None:
+                self._deadlines.remove(job)
+                job.late = None
             if job.request.cancelled:
                 job.done(Result(job.codec.refuse(499, "the client has gone"), 0))
             elif job.request.deadline is not None and now >= job.request.deadline:

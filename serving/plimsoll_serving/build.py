@@ -5,10 +5,8 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 from pathlib import Path
 
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.metrics_core import Metric
-
 from plimsoll_serving import __version__
+from plimsoll_serving.families import Family, GaugeFamily
 from plimsoll_serving.logs import LOGGER
 
 COMPILED = "compiled"
@@ -43,12 +41,12 @@ def tell() -> None:
     LOGGER.log(level, message, extra={"fields": {"code": form}})
 
 
-def info() -> Metric:
+def info() -> Family:
     """`plimsoll_build_info`, always 1."""
-    family = GaugeMetricFamily(
+    family = GaugeFamily(
         "plimsoll_build_info",
         "The server's version, and whether its hot modules are compiled or plain; always 1.",
         labels=("version", "code"),
     )
-    family.add_metric((__version__, code()), 1)
+    family.add((__version__, code()), 1)
     return family

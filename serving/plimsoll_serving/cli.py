@@ -1,12 +1,15 @@
 """Command line of the server."""
 
-import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from plimsoll_serving import __version__, logs
 from plimsoll_serving.errors import ArtifactError, FetchError, SettingsError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
 
 DONE = 0
 FAILED = 1
@@ -71,6 +74,8 @@ exit codes: 0 done, 2 the settings, the file or the artifact are refused, 1 anyt
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a verb or serve a file; returns the exit code."""
+    if (sys.argv[1:] if arguments is None else arguments) in ([], ["serve"]):
+        return _run("serve", False)  # as pods are started: they do without a parser
     parser = _parser()
     given = parser.parse_args(arguments)
     verb = given.what[0] if given.what and given.what[0] in VERBS else "serve"
@@ -88,7 +93,9 @@ def main(arguments: list[str] | None = None) -> int:
     return _run(verb, given.pool)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> "ArgumentParser":
+    import argparse
+
     parser = argparse.ArgumentParser(
         prog="plimsoll-serve",
         description=DESCRIPTION,
@@ -106,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _serve_file(given: argparse.Namespace, path: Path) -> int:
+def _serve_file(given: "Namespace", path: Path) -> int:
     """Serve a file for a person: what is wrong is one sentence."""
     from plimsoll_serving.standalone import Options, serve
 

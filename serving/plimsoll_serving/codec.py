@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plimsoll_serving.http.message import Request, Response
+from plimsoll_serving.v2.binary import RawRows
 from plimsoll_serving.v2.rows import JsonRows
 from plimsoll_serving.v2.signature import Signature, Tensor
 
@@ -98,18 +99,20 @@ class Run:
         outputs: arrays by output name, of all rows.
         rows: how many each output has; None where they cannot be told apart.
         texts: the same as JSON.
-        columns: outputs of one number a row as lists, kept by whoever needs them row by row.
+        raw: the same as raw bytes.
+        columns: outputs of one number a row in another form, kept by whoever needs them row by row.
         head: what every answer of the run begins with, kept by who writes them.
         served: the model.
     """
 
-    __slots__ = ("columns", "head", "outputs", "rows", "served", "texts")
+    __slots__ = ("columns", "head", "outputs", "raw", "rows", "served", "texts")
 
     def __init__(self, outputs: dict[str, NDArray[Any]], rows: int | None, served: Served) -> None:
         self.outputs = outputs
         self.rows = rows
         self.texts = JsonRows(outputs, rows, served.signature)
-        self.columns: dict[str, list[Any] | None] = {}
+        self.raw = RawRows(outputs, rows)
+        self.columns: dict[str, Any] = {}
         self.served = served
         self.head = b""
 

@@ -24,12 +24,15 @@ class Outcome(StrEnum):
     #: The caller gave it less time than it took: no failure of the arm.
     DEADLINE = "deadline"
 
-    @classmethod
-    def of(cls, response: Response) -> "Outcome":
-        status = response.status
-        if status >= 500:
-            return cls.DEADLINE if EXPIRED in response.headers else cls.SERVER_ERROR
-        return cls.CLIENT_ERROR if status >= 400 else cls.OK
+
+def outcome_of(response: Response) -> Outcome:
+    """What an answer says of the arm that gave it."""
+    status = response.status
+    if status < 400:
+        return Outcome.OK
+    if status < 500:
+        return Outcome.CLIENT_ERROR
+    return Outcome.DEADLINE if EXPIRED in response.headers else Outcome.SERVER_ERROR
 
 
 class Delegated:
@@ -103,6 +106,6 @@ class Delegate:
 def delegated(result: Response | Failure) -> Delegated:
     """What an answer, or its failure, says about the arm."""
     if isinstance(result, Response):
-        return Delegated(Outcome.of(result), result)
+        return Delegated(outcome_of(result), result)
     outcome = Outcome.TIMEOUT if result.reason is Reason.TIMEOUT else Outcome.UNREACHABLE
     return Delegated(outcome, None, result.message, not result.absent)

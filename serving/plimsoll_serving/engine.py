@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plimsoll_serving.artifact import read_verified
-from plimsoll_serving.batcher import Cost, Job, Result
 from plimsoll_serving.codec import Answer, InferRequest, Run
 from plimsoll_serving.errors import ArtifactError, ModelError, RequestError
 from plimsoll_serving.http.message import Header, Request
+from plimsoll_serving.jobs import Cost, Job, Result
 from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.model import CPU, Model, feature_names, sample_inputs, synthetic_inputs
 from plimsoll_serving.settings import Settings

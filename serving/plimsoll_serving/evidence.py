@@ -5,14 +5,13 @@ import secrets
 import time
 from collections.abc import Iterator
 
-from prometheus_client.metrics_core import Metric
-
 from plimsoll_serving.codec import Answer
 from plimsoll_serving.counting.counter import BinCounter
 from plimsoll_serving.counting.plan import plan
 from plimsoll_serving.counting.reference import Reference, parse
 from plimsoll_serving.engine import Engine
 from plimsoll_serving.errors import ArtifactError
+from plimsoll_serving.families import Family
 from plimsoll_serving.feedback.annotation import Annotation, predicted_output
 from plimsoll_serving.feedback.book import FeedbackBook
 from plimsoll_serving.feedback.counts import FeedbackCounts
@@ -108,7 +107,7 @@ class Evidence:
         if header is not None:
             headers.append(header)
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[Family]:
         """Every family, for the metrics."""
         if self._bins is not None:
             yield from self._bins.collect()

@@ -8,13 +8,14 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from plimsoll_serving.batcher import Batcher, Computing, Result
+from plimsoll_serving.batcher import Batcher
 from plimsoll_serving.codec import Codec, InferRequest
-from plimsoll_serving.delegate import Outcome
+from plimsoll_serving.delegate import outcome_of
 from plimsoll_serving.engine import Engine
 from plimsoll_serving.errors import RequestError
 from plimsoll_serving.forwarding import Forwarding
 from plimsoll_serving.http.message import DELEGATED, MIRRORED, Request, Respond, Response, error_response
+from plimsoll_serving.jobs import Computing, Result
 from plimsoll_serving.logs import LOGGER, ErrorLog, trace_id
 from plimsoll_serving.metrics import ServingMetrics
 from plimsoll_serving.readiness import Readiness
@@ -102,7 +103,7 @@ class Inference:
 
     def _of_arm(self, revision: str, respond: Respond) -> Respond:
         def answered(response: Response) -> None:
-            self._metrics.arm_answered(revision, Outcome.of(response))
+            self._metrics.arm_answered(revision, outcome_of(response))
             respond(response)
 
         return answered

@@ -4,26 +4,17 @@ All of them are touched on the event loop only, so they need no lock.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
-
-from prometheus_client import ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.metrics_core import Metric
 
 from plimsoll_serving import build
 from plimsoll_serving.delegate import Outcome
+from plimsoll_serving.families import Collects, CounterFamily, Family, GaugeFamily, HistogramFamily
+from plimsoll_serving.process import ProcessMetrics
 from plimsoll_serving.settings import Identity
 from plimsoll_serving.shadow.counters import ShadowCounters
 
 LATENCY_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 BATCH_EDGES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
 PRESET_CODES = (200, 400, 500)
-
-
-class Collects(Protocol):
-    """What generate_latest reads."""
-
-    def collect(self) -> Iterable[Metric]: ...
 
 
 class Histogram:
@@ -87,23 +78,23 @@ class ArmMetrics:
         if revision in self._fallbacks:
             self._fallbacks[revision] += 1
 
-    def collect(self) -> Iterator[Metric]:
-        arms = CounterMetricFamily(
+    def collect(self) -> Iterator[Family]:
+        arms = CounterFamily(
             "plimsoll_arm_requests",
             "Inferences by the arm chosen for them and what came of it.",
             labels=("model", "revision", "outcome"),
         )
         for revision, outcomes in self._arms.items():
             for outcome, count in outcomes.items():
-                arms.add_metric((self._model, revision, outcome.value), count)
+                arms.add((self._model, revision, outcome.value), count)
         yield arms
-        fallbacks = CounterMetricFamily(
+        fallbacks = CounterFamily(
             "plimsoll_fallback_requests",
             "Inferences answered by this pod's own model in place of a failed arm.",
             labels=("model", "revision"),
         )
         for revision, count in self._fallbacks.items():
-            fallbacks.add_metric((self._model, revision), count)
+            fallbacks.add((self._model, revision), count)
         yield fallbacks
 
 
@@ -121,7 +112,7 @@ class ServingMetrics:
         self._mirrored_duration = Histogram(LATENCY_EDGES)
         self._batch = Histogram(BATCH_EDGES)
         self.arms = arms or ArmMetrics(identity.model)
-        self._process = ProcessCollector(registry=None)
+        self._process = ProcessMetrics()
         self.shadow = ShadowCounters(identity.model)
         self.others: list[Collects] = []
         self.inflight = 0
@@ -153,80 +144,55 @@ class ServingMetrics:
         """One answer given by this pod's own model in place of an arm that failed."""
         self.arms.fell_back(revision)
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[Family]:
         yield build.info()
         yield from self.own()
         yield from self.arms.collect()
         yield from self._process.collect()
 
-    def own(self) -> Iterator[Metric]:
+    def own(self) -> Iterator[Family]:
         """The series of this revision alone."""
         me = self._identity
-        requests = CounterMetricFamily(
+        requests = CounterFamily(
             "plimsoll_requests",
             "Inferences answered by the model of this pod.",
             labels=("model", "version", "revision", "code"),
         )
         for code, count in self._requests.items():
-            requests.add_metric((me.model, me.version, me.revision, str(code)), count)
-        duration = HistogramMetricFamily(
+            requests.add((me.model, me.version, me.revision, str(code)), count)
+        duration = HistogramFamily(
             "plimsoll_request_duration_seconds",
             "Time from a complete request to its answer, in the pod that serves.",
             labels=("model", "version", "revision"),
         )
-        duration.add_metric((me.model, me.version, me.revision), self._duration.buckets(), self._duration.sum)
-        batch = HistogramMetricFamily(
-            "plimsoll_batch_size", "Rows of one run of the model.", labels=("model", "version")
-        )
-        batch.add_metric((me.model, me.version), self._batch.buckets(), self._batch.sum)
-        inflight = GaugeMetricFamily(
+        duration.add_histogram((me.model, me.version, me.revision), self._duration.buckets(), self._duration.sum)
+        batch = HistogramFamily("plimsoll_batch_size", "Rows of one run of the model.", labels=("model", "version"))
+        batch.add_histogram((me.model, me.version), self._batch.buckets(), self._batch.sum)
+        inflight = GaugeFamily(
             "plimsoll_inflight_requests", "Inferences under way in the model of this pod.", labels=("model", "version")
         )
-        inflight.add_metric((me.model, me.version), self.inflight)
-        epoch = GaugeMetricFamily(
-            "plimsoll_route_epoch", "Epoch of the route in force; 0 without one.", labels=("revision",)
-        )
-        epoch.add_metric((me.revision,), self.route_epoch)
+        inflight.add((me.model, me.version), self.inflight)
+        epoch = GaugeFamily("plimsoll_route_epoch", "Epoch of the route in force; 0 without one.", labels=("revision",))
+        epoch.add((me.revision,), self.route_epoch)
         yield from (requests, duration, *self._shadows(), batch, inflight, epoch)
         for other in self.others:
             yield from other.collect()
 
-    def _shadows(self) -> Iterator[Metric]:
+    def _shadows(self) -> Iterator[Family]:
         me = self._identity
-        requests = CounterMetricFamily(
+        requests = CounterFamily(
             "plimsoll_mirrored_requests",
             "Copies of requests answered by the model of this pod for comparison; no user got these answers.",
             labels=("model", "version", "revision", "code"),
         )
         for code, count in self._mirrored.items():
-            requests.add_metric((me.model, me.version, me.revision, str(code)), count)
-        duration = HistogramMetricFamily(
+            requests.add((me.model, me.version, me.revision, str(code)), count)
+        duration = HistogramFamily(
             "plimsoll_mirrored_request_duration_seconds",
             "Time from a complete copy of a request to its answer.",
             labels=("model", "version", "revision"),
         )
-        duration.add_metric(
+        duration.add_histogram(
             (me.model, me.version, me.revision), self._mirrored_duration.buckets(), self._mirrored_duration.sum
         )
         yield from (requests, duration, *self.shadow.collect())
-
-
-class _Named:
-    """The families, or single samples, with one of the names."""
-
-    def __init__(self, metrics: Collects, names: frozenset[str]) -> None:
-        self._metrics = metrics
-        self._names = names
-
-    def collect(self) -> Iterator[Metric]:
-        for family in self._metrics.collect():
-            if family.name not in self._names:
-                family.samples = [sample for sample in family.samples if sample.name in self._names]
-            if family.samples:
-                yield family
-
-
-def exposition(metrics: Collects, names: Iterable[str] = ()) -> bytes:
-    """The Prometheus text format; ``names`` (the query's ``name[]``) keeps only those families or samples."""
-    wanted = frozenset(names)
-    return bytes(generate_latest(_Named(metrics, wanted) if wanted else metrics))

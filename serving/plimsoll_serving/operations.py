@@ -4,8 +4,9 @@ import time
 from urllib.parse import parse_qs
 
 from plimsoll_serving.delegate import Delegate
+from plimsoll_serving.families import exposition
 from plimsoll_serving.http.message import Request, Respond, Response, error_response, json_response, method_not_allowed
-from plimsoll_serving.metrics import ServingMetrics, exposition
+from plimsoll_serving.metrics import ServingMetrics
 from plimsoll_serving.readiness import Readiness
 from plimsoll_serving.routing import Routing
 from plimsoll_serving.settings import Identity

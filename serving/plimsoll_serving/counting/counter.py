@@ -13,11 +13,10 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.metrics_core import Metric
 
 from plimsoll_serving.counting.bins import Bins
 from plimsoll_serving.counting.plan import Plan
+from plimsoll_serving.families import CounterFamily, Family, GaugeFamily
 from plimsoll_serving.logs import ErrorLog
 from plimsoll_serving.settings import Identity
 
@@ -120,38 +119,38 @@ class BinCounter:
         self._totals["failed"] += rows
         self._errors.report("bins could not be counted", detail=f"{type(error).__name__}: {error}"[:300])
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[Family]:
         """The families; what waits is counted first."""
         self.count()
         yield self._family("plimsoll_prediction_bin", "output", "Predictions by the bin of the profile.", 1)
         yield self._family("plimsoll_feature_bin", "feature", "Values of features by the bin of the profile.", 0)
         yield self._profile()
         me = self._identity
-        rows = CounterMetricFamily(
+        rows = CounterFamily(
             "plimsoll_bin_rows", "Rows whose bins were counted, or why not.", labels=("model", "version", "outcome")
         )
         for outcome, count in self._totals.items():
-            rows.add_metric((me.model, me.version, outcome), count)
+            rows.add((me.model, me.version, outcome), count)
         yield rows
 
-    def _family(self, name: str, label: str, help_text: str, side: int) -> Metric:
+    def _family(self, name: str, label: str, help_text: str, side: int) -> Family:
         me = self._identity
-        family = CounterMetricFamily(name, help_text, labels=("model", "version", label, "bin"))
+        family = CounterFamily(name, help_text, labels=("model", "version", label, "bin"))
         for _, bins in (self._plan.features, self._plan.outputs)[side]:
             for entry, label_of_bin, count in bins.series():
-                family.add_metric((me.model, me.version, entry, label_of_bin), count)
+                family.add((me.model, me.version, entry, label_of_bin), count)
         return family
 
-    def _profile(self) -> Metric:
+    def _profile(self) -> Family:
         """What the counts are to be compared with."""
         me = self._identity
-        family = GaugeMetricFamily(
+        family = GaugeFamily(
             "plimsoll_feature_profile_rows",
             "Rows of the version's profile by the bin of a feature.",
             labels=("model", "version", "feature", "bin"),
         )
         for feature, label, rows in self._plan.profile:
-            family.add_metric((me.model, me.version, feature, label), rows)
+            family.add((me.model, me.version, feature, label), rows)
         return family
 
 

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plimsoll_serving.codec import Answer, Run
-from plimsoll_serving.feedback.token import Signer
+from plimsoll_serving.feedback.token import MAX_ROWS, VALUE_BYTES, Signer, packed
 from plimsoll_serving.http.message import Header
 from plimsoll_serving.v2.signature import Signature
 
@@ -35,23 +35,49 @@ class Annotation:
 
     def header(self, answer: Answer) -> Header | None:
         """The header; None when the prediction was not asked for, or there are no rows."""
-        if answer.stop - answer.start == 1:
-            numbers = self._numbers(answer.run)
-            if numbers is not None:  # by far the most frequent, and numpy is slow for one value
-                return HEADER, self._signer.sign_number(numbers[answer.start], int(self._clock()))
-        values = answer.outputs.get(self._output)
-        if values is None or not values.size:
-            return None
-        return HEADER, self._signer.sign(_flat(values), int(self._clock()))
+        column, now = self._column(answer.run), int(self._clock())
+        rows = answer.stop - answer.start
+        if column is None:
+            values = answer.outputs.get(self._output)
+            if values is None or not values.size:
+                return None
+            return HEADER, self._signer.sign(_flat(values), now)
+        if rows == 1:
+            return HEADER, self._signer.sign_number(column.number(answer.start), now)
+        kind, data = column.packed(answer.start, min(rows, MAX_ROWS))
+        return HEADER, self._signer.sign_packed(kind, data, now)
 
-    def _numbers(self, run: Run) -> list[Any] | None:
-        """The predictions of a run, a number a row; None where they are not that."""
+    def _column(self, run: Run) -> "_Column | None":
+        """The predictions of a run; None where they are not a number a row."""
         if self._output not in run.columns:
             values = run.outputs.get(self._output)
             usable = values is not None and values.dtype.kind in "biuf" and values.ndim
             one_a_row = usable and 0 < values.size == len(values) == run.rows  # type: ignore[union-attr,arg-type]
-            run.columns[self._output] = _flat(values).tolist() if one_a_row else None  # type: ignore[arg-type]
-        return run.columns[self._output]
+            run.columns[self._output] = _Column(_flat(values)) if one_a_row else None  # type: ignore[arg-type]
+        return cast("_Column | None", run.columns[self._output])
+
+
+class _Column:
+    """Numbers, one a row, in the forms that ids are made of: each made once a run, for numpy is slow for few values."""
+
+    __slots__ = ("_numbers", "_packed", "_values")
+
+    def __init__(self, values: NDArray[Any]) -> None:
+        self._values = values
+        self._numbers: list[Any] | None = None
+        self._packed: tuple[bytes, bytes] | None = None
+
+    def number(self, row: int) -> Any:
+        if self._numbers is None:
+            self._numbers = self._values.tolist()
+        return self._numbers[row]
+
+    def packed(self, start: int, rows: int) -> tuple[bytes, bytes]:
+        """Kind and bytes of some rows."""
+        if self._packed is None:
+            self._packed = packed(self._values)
+        kind, data = self._packed
+        return kind, data[start * VALUE_BYTES : (start + rows) * VALUE_BYTES]
 
 
 def _flat(values: NDArray[Any]) -> NDArray[Any]:

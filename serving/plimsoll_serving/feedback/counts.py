@@ -4,8 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from prometheus_client.core import CounterMetricFamily
-from prometheus_client.metrics_core import Metric
+from plimsoll_serving.families import CounterFamily, Family
 
 #: Upper ends in seconds of the ages: labels that came equally late are compared with each other.
 AGE_EDGES = (60, 600, 3600, 86400, 604800)
@@ -52,15 +51,15 @@ class FeedbackCounts:
     def refused(self, reason: str) -> None:
         self._refused[reason] += 1
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[Family]:
         labels = ("model", "version", "outcome", "age")
-        outcomes = CounterMetricFamily("plimsoll_feedback", "Rows of feedback by what they said.", labels=labels)
-        errors = CounterMetricFamily(
+        outcomes = CounterFamily("plimsoll_feedback", "Rows of feedback by what they said.", labels=labels)
+        errors = CounterFamily(
             "plimsoll_feedback_error",
             "Sum of the sizes of errors of predicted numbers, too high (over) and too low (under).",
             labels=("model", "version", "direction", "age"),
         )
-        squared = CounterMetricFamily(
+        squared = CounterFamily(
             "plimsoll_feedback_squared_error",
             "Sum of the squares of errors of predicted numbers.",
             labels=("model", "version", "age"),
@@ -68,13 +67,13 @@ class FeedbackCounts:
         for version, ages in self._cohorts.items():
             for age, cohort in ages.items():
                 for outcome, count in cohort.outcomes.items():
-                    outcomes.add_metric((self._model, version, outcome, age), count)
-                errors.add_metric((self._model, version, "over", age), cohort.over)
-                errors.add_metric((self._model, version, "under", age), cohort.under)
-                squared.add_metric((self._model, version, age), cohort.squared)
-        refused = CounterMetricFamily(
+                    outcomes.add((self._model, version, outcome, age), count)
+                errors.add((self._model, version, "over", age), cohort.over)
+                errors.add((self._model, version, "under", age), cohort.under)
+                squared.add((self._model, version, age), cohort.squared)
+        refused = CounterFamily(
             "plimsoll_feedback_refused", "Feedback that was not counted.", labels=("model", "reason")
         )
         for reason, count in self._refused.items():
-            refused.add_metric((self._model, reason), count)
+            refused.add((self._model, reason), count)
         yield from (outcomes, errors, squared, refused)

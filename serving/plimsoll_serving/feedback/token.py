@@ -74,6 +74,12 @@ def text_digest(text: str | bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=VALUE_BYTES).digest()
 
 
+def packed(values: NDArray[Any]) -> tuple[bytes, bytes]:
+    """Kind and bytes of numbers as an id holds them, ``VALUE_BYTES`` each."""
+    kind = _KINDS[values.dtype.kind]
+    return kind, values.astype(np.float64 if kind == b"f" else np.int64, copy=False).tobytes()
+
+
 class Signer:
     """Makes ids of one model version, and reads those of every pod with the same secret.
 
@@ -100,7 +106,19 @@ class Signer:
             values: the prediction, one value a row, at least one row.
             seconds: Unix time.
         """
-        return self._signed_id(self._packed(values, seconds & 0xFFFFFFFF, next(self._numbers) & _NUMBER))
+        held = values[:MAX_ROWS]
+        if _KINDS[held.dtype.kind] == b"t":
+            return self.sign_packed(b"t", b"".join(map(self._digest, held.tolist())), seconds)
+        return self.sign_packed(*packed(held), seconds)
+
+    def sign_packed(self, kind: bytes, data: bytes, seconds: int) -> bytes:
+        """The id of an answer of several rows.
+
+        Args:
+            kind, data: the values as an id holds them, of at most ``MAX_ROWS`` rows.
+        """
+        number, rows = next(self._numbers) & _NUMBER, len(data) // VALUE_BYTES
+        return self._signed_id(_HEAD.pack(seconds & 0xFFFFFFFF, number, kind, rows) + data)
 
     def sign_number(self, value: Any, seconds: int) -> bytes:
         """The id of an answer of one row with a number; whole ones are of 64 bits with a sign.
@@ -115,14 +133,6 @@ class Signer:
         signing = self._signing.copy()
         signing.update(body)
         return self._prefix + _encode(body + signing.digest())
-
-    def _packed(self, values: NDArray[Any], seconds: int, number: int) -> bytes:
-        kind = _KINDS[values.dtype.kind]
-        held = values[:MAX_ROWS]
-        head = _HEAD.pack(seconds, number, kind, len(held))
-        if kind == b"t":
-            return head + b"".join(map(self._digest, held.tolist()))
-        return head + held.astype(np.float64 if kind == b"f" else np.int64, copy=False).tobytes()
 
     def _digest(self, text: str | bytes) -> bytes:
         """Remembered, for classes are few."""

@@ -298,4 +298,4 @@ def _taken_out(response: Response) -> bool:
     found = next((header for header in (TOGETHER, APART) if header in response.headers), None)
     if found is not None:
         response.headers.remove(found)
-    return found is TOGETHER
+    return found == TOGETHER

@@ -6,9 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from prometheus_client.core import CounterMetricFamily
-from prometheus_client.metrics_core import Metric
-
+from plimsoll_serving.families import CounterFamily, Family
 from plimsoll_serving.logs import ErrorLog
 from plimsoll_serving.payload.events import Arrays, EventWriter, Record
 from plimsoll_serving.payload.sinks import Sink
@@ -31,13 +29,13 @@ class PayloadCounts:
         self._identity = identity
         self.written = self.dropped = self.failed = 0
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[Family]:
         me = self._identity
-        family = CounterMetricFamily(
+        family = CounterFamily(
             "plimsoll_payload_log_events", "Events of the payload log.", labels=("model", "version", "outcome")
         )
         for outcome, count in (("written", self.written), ("dropped", self.dropped), ("failed", self.failed)):
-            family.add_metric((me.model, me.version, outcome), count)
+            family.add((me.model, me.version, outcome), count)
         yield family
 
 

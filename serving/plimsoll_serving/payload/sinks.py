@@ -1,15 +1,18 @@
 """Where events go: a file, an HTTP endpoint, or objects of a store. Used by the log's own thread only."""
 
-import http.client
 import os
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from plimsoll_serving.errors import SettingsError
 from plimsoll_serving.payload.options import PayloadOptions
 from plimsoll_serving.settings import Environment, Identity
+
+# The clients of HTTP and of a store are loaded only where they are asked for.
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
 
 TIMEOUT_SECONDS = 5.0
 NEWLINE = b"\n"
@@ -60,10 +63,14 @@ class HttpSink:
     linger = 0.2
 
     def __init__(self, url: SplitResult, most: int) -> None:
+        from http.client import HTTPConnection, HTTPException, HTTPSConnection
+
         self.most = most
         self._url = url
+        self._kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
+        self._error: type[Exception] = HTTPException
         self._target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        self._connection: http.client.HTTPConnection | None = None
+        self._connection: HTTPConnection | None = None
 
     def write(self, events: list[bytes]) -> None:
         if self.most == 1:
@@ -76,7 +83,7 @@ class HttpSink:
             connection.request("POST", self._target, body, {"content-type": kind})
             answer = connection.getresponse()
             answer.read(65536)
-        except http.client.HTTPException as error:
+        except self._error as error:
             connection.close()
             raise SinkError(f"the sink does not speak HTTP: {type(error).__name__} {error}") from None
         except OSError:
@@ -90,10 +97,8 @@ class HttpSink:
         else:
             connection.close()
 
-    def _connect(self) -> http.client.HTTPConnection:
-        secure = self._url.scheme == "https"
-        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        return kind(self._url.hostname or "", self._url.port, timeout=TIMEOUT_SECONDS)
+    def _connect(self) -> "HTTPConnection":
+        return self._kind(self._url.hostname or "", self._url.port, timeout=TIMEOUT_SECONDS)
 
 
 class StoreSink:
@@ -105,7 +110,6 @@ class StoreSink:
     def __init__(self, uri: str, identity: Identity) -> None:
         from obstore.exceptions import BaseError
 
-        # The store's client is loaded only where it is asked for.
         from plimsoll_serving.fetch import open_store
 
         self._store, self._prefix = open_store(

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from plimsoll_serving.delegate import Delegate, Delegated, Outcome, Settled
+from plimsoll_serving.delegate import Delegate, Delegated, Outcome, Settled, outcome_of
 from plimsoll_serving.http.client import Failure, Reason
 from plimsoll_serving.http.message import DELEGATED, MIRRORED, Request, Response, error_response
 from plimsoll_serving.logs import LOGGER
@@ -59,7 +59,7 @@ class _Attempt:
 
     def answered(self, response: Response) -> None:
         self._timer.cancel()
-        self._settle(Delegated(Outcome.of(response), response))
+        self._settle(Delegated(outcome_of(response), response))
 
     def _late(self) -> None:
         self.request.cancelled = True

@@ -5,18 +5,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import parse_qs
 
-from prometheus_client import ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.metrics_core import Metric
-
 from plimsoll_serving import build
+from plimsoll_serving.families import CounterFamily, Family, GaugeFamily, exposition
 from plimsoll_serving.http.message import Request, Respond, Response, error_response, json_response, method_not_allowed
 from plimsoll_serving.logs import LOGGER
-from plimsoll_serving.metrics import exposition
 from plimsoll_serving.operations import TEXT_FORMAT
 from plimsoll_serving.pool.host import Host
 from plimsoll_serving.pool.pool import Pool
 from plimsoll_serving.pool.service import Service
+from plimsoll_serving.process import ProcessMetrics
 from plimsoll_serving.readiness import Readiness
 
 
@@ -26,13 +23,13 @@ class PoolMetrics:
     def __init__(self, pool: Pool, revisions: Iterable[str] = ()) -> None:
         self._pool = pool
         self._revisions = frozenset(revisions)
-        self._process = ProcessCollector(registry=None)
+        self._process = ProcessMetrics()
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[Family]:
         families = [family for service in list(self._pool.services.values()) for family in self.of(service)]
         yield from merged([*families, *self.common()])
 
-    def of(self, service: Service) -> Iterator[Metric]:
+    def of(self, service: Service) -> Iterator[Family]:
         """The series of one service."""
         if not self._wants(service.hosts):
             return
@@ -42,7 +39,7 @@ class PoolMetrics:
         yield from service.arms.collect()
         yield _states(hosts)
 
-    def common(self) -> Iterator[Metric]:
+    def common(self) -> Iterator[Family]:
         """The series of the pod, and the name of those that there are only with a service."""
         yield build.info()
         yield _states(())
@@ -52,45 +49,45 @@ class PoolMetrics:
     def _wants(self, revisions: Iterable[str]) -> bool:
         return not self._revisions or not self._revisions.isdisjoint(revisions)
 
-    def _memory(self) -> Iterator[Metric]:
+    def _memory(self) -> Iterator[Family]:
         residents = self._pool.residents
-        bytes_ = GaugeMetricFamily(
+        bytes_ = GaugeFamily(
             "plimsoll_pool_memory_bytes", "What models in memory are taken to have, and may have.", labels=("kind",)
         )
-        bytes_.add_metric(("used",), residents.used)
-        bytes_.add_metric(("budget",), residents.budget)
-        loads = CounterMetricFamily("plimsoll_pool_loads", "Models brought into memory.")
-        loads.add_metric((), residents.loads)
-        evictions = CounterMetricFamily("plimsoll_pool_evictions", "Models put out of memory to make room.")
-        evictions.add_metric((), residents.evictions)
+        bytes_.add(("used",), residents.used)
+        bytes_.add(("budget",), residents.budget)
+        loads = CounterFamily("plimsoll_pool_loads", "Models brought into memory.")
+        loads.add((), residents.loads)
+        evictions = CounterFamily("plimsoll_pool_evictions", "Models put out of memory to make room.")
+        evictions.add((), residents.evictions)
         yield from (bytes_, loads, evictions)
 
 
 class _Read:
     """What was collected already."""
 
-    def __init__(self, families: list[Metric]) -> None:
+    def __init__(self, families: list[Family]) -> None:
         self._families = families
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[Family]:
         yield from merged(self._families)
 
 
-def _states(hosts: Iterable[Host]) -> Metric:
-    states = GaugeMetricFamily(
+def _states(hosts: Iterable[Host]) -> Family:
+    states = GaugeFamily(
         "plimsoll_model_state",
         "How far the pod is with a revision, and why no further.",
         labels=("model", "version", "revision", "state", "reason"),
     )
     for host in hosts:
         me = host.settings.identity
-        states.add_metric((me.model, me.version, me.revision, host.state.value, host.reason), 1)
+        states.add((me.model, me.version, me.revision, host.state.value, host.reason), 1)
     return states
 
 
-def merged(families: Iterable[Metric]) -> Iterator[Metric]:
+def merged(families: Iterable[Family]) -> Iterator[Family]:
     """Each family once; samples with the same labels (two services of one model) are added up."""
-    found: dict[str, Metric] = {}
+    found: dict[str, Family] = {}
     sums: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
     for family in families:
         samples, family.samples = family.samples, []
@@ -138,7 +135,7 @@ class PoolOperations:
     async def _everything(self, request: Request, respond: Respond) -> None:
         """Series of hundreds of models: read service by service, written in a thread, so that no request waits."""
         names, metrics = parse_qs(request.query).get("name[]", []), PoolMetrics(self._pool)
-        families: list[Metric] = []
+        families: list[Family] = []
         for service in list(self._pool.services.values()):
             families += metrics.of(service)
             await asyncio.sleep(0)

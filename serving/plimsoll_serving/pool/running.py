@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
-from plimsoll_serving.batcher import Computing, Cost, Job, Result
+from plimsoll_serving.jobs import Computing, Cost, Job, Result
 from plimsoll_serving.logs import LOGGER
 
 # Deaths that are blamed on a model before it is not run again.

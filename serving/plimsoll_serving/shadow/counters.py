@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from prometheus_client.core import CounterMetricFamily
-from prometheus_client.metrics_core import Metric
-
+from plimsoll_serving.families import CounterFamily, Family
 from plimsoll_serving.shadow.compare import Difference
 
 MAX_PAIRS = 4
@@ -93,20 +91,18 @@ class ShadowCounters:
             if name in known or len(known) < MAX_OUTPUTS:
                 known.setdefault(name, _Output()).add(difference)
 
-    def collect(self) -> Iterator[Metric]:
-        pairs = CounterMetricFamily(
+    def collect(self) -> Iterator[Family]:
+        pairs = CounterFamily(
             "plimsoll_shadow_pairs", "Mirrored requests by what came of the pair.", labels=(*WHO, "outcome")
         )
-        rows = CounterMetricFamily(
-            "plimsoll_shadow_rows", "Rows compared, by output.", labels=(*WHO, "output", "outcome")
-        )
+        rows = CounterFamily("plimsoll_shadow_rows", "Rows compared, by output.", labels=(*WHO, "output", "outcome"))
         for (stable, candidate), pair in self._pairs.items():
             who = (self._model, stable, candidate)
             for outcome, count in pair.outcomes.items():
-                pairs.add_metric((*who, outcome.value), count)
+                pairs.add((*who, outcome.value), count)
             for name, output in pair.outputs.items():
-                rows.add_metric((*who, name, "equal"), output.equal)
-                rows.add_metric((*who, name, "different"), output.different)
+                rows.add((*who, name, "equal"), output.equal)
+                rows.add((*who, name, "different"), output.different)
         yield from (pairs, rows, *self._differences(), self._classes())
 
     def _outputs(self) -> Iterator[tuple[tuple[str, ...], _Output]]:
@@ -114,33 +110,31 @@ class ShadowCounters:
             for name, output in pair.outputs.items():
                 yield (self._model, stable, candidate, name), output
 
-    def _differences(self) -> Iterator[Metric]:
+    def _differences(self) -> Iterator[Family]:
         labels = (*WHO, "output")
-        rows = CounterMetricFamily(
+        rows = CounterFamily(
             "plimsoll_shadow_difference_rows",
             "Rows of one float by where the candidate lies to the stable.",
             labels=(*labels, "direction"),
         )
-        sums = CounterMetricFamily(
+        sums = CounterFamily(
             "plimsoll_shadow_difference",
             "Sums of the distances above and below; their difference is the signed sum.",
             labels=(*labels, "direction"),
         )
-        squares = CounterMetricFamily(
-            "plimsoll_shadow_squared_difference", "Sum of the squared distances.", labels=labels
-        )
+        squares = CounterFamily("plimsoll_shadow_squared_difference", "Sum of the squared distances.", labels=labels)
         for who, output in self._outputs():
             if not any(output.directions.values()):
                 continue
             for direction, count in output.directions.items():
-                rows.add_metric((*who, direction), count)
+                rows.add((*who, direction), count)
             for direction, distance in output.sums.items():
-                sums.add_metric((*who, direction), distance)
-            squares.add_metric(who, output.squared)
+                sums.add((*who, direction), distance)
+            squares.add(who, output.squared)
         yield from (rows, sums, squares)
 
-    def _classes(self) -> Metric:
-        classes = CounterMetricFamily(
+    def _classes(self) -> Family:
+        classes = CounterFamily(
             "plimsoll_shadow_class_rows",
             "Rows in which only the candidate (gained), or only the stable (lost), said a class.",
             labels=(*WHO, "output", "class", "direction"),
@@ -148,5 +142,5 @@ class ShadowCounters:
         for who, output in self._outputs():
             for name, counts in output.classes.items():
                 for direction, count in counts.items():
-                    classes.add_metric((*who, name, direction), count)
+                    classes.add((*who, name, direction), count)
         return classes

@@ -58,3 +58,39 @@ def pack(array: NDArray[Any]) -> bytes:
         text = value if isinstance(value, bytes) else str(value).encode()
         parts += (_LENGTH.pack(len(text)), text)
     return b"".join(parts)
+
+
+class RawRows:
+    """The outputs of one run of a model as raw bytes, made once for all requests of the batch.
+
+    Args:
+        outputs: arrays by output name, of the whole batch.
+        rows: what the first dimension of each output counts; None where it does not.
+
+    Attributes:
+        described: what stands before the bytes of so many rows, kept by who writes it.
+    """
+
+    __slots__ = ("_count", "_outputs", "_wholes", "described")
+
+    def __init__(self, outputs: dict[str, NDArray[Any]], rows: int | None) -> None:
+        self._outputs = outputs
+        self._count = rows
+        self._wholes: list[tuple[bytes, int]] | None = None
+        self.described: dict[int, bytes] = {}
+
+    def pieces(self, start: int, stop: int) -> list[bytes]:
+        """The bytes of rows ``start`` to ``stop`` of each output; empty where they have to be packed one by one."""
+        if self._wholes is None:
+            self._wholes = self._packed(self._count) if self._count else []
+        return [whole[start * width : stop * width] for whole, width in self._wholes]
+
+    def _packed(self, count: int) -> list[tuple[bytes, int]]:
+        """The bytes of each output, and how many of them a row has."""
+        wholes = []
+        for array in self._outputs.values():
+            if array.dtype.kind == "O" or not array.ndim or len(array) != count:
+                return []
+            whole = array.tobytes()
+            wholes.append((whole, len(whole) // count))
+        return wholes

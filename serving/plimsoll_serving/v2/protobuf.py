@@ -69,7 +69,7 @@ class ProtobufCodec:
         tensors = answer.signature.outputs
         if not answer.request.encoding and all(tensors[name].datatype.name in CONTENTS for name in answer.outputs):
             return Response(200, _typed_answer(answer), CONTENT_TYPE)
-        raw = [pack(array) for array in answer.outputs.values()]
+        raw = answer.run.raw.pieces(answer.start, answer.stop) or [pack(array) for array in answer.outputs.values()]
         body = self._answers.write(answer, raw)
         if body is None:
             self._answers.learn(answer, _head(answer).SerializeToString())

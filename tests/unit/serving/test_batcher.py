@@ -7,15 +7,17 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plimsoll_serving.batcher import INLINE_SECONDS, Batcher, Cost, Job, Result
+from plimsoll_serving.batcher import INLINE_SECONDS, TURN_SECONDS, Batcher
 from plimsoll_serving.codec import InferRequest
 from plimsoll_serving.http.limits import Bounds
 from plimsoll_serving.http.message import Request, Response, error_response
+from plimsoll_serving.jobs import Cost, Job, Result
 
 QUICK, SLOW = INLINE_SECONDS / 1000, INLINE_SECONDS * 100
 
@@ -188,6 +190,33 @@ async def test_whoever_waits_behind_a_long_run_hears_at_its_deadline_and_not_whe
     bench.model.held.set()
     await bench.until(5)
     assert bench.model.runs == [[0], [1, 2]]
+
+
+async def test_whoever_is_told_while_another_is_told_is_told_once() -> None:
+    bench = Bench(SLOW, workers=1, queue_seconds=100.0)
+    failed: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context))
+    bench.model.held.clear()
+    bench.submit(0)
+    await asyncio.sleep(0.01)
+
+    def told(number: int, result: Result) -> None:
+        assert number not in bench.answers
+        bench.answers[number] = result
+        if len(bench.answers) == 1:  # the run ends meanwhile, and what comes next begins another with all that wait
+            bench.model.held.set()
+            bench.batcher._runs[0].result()
+            bench.submit(3)
+            time.sleep(TURN_SECONDS)
+            bench.submit(4)
+
+    for number in (1, 2):
+        late = job(number, partial(told, number))
+        late.request.deadline = asyncio.get_running_loop().time() + 0.02
+        bench.batcher.submit(late)
+    await bench.until(5)
+    assert [bench.status(number) for number in range(5)] == [200, 504, 504, 200, 200]
+    assert failed == []
 
 
 async def test_a_window_waits_for_more_rows_but_not_beyond_a_full_run() -> None:

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from onnx import TensorProto, helper
-from plimsoll_serving.batcher import Result
 from plimsoll_serving.engine import Engine, sample_request
 from plimsoll_serving.errors import ArtifactError
 from plimsoll_serving.http.message import Request
+from plimsoll_serving.jobs import Result
 from plimsoll_serving.model import Model, sample_inputs
 
 from tests.builders import onnx_models

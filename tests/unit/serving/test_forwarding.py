@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from plimsoll_serving.breaker import Breaker
-from plimsoll_serving.delegate import Delegated, Outcome
+from plimsoll_serving.delegate import Delegated, Outcome, outcome_of
 from plimsoll_serving.forwarding import Forwarding
 from plimsoll_serving.http.message import EXPIRED, Request, Respond, Response
 from plimsoll_serving.metrics import ServingMetrics
@@ -99,7 +99,7 @@ async def test_impatient_callers_do_not_open_the_breaker(stage: Stage) -> None:
 
 async def test_a_deadline_of_the_caller_that_the_arm_tells_of_is_passed_on_and_blames_nobody(stage: Stage) -> None:
     late = Response(504, b"late", headers=[EXPIRED])
-    stage.arms.result = Delegated(Outcome.of(late), late)
+    stage.arms.result = Delegated(outcome_of(late), late)
     for _ in range(20):
         assert stage.delegate() is late
     assert not stage.arms.kept.is_open(asyncio.get_running_loop().time())

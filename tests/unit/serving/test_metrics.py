@@ -1,7 +1,8 @@
 """What is exported, and that nothing is missing before it happens."""
 
 from plimsoll_serving.delegate import Outcome
-from plimsoll_serving.metrics import LATENCY_EDGES, ServingMetrics, exposition
+from plimsoll_serving.families import exposition
+from plimsoll_serving.metrics import LATENCY_EDGES, ServingMetrics
 from plimsoll_serving.settings import Identity
 from prometheus_client.parser import text_string_to_metric_families
 

@@ -51,7 +51,7 @@ class Stage:
                 await reader.readuntil(b"\r\n\r\n")
                 await reader.readexactly(2)
                 await self.gate.wait()
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n" + ANSWER.body)
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 15\r\nplimsoll-together: 0\r\n\r\n" + ANSWER.body)
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 

@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plimsoll_serving.codec import InferRequest
+from plimsoll_serving.codec import Answer, InferRequest, Run
 from plimsoll_serving.errors import RequestError
 from plimsoll_serving.http.message import Request
 from plimsoll_serving.v2.binary import pack, unpack
 from plimsoll_serving.v2.datatypes import DATATYPES
 from plimsoll_serving.v2.decode import decode
+from plimsoll_serving.v2.encode import encode
 from plimsoll_serving.v2.rest import HEADER_LENGTH, RestCodec
+from plimsoll_serving.v2.signature import Signature
 from plimsoll_serving.v2.typed import LONG_BODY, TypedReader
 
-from tests.unit.serving.test_decode import arrays, signature, tensor, written
+from tests.unit.serving.test_decode import Made, arrays, signature, tensor, written
 
 numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.booleans() | st.none() | st.text(max_size=2)
 values = st.lists(st.integers(-5, 5) | st.floats(-10, 10), max_size=6) | st.lists(
@@ -183,3 +185,26 @@ def test_outputs_are_binary_where_they_are_asked_to_be(asked: Any, parameters: A
     document = {"inputs": [item()], "parameters": parameters} | ({} if asked is None else {"outputs": asked})
     known = signature(tensor("x", "FP32", (-1,)))
     assert RestCodec(known).decode(binary(document, b"\0" * 8), known).encoding == wanted
+
+
+@given(st.sampled_from(sorted(DATATYPES)), st.sampled_from(sorted(DATATYPES)), st.lists(st.integers(1, 3), min_size=1))
+def test_binary_answers_cut_from_one_run_are_those_that_are_written_alone(
+    one: str, other: str, sizes: list[int]
+) -> None:
+    rows = sum(sizes)
+    numbers = np.arange(rows * 4) % 2
+    outputs = {"y": _as(one, numbers[::4]), "z": _as(other, numbers.reshape(rows, 2, 2))}
+    made = Made(Signature({}, {"y": tensor("y", one, (-1,)), "z": tensor("z", other, (-1, 2, 2))}))
+    asked = InferRequest(None, {}, ["y", "z"], encoding=frozenset(outputs))
+    run, start = Run(outputs, rows, made), 0
+    for size in sizes:
+        cut = encode(Answer(asked, run, (start, start + size), alone=False))
+        own = {name: array[start : start + size] for name, array in outputs.items()}
+        alone = encode(Answer(asked, Run(own, None, made), (0, 1), alone=True))
+        assert (cut.body, cut.headers, cut.content_type) == (alone.body, alone.headers, alone.content_type)
+        start += size
+
+
+def _as(datatype: str, numbers: Any) -> Any:
+    array = numbers.astype(DATATYPES[datatype].dtype)
+    return np.vectorize(str, otypes=[object])(numbers) if datatype == "BYTES" else array

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from plimsoll_serving.batcher import Cost, Job, Result
+from plimsoll_serving.jobs import Cost, Job, Result
 from plimsoll_serving.pool.running import DEATHS, Running
 
 

@@ -1,6 +1,6 @@
 """Counters of shadow pairs: what is exported, and that it stays bounded."""
 
-from plimsoll_serving.metrics import exposition
+from plimsoll_serving.families import exposition
 from plimsoll_serving.shadow.compare import Difference
 from plimsoll_serving.shadow.counters import MAX_CLASSES, MAX_OUTPUTS, MAX_PAIRS, Outcome, ShadowCounters
 from prometheus_client.parser import text_string_to_metric_families

@@ -10,7 +10,7 @@ from plimsoll_serving.grpc.proto.messages import FILES, POOL, message, services
 from plimsoll_serving.grpc.status import Code, StatusError
 
 PACKAGES = ("grpc.reflection.v1", "grpc.reflection.v1alpha")
-_FILES = {file.name: file.SerializeToString() for file in FILES.file}
+_FILES = {file.name: file.serialized_pb for file in FILES}
 
 
 def methods() -> dict[bytes, Callable[[Call], Any]]:
