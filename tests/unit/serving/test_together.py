@@ -39,13 +39,10 @@ class Pod:
 
     def __post_init__(self) -> None:
         self.listener = Listener(self._handle, Limits(), Budget(1 << 20), together=lambda: self.together)
-        connect = self.listener.connect
 
-        def counted() -> asyncio.Protocol:
-            self.connections += 1
-            return connect()
-
-        self.listener.connect = counted  # type: ignore[method-assign]
+    def connect(self) -> asyncio.Protocol:
+        self.connections += 1
+        return self.listener.connect()
 
     def _handle(self, request: Request, respond: Respond) -> None:
         self.seen.append(request.path[1:])
@@ -65,11 +62,13 @@ class Pod:
 @asynccontextmanager
 async def serving(pod: Pod) -> AsyncIterator[ConnectionPool]:
     await pod.listener.start("127.0.0.1", 0)
-    pool = ConnectionPool("127.0.0.1", pod.listener.port, Deadlines())
+    counted = await asyncio.get_running_loop().create_server(pod.connect, "127.0.0.1", 0)
+    pool = ConnectionPool("127.0.0.1", counted.sockets[0].getsockname()[1], Deadlines())
     try:
         yield pool
     finally:
         pool.close()
+        counted.close()
         pod.listener.stop_accepting()
         pod.listener.stop()
 
