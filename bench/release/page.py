@@ -71,7 +71,7 @@ def _warning(document: Row) -> str:
             in all, which is {spent / processes / document["seconds"]:.0%} of {processes} cores: the rest was idle, or
             other work's, which makes a processor's second worth less, too."""
     if "again" in document["run"]:
-        again = " and ".join(f"{name} ({when})" for name, when in document["run"]["again"].items())
+        again = ", ".join(f"{name} ({when})" for name, when in document["run"]["again"].items())
         said += f""" Simulated again since then, for this engine had changed: {again}. The peers had not, and see the
             same hours; all else is of that run."""
     return paragraph(said)
