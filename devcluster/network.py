@@ -31,6 +31,14 @@ KERNEL_SETTINGS = [
     "kernel/keys/root_maxkeys",
     "kernel/keys/root_maxbytes",
 ]
+SERVICES_INSIDE = f"""\
+*filter
+:DEVCLUSTER - [0:0]
+-A DEVCLUSTER -d {SERVICE_RANGE} -j REJECT
+-A FORWARD -j DEVCLUSTER
+-A OUTPUT -j DEVCLUSTER
+COMMIT
+"""
 OUR_CHAINS = re.compile(r"^(KUBE-|CNI-|DEVCLUSTER$)")
 
 
@@ -51,12 +59,8 @@ def bring_up(paths: Paths) -> None:
 def _keep_services_inside() -> None:
     """Refuse what is sent to a Service before kube-proxy has written its rules: it would leave the machine, and may be
     answered by whoever is there."""
-    if succeeds(["iptables", "--numeric", "--list", "DEVCLUSTER"]):
-        return
-    run(["iptables", "--new-chain", "DEVCLUSTER"])
-    run(["iptables", "--append", "DEVCLUSTER", "--destination", SERVICE_RANGE, "--jump", "REJECT"])
-    for chain in ("FORWARD", "OUTPUT"):
-        run(["iptables", "--append", chain, "--jump", "DEVCLUSTER"])
+    if not succeeds(["iptables", "--numeric", "--list", "DEVCLUSTER"]):
+        run(["iptables-restore", "--noflush"], stdin=SERVICES_INSIDE)  # all of it or nothing
 
 
 def bridge_exists() -> bool:
