@@ -10,6 +10,8 @@ from typing import Any
 
 from tests.integration.serving.harness import HOST
 
+# What a proxy says that stands outside of the cluster.
+STRANGER = b"HTTP/1.1 404 Not Found\r\nserver: proxy\r\ncontent-length: 0\r\n\r\n"
 # What to send for a request, piece by piece; None ends the connection.
 Behaviour = Callable[["Asked"], Iterator[bytes | None]]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.serving.fake_arm import Asked, Behaviour, FakeArm, always, answer, fake_arm
+from tests.integration.serving.fake_arm import STRANGER, Asked, Behaviour, FakeArm, always, answer, fake_arm
 from tests.integration.serving.harness import (
     RIGHT,
     Raw,
@@ -213,11 +213,10 @@ def test_an_arm_that_is_not_known_at_its_address_yet_is_not_to_blame(primary: Se
 
 def test_who_answers_at_the_address_but_is_no_server_of_models_is_not_believed(primary: Server) -> None:
     """While kube-proxy writes the rules of a Service a connection to it may leave the cluster, and meet a proxy."""
-    strangers: list[bytes | None] = [b"HTTP/1.1 404 Not Found\r\nserver: proxy\r\ncontent-length: 0\r\n\r\n"]
-    answers = [strangers, strangers, [GOOD], strangers]
+    answers = [STRANGER, STRANGER, GOOD, STRANGER]
 
     def behave(asked: Asked) -> Iterator[bytes | None]:
-        yield from answers[asked.of_arm - 1]
+        yield answers[asked.of_arm - 1]
 
     with delegating(primary, behave) as arm:
         eventually(lambda: who(primary) == "9", "the arm answers")

@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.builders import onnx_models
+from tests.integration.serving.fake_arm import STRANGER, always, fake_arm
 from tests.integration.serving.harness import (
     COEFFICIENTS,
     INTERCEPTS,
@@ -262,6 +264,17 @@ def test_a_primary_that_is_gone_is_answered_for_by_the_secondary(tmp_path: Path)
         answer = secondary.infer(ROW)
         assert (answer.status_code, answer.headers["plimsoll-model-version"]) == (200, "2")
         assert secondary.fallbacks(gone) == 1
+
+
+def test_who_answers_at_the_primarys_address_but_is_no_server_of_models_is_not_passed_on(tmp_path: Path) -> None:
+    secondary = Server(tmp_path / "secondary", RIGHT, "digits-bbbb", "2")
+    with running(secondary), fake_arm(always(STRANGER), revision="digits-aaaa", version="1") as primary:
+        servers: Any = [primary, secondary]
+        put_route(secondary, route_document(servers, servers[0], 1, [100, 0]))
+        eventually(lambda: secondary.role() == "secondary", "the role")
+        answer = secondary.infer(ROW)
+        assert (answer.status_code, answer.headers["plimsoll-model-version"]) == (200, "2")
+        assert (len(primary.requests), secondary.fallbacks(servers[0])) == (1, 1)
 
 
 def test_a_candidate_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
