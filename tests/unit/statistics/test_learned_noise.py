@@ -18,12 +18,20 @@ SPELL = 6
 
 
 def releases(
-    seed: int, *, cv: float, ratio: float = 1.0, pods: int = 3, lasts: int = SPELL, quiet: int = 0, windows: int = 60
+    seed: int,
+    *,
+    cv: float,
+    ratio: float = 1.0,
+    pods: int = 3,
+    lasts: int = SPELL,
+    quiet: int = 0,
+    windows: int = 60,
+    alike: bool = False,
 ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
     """RUNS releases side by side (as edges): windows of 10 s, a tenth to the candidate after `quiet` ones without.
 
-    Each pod's rate is gamma with `cv`, drawn anew every `lasts` windows; every 20th window an incident hits all
-    tenfold. Returns the evidence and where spells begin.
+    Each pod's rate is gamma with `cv`, drawn anew every `lasts` windows, one draw for all stable pods where they are
+    `alike`; every 20th window an incident hits all tenfold. Returns the evidence and where spells begin.
     """
     rng = np.random.default_rng(seed)
     rows = windows + quiet
@@ -32,6 +40,8 @@ def releases(
     n = np.moveaxis(rng.multinomial(total - n_c, [1 / pods] * pods), 2, 1)
     noise = rng.gamma(1 / cv**2, cv**2, size=(rows, pods + 1, RUNS)) if cv else np.ones((rows, pods + 1, RUNS))
     noise = noise[np.arange(rows) // lasts]
+    if alike:
+        noise[:, :pods] = noise[:, :1]
     noise *= 0.02 * np.where(rng.random((rows, 1, RUNS)) < 0.05, 10.0, 1.0)
     k = rng.binomial(n, np.minimum(noise[:, :pods], 1.0))
     k_c = rng.binomial(n_c, np.minimum(ratio * noise[:, pods], 1.0))
@@ -105,6 +115,10 @@ def test_noise_that_changes_with_each_window_does_not_fail_healthy_releases_eith
     assert hits(cv=0.5, lasts=1, pods=1) <= 0.005
 
 
+def test_noise_that_all_pods_of_an_arm_share_does_not_fail_healthy_releases_though_they_look_alike() -> None:
+    assert hits(cv=0.5, alike=True) <= 0.005
+
+
 def test_at_the_margin_alpha_holds_in_ordinary_noise() -> None:
     assert hits(cv=0.2, ratio=1.5) <= 0.005
 
@@ -123,7 +137,12 @@ def test_an_incident_of_both_arms_destroys_no_evidence_of_four_times_the_errors(
 
 @pytest.mark.parametrize("ratio", [8.0, 10.0])
 def test_however_many_failures_are_evidence(ratio: float) -> None:
-    assert hits(cv=0.2, ratio=ratio, within=18) >= 0.99
+    assert hits(cv=0.2, ratio=ratio, within=30) >= 0.99
+
+
+def test_what_no_noise_of_a_minute_explains_is_found_in_the_first_window() -> None:
+    assert hits(cv=0.2, ratio=10.0, within=1) <= 0.1  # a whole arm's may do that
+    assert hits(cv=0.2, ratio=40.0, within=1) >= 0.8
 
 
 def test_two_quiet_minutes_before_the_candidate_let_its_first_half_minute_decide() -> None:

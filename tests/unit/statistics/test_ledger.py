@@ -30,7 +30,7 @@ def recorded(windows: int = 12, pods: int = 2) -> Ledger:
     for index in range(windows):
         stable = tuple(draw(rng, 450, 0.004, FAST) for _ in range(pods))
         gap = "down: none of 3 pods answered" if index == 3 else None
-        candidate = draw(rng, 100, 0.004 if index < 7 else 0.08, FAST)
+        candidate = draw(rng, 100, 0.004 if index < 7 else 0.25, FAST)
         ledger = append(ledger, window(index, total(stable), candidate, stable_pods=stable, gap=gap, step=index // 6))
     return ledger
 

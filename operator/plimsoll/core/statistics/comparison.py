@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from plimsoll.core.statistics.bounded_rate import Trials, log_ratios
 from plimsoll.core.statistics.wealth import Array, Level
 
-#: Alternatives to "not worse": multiples of the ratio at the boundary. At a margin of 1.5 they are 2, 4, 12 and 300
-#: times the stable rate; whichever they are, and whatever is bet on each, alpha holds.
-WORSE = np.array([4 / 3, 8 / 3, 8.0, 200.0])
-WORSE_WEIGHTS = np.array([0.2, 0.4, 0.15, 0.25])
+#: Alternatives to "not worse": multiples of the ratio at the boundary. At a margin of 1.5 they are 2, 4, 7.5, 15,
+#: 37.5 and 300 times the stable rate; whichever they are, and whatever is bet on each, alpha holds.
+WORSE = np.array([4 / 3, 8 / 3, 5.0, 10.0, 25.0, 200.0])
+WORSE_WEIGHTS = np.array([0.2, 0.3, 0.2, 0.1, 0.1, 0.1])
 #: Alternatives to "worse": how far from the boundary (0) to equality (1) and beyond.
 EQUAL = np.array([0.6, 1.0, 1.6])
 EQUAL_WEIGHTS = np.array([0.25, 0.5, 0.25])

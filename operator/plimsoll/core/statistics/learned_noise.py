@@ -9,7 +9,8 @@ ratio is at most the one against that law, a martingale that starts at 1; so alp
 far as the law is in the null:
 
 * p_c ≤ margin·p_s + tolerance with cv up to QUIET, and
-* p_c ≤ p_s with cv up to LOUD (with a tolerance: a rate ratio of a margin less than the boundary).
+* p_c ≤ p_s with cv up to LOUD (with a tolerance: a rate ratio of a margin less than the boundary), and the same where
+  all pods of an arm share their draw while both arms serve, so that like pods look quiet (decision 0014).
 
 So a candidate that is not worse is safe in strong noise, one that is at the margin only in ordinary noise: with a
 margin that had to hold at cv 0.5 as well, twice the errors would hardly ever be found there.
@@ -56,7 +57,8 @@ _BLOCK = 256
 @dataclass(frozen=True, slots=True)
 class Models:
     """Laws, side by side: `shift` is the log odds ratio relative to the boundary, `cv` the noise. The first NULLS are
-    the null, the last len(BETS) say that the candidate is like the stable version, and what lies between bets."""
+    the null, of which ALIKE is the noise of a whole arm, the last len(BETS) say that the candidate is like the stable
+    version, and what lies between bets."""
 
     shift: Array
     cv: Array
@@ -65,13 +67,15 @@ class Models:
     @lru_cache(maxsize=64)
     def of(cls, margin: float) -> Models:
         equal = -float(np.log(margin))
-        nulls = [(share * equal, cv) for cv in QUIET for share in (0.0, 0.5, 1.0)] + [(equal, cv) for cv in LOUD]
+        nulls = [(share * equal, cv) for cv in QUIET for share in (0.0, 0.5, 1.0)]
+        nulls += [(equal, cv) for cv in (*LOUD, LOUD[-1])]
         bets = [(float(shift), float(cv)) for cv in BETS for shift in np.log(WORSE)]
         laws = np.array(nulls + bets + [(equal, float(cv)) for cv in BETS])
         return cls(laws[:, 0], laws[:, 1])
 
 
-NULLS = 3 * len(QUIET) + len(LOUD)
+NULLS = 3 * len(QUIET) + len(LOUD) + 1
+ALIKE = NULLS - 1
 #: Noise is the same in the models of every margin: each kind once (none first), and which one a model has.
 _NOISES, _NOISE_OF = np.unique(Models.of(1.5).cv, return_inverse=True)
 _VARIANCES = _NOISES[1:] ** 2
@@ -154,6 +158,8 @@ class LearnedNoise:
 def _log_likelihoods(evidence: Evidence) -> Array:
     """Of each row by itself, relative to the boundary without noise; (windows, edges, models)."""
     logs: Array = _of_pods(evidence.pods).take(_NOISE_OF, axis=-1)
+    # Pods that share their noise are alike while it is told from harm; what they show before is believed of the arm.
+    logs[..., ALIKE] *= 1 - np.concatenate([evidence.told, evidence.told])
     cells, (k, total, base, ratio) = evidence.shares.told()
     if len(cells):
         kinds = evidence.margins.take(cells % len(evidence.margins)), np.maximum(evidence.pods.there.take(cells), 1.0)
@@ -180,14 +186,14 @@ class _Laws:
     """Of some kinds of cells, or of some cells: the `points`, (kinds, points), at which their likelihood is asked for,
     on GRID and at the shifts of the models without noise, and what these add to the odds, as parts of them (`growth`).
     `noise` are the laws of the noisy models of all kinds side by side, (grid, kinds·models); `place` says whose is
-    which. `shift` (kinds, models) are those of the noisy models, `pods` (kinds, 1) the draws of the stable arm."""
+    which. `shift` and `draws` (kinds, models) are those of the noisy models, and how many stable draws of noise."""
 
     points: Array
     growth: Array
     noise: Array
     place: NDArray[np.int64]
     shift: Array
-    pods: Array
+    draws: Array
 
 
 @lru_cache(maxsize=16)
@@ -201,7 +207,7 @@ def _laws_of(margins: bytes, pods: bytes) -> _Laws:
         return laws
     place = np.array([known.index(kind) for kind in each])
     return _Laws(
-        laws.points[place], laws.growth[place], laws.noise, place, laws.shift[place], laws.pods[place]
+        laws.points[place], laws.growth[place], laws.noise, place, laws.shift[place], laws.draws[place]
     )  # fmt: skip
 
 
@@ -211,9 +217,9 @@ def _laws(kinds: tuple[tuple[float, float], ...]) -> _Laws:
     models = [Models.of(margin) for margin, _ in kinds]
     points = np.array([[*GRID, *one.shift[_QUIET]] for one in models])
     shift = np.array([one.shift[_NOISY] for one in models])
-    pods = np.array([[count] for _, count in kinds], dtype=np.float64)
-    noise = [_ratio_laws(*one) for one in zip(shift, pods, strict=True)]
-    return _Laws(points, np.expm1(points), np.concatenate(noise, axis=1), np.arange(len(kinds)), shift, pods)
+    draws = np.array([np.where(_NOISY == ALIKE, 1.0, pods) for _, pods in kinds])
+    noise = [_ratio_laws(*one) for one in zip(shift, draws, strict=True)]
+    return _Laws(points, np.expm1(points), np.concatenate(noise, axis=1), np.arange(len(kinds)), shift, draws)
 
 
 def _of_some(k: Array, total: Array, odds: Array, laws: _Laws) -> Array:
@@ -235,7 +241,7 @@ def _of_some(k: Array, total: Array, odds: Array, laws: _Laws) -> Array:
     if len(known):
         some = known if len(laws.shift) > 1 else np.zeros_like(known)
         logs[known, len(_QUIET) :] = _by_laplace(
-            k[known], total[known], odds[known], (laws.shift[some], laws.pods[some])
+            k[known], total[known], odds[known], (laws.shift[some], laws.draws[some])
         )
     return logs.take(_PLACES, axis=1)
 
@@ -243,26 +249,26 @@ def _of_some(k: Array, total: Array, odds: Array, laws: _Laws) -> Array:
 def _by_laplace(k: Array, total: Array, odds: Array, noise: tuple[Array, Array]) -> Array:
     """As `_of_some` has them for the noisy models, of cells of which much is known, 0 < k < total: around the share
     that was seen the binomial's log is a parabola, and that of the law of noise nearly one (Laplace's method)."""
-    (shift, pods), peak = noise, np.log(k / (total - k) / odds)
+    (shift, draws), peak = noise, np.log(k / (total - k) / odds)
     best = k * peak - total * np.log1p(np.expm1(peak) * odds / (1 + odds))
-    law = _log_density(peak[:, None] - shift, pods)
-    part = 1 / (1 + pods * np.exp(shift - peak[:, None]))
-    slope = _SHAPES * (1 - (pods + 1) * part)
-    curvature = (k * (total - k) / total)[:, None] + _SHAPES * (pods + 1) * part * (1 - part)
+    law = _log_density(peak[:, None] - shift, draws)
+    part = 1 / (1 + draws * np.exp(shift - peak[:, None]))
+    slope = _SHAPES * (1 - (draws + 1) * part)
+    curvature = (k * (total - k) / total)[:, None] + _SHAPES * (draws + 1) * part * (1 - part)
     found: Array = best[:, None] + law + slope**2 / (2 * curvature) + np.log(2 * np.pi / curvature) / 2
     return found
 
 
-def _log_density(log_ratio: Array, pods: Array) -> Array:
-    """Of one gamma variable over the mean of `pods` ones, by its logarithm, under each noisy law, (…, laws)."""
-    logs = _SHAPES * (log_ratio - np.log(pods)) - (pods + 1) * _SHAPES * np.log1p(np.exp(log_ratio) / pods)
-    found: Array = logs + gammaln((pods + 1) * _SHAPES) - gammaln(_SHAPES) - gammaln(pods * _SHAPES)
+def _log_density(log_ratio: Array, draws: Array) -> Array:
+    """Of one gamma variable over the mean of `draws` ones, by its logarithm, under each noisy law, (…, laws)."""
+    logs = _SHAPES * (log_ratio - np.log(draws)) - (draws + 1) * _SHAPES * np.log1p(np.exp(log_ratio) / draws)
+    found: Array = logs + gammaln((draws + 1) * _SHAPES) - gammaln(_SHAPES) - gammaln(draws * _SHAPES)
     return found
 
 
-def _ratio_laws(shift: Array, pods: Array) -> Array:
+def _ratio_laws(shift: Array, draws: Array) -> Array:
     """How probable each log ratio of GRID is under each noisy law with this shift, (grid, laws)."""
-    likelihoods = np.exp(_log_density(GRID[:, None] - shift, pods))
+    likelihoods = np.exp(_log_density(GRID[:, None] - shift, draws))
     laws: Array = likelihoods / likelihoods.sum(axis=0)
     return laws
 
