@@ -143,9 +143,9 @@ def test_many_releases_at_once_end_like_each_judged_alone(world: str) -> None:
 
 
 def test_a_baseline_of_the_same_age_takes_the_blame_for_the_cold_start() -> None:
-    """Three times the errors for two minutes: of 80 healthy releases some are taken back by comparison with warm pods,
+    """Three times the errors for four minutes: of 80 healthy releases some are taken back by comparison with warm pods,
     none by comparison with cold ones, and a regression is found all the same."""
-    traffic = Traffic(200.0, 0.02, 0.2, cold_minutes=2)
+    traffic = Traffic(200.0, 0.02, 0.2, cold_minutes=4)
     warm, cold, worse = (
         simulate(Policy(), STEPS[:1], traffic, effect=effect, runs=80, fresh=fresh)
         for effect, fresh in ((1.0, False), (1.0, True), (4.0, True))

@@ -15,6 +15,8 @@ RUNS = 200
 #: Errors get half of an alpha of 1 %.
 LEVEL = np.log(2 / 0.01)
 SPELL = 6
+#: Events that are expected of a pod in a window, where all that may happen is enumerated.
+RARE = 0.6
 
 
 def releases(
@@ -88,18 +90,36 @@ def test_the_share_under_noise_is_the_integral_over_the_ratio_of_two_gamma_varia
 @pytest.mark.parametrize(("ratio", "cv"), [(1.5, 0.0), (1.0, 0.0), (1.5, 0.2), (1.0, 0.35), (1.0, 0.5)])
 def test_one_window_gains_nothing_under_any_law_of_the_null_by_enumeration(ratio: float, cv: float) -> None:
     """Rare events at two stable pods and one of the candidate; negative binomial, as gamma noise makes them."""
-    mean, counts = 0.6, np.arange(15)
-    k = [grid.ravel().astype(float) for grid in np.meshgrid(counts, counts, counts)]
+    k = _three_counts()
     law = np.ones(len(k[0]))
-    for events, expected in zip(k, (ratio * mean, mean, mean), strict=True):
+    for events, expected in zip(k, (ratio * RARE, RARE, RARE), strict=True):
         law *= nbinom.pmf(events, cv**-2, 1 / (1 + cv**2 * expected)) if cv else poisson.pmf(events, expected)
-    n = np.full((1, len(law)), 1000.0)
-    pods = np.stack(k[1:])[None]
+    assert law.sum() == pytest.approx(1.0, abs=1e-3)
+    assert law @ _e_of_a_window(k) <= 1.0
+
+
+def test_one_window_gains_nothing_under_the_noise_of_a_whole_arm_by_enumeration() -> None:
+    k, cv = _three_counts(), 0.5
+    both = k[1] + k[2]
+    law = binom.pmf(k[1], both, 0.5)  # pods that share their draw
+    for events, expected in ((k[0], RARE), (both, 2 * RARE)):
+        law *= nbinom.pmf(events, cv**-2, 1 / (1 + cv**2 * expected))
+    assert law.sum() == pytest.approx(1.0, abs=1e-3)
+    assert law @ _e_of_a_window(k) <= 1.0
+
+
+def _three_counts() -> list[np.ndarray]:
+    """Events of the candidate and of two stable pods: all there are, practically, of RARE ones."""
+    return [grid.ravel().astype(float) for grid in np.meshgrid(*[np.arange(15)] * 3)]
+
+
+def _e_of_a_window(k: list[np.ndarray]) -> np.ndarray:
+    """Side by side, of 1,000 requests to each pod."""
+    n, pods = np.full((1, len(k[0])), 1000.0), np.stack(k[1:])[None]
     arms = np.stack([k[0][None], n, pods.sum(axis=1), 2 * n], axis=1)
     counts = arms, np.stack([pods, np.full_like(pods, 1000.0)], axis=1)
-    e = np.exp(log_worse_in_noise(counts, np.array([True]), np.array([1]), 1.5)[0])
-    assert law.sum() == pytest.approx(1.0, abs=1e-3)
-    assert law @ e <= 1.0
+    e: np.ndarray = np.exp(log_worse_in_noise(counts, np.array([True]), np.array([1]), 1.5)[0])
+    return e
 
 
 @pytest.mark.parametrize("pods", [1, 2, 3])
