@@ -99,8 +99,7 @@ def _reasons(document: Row) -> Iterator[str]:
     if any(row["incident"].startswith(ARM) for row in above):
         yield """**Noise of a whole arm.** The test learns noise from how like pods differ. Where all pods of one
             version go up and down together and those of the other do not, the pods say that there is none. Where that
-            noise is of cv 0.5 and chance is too little to hide it, alpha is not held: a limit that decision 0006
-            names. The rows “noise per arm” under “Conditions” have the rest."""
+            noise is of cv 0.5 and chance is too little to hide it, alpha is not held (decision 0014). The rows “noise per arm” under “Conditions” have the rest."""
     if not all(_race(document, effect)[1] for effect in (2.0, 4.0)):
         yield """**Slower than a peer.** The peers that are quicker are told the service's rate of errors and hold the
             candidate to a fixed limit; this engine is told nothing and must tell a rise from chance and from the noise
@@ -150,10 +149,10 @@ def _window(document: Row) -> str:
     )
     said = """**The first window.** In noise of cv 0.5 a healthy pod shows four times the rate of three others in 0.4 %
         of all minutes, of one other in 3 %, and a release has many minutes: who fails whatever does so in ten seconds
-        cannot hold alpha (decision 0006). Of a service that never fails it is found at once."""
+        cannot hold alpha (decisions 0006 and 0014). Of a service that never fails it is found at once."""
     if usual is None or watched is None:
         return said
     share = report.instead(f"{watched['first_window_500']:.0%}", f"{usual['first_window_500']:.0%}")
     return f"""{said} `prePeriod: 2m` lets the pods show before that they are quiet, and helps where they are: where
-        they differ by chance only (2 % errors), 64 % are found then (decision 0011). At cv 0.2 they are not, and it is
+        they differ by chance only (2 % errors), 60 % are found then (decision 0014). At cv 0.2 they are not, and it is
         {share} (0.5 % errors)."""

@@ -10,7 +10,6 @@ from tests.builders.judges import JudgedLife
 from tests.builders.release import Life, service, version
 from tests.laws.witness import Witness
 
-
 STEPS = [{"weight": 50, "minDuration": "2s", "minRequests": 50}]
 JUDGES = [{"name": "fairness", "job": {"image": "judge:1", "interval": "5s", "timeout": "20s"}}]
 
