@@ -99,7 +99,8 @@ def _reasons(document: Row) -> Iterator[str]:
     if any(row["incident"].startswith(ARM) for row in above):
         yield """**Noise of a whole arm.** The test learns noise from how like pods differ. Where all pods of one
             version go up and down together and those of the other do not, the pods say that there is none. Where that
-            noise is of cv 0.5 and chance is too little to hide it, alpha is not held (decision 0014). The rows “noise per arm” under “Conditions” have the rest."""
+            noise is of cv 0.5 and chance is too little to hide it, alpha is not held (decision 0014). The rows “noise
+            per arm” under “Conditions” have the rest."""
     if not all(_race(document, effect)[1] for effect in (2.0, 4.0)):
         yield """**Slower than a peer.** The peers that are quicker are told the service's rate of errors and hold the
             candidate to a fixed limit; this engine is told nothing and must tell a rise from chance and from the noise
