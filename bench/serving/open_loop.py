@@ -43,6 +43,17 @@ class Paced:
     def served_percentile_ms(self, percent: float) -> float:
         return float(np.percentile(self.served, percent) * 1e3) if self.served else float("nan")
 
+    def add(self, other: "Paced") -> None:
+        """Another run at the same rate, as if the two were one."""
+        self.sent += other.sent
+        self.took += other.took
+        self.served += other.served
+        for status, count in other.statuses.items():
+            self.statuses[status] = self.statuses.get(status, 0) + count
+        self.broken += other.broken
+        self.unsent += other.unsent
+        self.seconds += other.seconds
+
     @property
     def accepted(self) -> int:
         return self.statuses.get(200, 0)
@@ -72,6 +83,7 @@ class OpenLoop:
             waiting counts.
         settle: seconds after the last was due until which requests are sent, and after the last was sent until which
             answers are waited for.
+        seed: of the times at which requests are due.
     """
 
     def __init__(
@@ -82,12 +94,13 @@ class OpenLoop:
         connections: int,
         seconds: float,
         settle: float = SETTLE_SECONDS,
+        seed: int = 0,
     ) -> None:
         self._settle = settle
         self._port = port
         self._request = request_bytes(payload)
         self._result = Paced(rate)
-        self._due = deque(_schedule(rate, seconds))
+        self._due = deque(_schedule(rate, seconds, seed))
         self._poll = select.epoll()
         self._open: dict[int, _Connection] = {}
         self._idle = deque(self._connect() for _ in range(connections))
@@ -177,8 +190,8 @@ class OpenLoop:
         self._idle = deque([*with_idle, self._connect()])
 
 
-def _schedule(rate: float, seconds: float) -> list[float]:
-    generator = random.Random(int(rate))
+def _schedule(rate: float, seconds: float, seed: int) -> list[float]:
+    generator = random.Random(int(rate) + seed)
     due, now = [], 0.0
     while (now := now + generator.expovariate(rate)) < seconds:
         due.append(now)

@@ -10,6 +10,7 @@ from bench.serving.measure import Plan, Row
 from bench.serving.models import ModelFile
 from bench.serving.open_loop import OpenLoop, Paced
 from bench.serving.pair import Pair
+from bench.serving.priority import pieces, real_time
 from bench.serving.process import Running
 from bench.serving.works import Protocol, Work
 
@@ -22,8 +23,15 @@ SWAP_SECONDS = 0.25
 
 
 def half_load(plan: Plan, running: Running, model: ModelFile, server: str, capacity: float) -> Row:
-    """Half of the rate that was measured at most, arriving at random: what users see on an ordinary day."""
-    return {"server": server, **_paced_row(_paced(plan, running, model, HALF, capacity / 2, HALF_CONNECTIONS))}
+    """Half of the rate that was measured at most, arriving at random: what users see on an ordinary day.
+
+    Undisturbed where the kernel allows it (`real_time`), in as many seconds as a work's repeats have together.
+    """
+    found = Paced(capacity / 2)
+    for number, seconds in pieces(plan.seconds * plan.repeats):
+        with real_time(running) as undisturbed:
+            found.add(_run(running, model, HALF, found.offered, HALF_CONNECTIONS, seconds, number))
+    return {"server": server, **_paced_row(found), "real_time": undisturbed}
 
 
 def overload(plan: Plan, running: Running, model: ModelFile, server: str, capacity: float) -> Row:
@@ -42,9 +50,15 @@ def overload(plan: Plan, running: Running, model: ModelFile, server: str, capaci
 
 
 def _paced(plan: Plan, running: Running, model: ModelFile, work: Work, rate: float, connections: int) -> Paced:
+    return _run(running, model, work, rate, connections, plan.seconds)
+
+
+def _run(
+    running: Running, model: ModelFile, work: Work, rate: float, connections: int, seconds: float, seed: int = 0
+) -> Paced:
     port = urlsplit(running.launch.base).port
     request = payloads.payload(work.protocol, model.rows(work.rows))
-    return OpenLoop(port or 80, request, rate, connections, plan.seconds).run()
+    return OpenLoop(port or 80, request, rate, connections, seconds, seed=seed).run()
 
 
 def _paced_row(paced: Paced) -> Row:

@@ -104,3 +104,20 @@ def test_a_request_that_was_sent_late_has_as_long_to_be_answered_as_any_other() 
     assert found.broken == 0
     assert found.accepted == found.sent
     assert found.unsent > 0
+
+
+def test_pieces_of_a_run_add_up_to_one() -> None:
+    with scripted("answer", "refuse") as port:
+        pieces = [
+            OpenLoop(port, PAYLOAD, rate=200, connections=8, seconds=0.2, settle=60, seed=n).run() for n in (0, 1)
+        ]
+    whole = Paced(200)
+    for piece in pieces:
+        whole.add(piece)
+    assert (whole.sent, whole.accepted) == tuple(
+        sum(x) for x in zip(*((p.sent, p.accepted) for p in pieces), strict=True)
+    )
+    assert whole.took == pieces[0].took + pieces[1].took
+    assert whole.statuses[503] == sum(one.statuses[503] for one in pieces)
+    assert whole.seconds == sum(one.seconds for one in pieces)
+    assert pieces[0].sent != pieces[1].sent, "another seed, other times"
