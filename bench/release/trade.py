@@ -124,10 +124,13 @@ def _alpha(usual: Row, changed: Row) -> str:
 
 
 def _margin(usual: Row, changed: Row) -> str:
-    return f"""At {changed["value"]:g} a fourfold regression is taken back after
+    said = f"""At {changed["value"]:g} a fourfold regression is taken back after
         {_instead(changed, usual, FOURFOLD)}, a twofold one after {_instead(changed, usual, TWOFOLD)}; but then a
-        candidate that fails a quarter more often is taken back as well, which few would wish, and
-        {_worst(changed):.2%} of the healthy ones in the worst of the three noises instead of {_worst(usual):.2%}."""
+        candidate that fails a quarter more often is taken back as well, which few would wish"""
+    if _worst(changed) > _worst(usual):
+        said += f""", and {_worst(changed):.2%} of the healthy ones in the worst of the three noises instead of
+            {_worst(usual):.2%}"""
+    return said + "."
 
 
 def _floor(usual: Row, changed: Row) -> str:
