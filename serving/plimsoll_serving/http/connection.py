@@ -31,6 +31,8 @@ LIFE_SPREAD = 0.2
 # A peer that takes less of its answer is given up: within the time of a request, or this one where room is wanting.
 LEAST_TAKEN = 64 * 1024
 HURRIED_SECONDS = 1.0
+TOGETHER_LINE = b"%b: %b\r\n" % TOGETHER
+APART_LINE = b"%b: %b\r\n" % APART
 
 
 class Turn:
@@ -61,6 +63,7 @@ class Connection(asyncio.Protocol):
         self._current: Request | None = None
         self._turns: deque[Turn] = deque()
         self._held: list[bytes] = []
+        self._line = b""
         self._pumping = False
         self._reading_paused = False
         self._write_paused_at: float | None = None
@@ -185,15 +188,14 @@ class Connection(asyncio.Protocol):
 
     def answer_in_turn(self) -> None:
         """Send the answers before which none is missing."""
-        together = self._listener.together
         while self._turns and self._turns[0].response is not None:
             turn = self._turns.popleft()
-            response = cast("Response", turn.response)
-            if together is not None:
-                response.headers = [*response.headers, TOGETHER if together() else APART]
-            self._send(turn.request, response)
+            if not self._held:
+                together = self._listener.together
+                self._line = TOGETHER_LINE if together is not None and together() else APART_LINE
+            self._send(turn.request, cast("Response", turn.response), self._line)
 
-    def _send(self, request: Request, response: Response) -> None:
+    def _send(self, request: Request, response: Response, line: bytes = b"") -> None:
         self._listener.budget.give_back(len(request.body))
         transport, reader = self._transport, self._reader
         if transport is None or transport.is_closing() or self._linger_until is not None:
@@ -202,7 +204,7 @@ class Connection(asyncio.Protocol):
         # A request that has begun to arrive is still answered: the close is announced only when nothing is under way.
         pending = reader.in_message or bool(reader.ready) or bool(self._turns)
         close = not request.keep_alive or (not pending and self._to_be_closed(response, self._idle_at))
-        data = render(response, close, request)
+        data = render(response, close, request, line)
         if self._turns and not close:
             self._hold(data)
             return

@@ -38,6 +38,20 @@ APART: Header = (b"plimsoll-together", b"0")
 PREFIX = b"plimsoll-"
 
 
+class Kept:
+    """What is kept with a head that was met before, for all requests that have it.
+
+    Attributes:
+        sent_by, sent: the head with which it is sent on, and whose work that is.
+    """
+
+    __slots__ = ("sent", "sent_by")
+
+    def __init__(self) -> None:
+        self.sent_by: object = None
+        self.sent = b""
+
+
 class Request:
     """One request, complete. Header names are lower case; ``path`` is raw, without the query.
 
@@ -47,6 +61,7 @@ class Request:
         delayed: what is to be called once the answer has been handed to the transport. None where that has happened
             when ``respond`` returns; whoever lets it return earlier sets a list before.
         fields: the first value by name, made from ``headers`` when first asked for.
+        kept: of a request as it came, with a head and a length that were met before.
     """
 
     http10: bool = False
@@ -54,6 +69,7 @@ class Request:
     cancelled: bool = False
     delayed: list[Callable[[], None]] | None = None
     fields: dict[bytes, bytes] | None = None
+    kept: Kept | None = None
 
     def __init__(
         self, method: str, path: str, query: str, headers: list[Header], body: bytes, keep_alive: bool
@@ -81,7 +97,7 @@ class Request:
     def drop(self, name: bytes) -> None:
         """Leave a header out from now on."""
         self.headers = [header for header in self.headers if header[0] != name]
-        self.fields = None
+        self.fields = self.kept = None
 
 
 def fields_of(headers: list[Header]) -> dict[bytes, bytes]:
@@ -90,9 +106,14 @@ def fields_of(headers: list[Header]) -> dict[bytes, bytes]:
 
 
 class Response:
-    """One response; ``close`` asks for the connection to end after it."""
+    """One response; ``close`` asks for the connection to end after it.
 
-    __slots__ = ("body", "close", "content_type", "headers", "status")
+    Attributes:
+        head: of an answer of another pod, the head as `render` writes it for a connection that goes on; empty of any
+            other, and once anybody has had the headers, who may change them.
+    """
+
+    __slots__ = ("_headers", "body", "close", "content_type", "head", "status")
 
     def __init__(
         self,
@@ -105,8 +126,25 @@ class Response:
         self.status = status
         self.body = body
         self.content_type = content_type
-        self.headers: list[Header] = [] if headers is None else headers
+        self._headers: list[Header] = [] if headers is None else headers
         self.close = close
+        self.head = b""
+
+    @property
+    def headers(self) -> list[Header]:
+        if self.head:
+            self._headers, self.head = headers_of(self.head), b""
+        return self._headers
+
+    @headers.setter
+    def headers(self, headers: list[Header]) -> None:
+        self._headers, self.head = headers, b""
+
+
+def headers_of(head: bytes) -> list[Header]:
+    """The headers in a head as `render` writes it, but for those that it makes itself."""
+    lines = [line.partition(b": ") for line in head.split(b"\r\n")[1:-2]]
+    return [(name, value) for name, _, value in lines if name not in (b"content-type", b"content-length")]
 
 
 Respond = Callable[[Response], None]
@@ -148,9 +186,16 @@ def split_target(target: bytes) -> tuple[str, str]:
     return path, query
 
 
-def render(response: Response, close: bool, request: Request | None) -> bytes:
-    """The bytes of a response. ``request`` is what it answers, None when that could not be read."""
+def render(response: Response, close: bool, request: Request | None, line: bytes = b"") -> bytes:
+    """The bytes of a response.
+
+    Args:
+        request: what it answers, None when that could not be read.
+        line: of a further header.
+    """
     body = response.body
+    if response.head and not (close or line or request is None or request.http10 or request.method == "HEAD"):
+        return response.head + body
     if body or response.status != 204:
         start = b"%bcontent-type: %b\r\ncontent-length: %d\r\n" % (
             status_line(response.status),
@@ -161,7 +206,9 @@ def render(response: Response, close: bool, request: Request | None) -> bytes:
         start = status_line(response.status)
     pieces = [start]
     for name, value in response.headers:
-        pieces += (name, b": ", value, b"\r\n")
+        pieces.append(b"%b: %b\r\n" % (name, value))
+    if line:
+        pieces.append(line)
     if close:
         pieces.append(b"connection: close\r\n")
     elif request is not None and request.http10:
