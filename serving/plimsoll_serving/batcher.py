@@ -86,7 +86,7 @@ class Batcher:
         deadline = job.request.deadline
         if deadline is not None:
             job.deadline, job.late = deadline, self._refuse_late
-            self._deadlines.add(job)
+            self._deadlines.add(job, deadline)
         window = self._bounds.window
         if self._due is None:
             self._due_since = now

@@ -5,7 +5,7 @@ import re
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 import httptools
 
@@ -16,13 +16,13 @@ CACHED_HEAD_BYTES = 4096
 # Up to this, pieces are joined before they are written; beyond it joining them would cost more than it saves.
 JOINED_BYTES = 64 * 1024
 # Of a head: the status, the type and the length of the usual ones.
-KEY_BYTES = 80
+KEY_BYTES: Final = 80
 _END = b"\r\n\r\n"
 _ID_LINE = b"\r\nplimsoll-prediction-id: "
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d{1,18})\r\n")
 _ID_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 # Leaves those bytes as they are, and no other.
-_OTHERS = bytes([byte if byte in _ID_BYTES else byte ^ 0xFF for byte in range(256)])
+_OTHERS: Final = bytes([byte if byte in _ID_BYTES else byte ^ 0xFF for byte in range(256)])
 
 
 class Reason(Enum):
@@ -78,20 +78,18 @@ class Head:
         self._content_type = response.content_type
         self.together = together
 
-    def begins(self, data: bytes, start: int) -> bool:
-        """Whether an answer with this head is at ``start``, whole."""
-        varying = data[start + self._id : start + self._end]
-        return (
-            len(data) >= start + self.whole
-            and data[start : start + self._id] == self._before
-            and data[start + self._end : start + self._body] == self._after
-            and varying.translate(_OTHERS) == varying
-        )
-
-    def answer(self, data: bytes, start: int) -> Response:
-        """The answer at ``start``."""
-        response = Response(self._status, data[start + self._body : start + self.whole], self._content_type)
-        varying = data[start + self._id : start + self._end]
+    def read(self, data: bytes, start: int) -> Response | None:
+        """The answer that begins at ``start``; None when it is not whole or has another head."""
+        first, last, body, stop = start + self._id, start + self._end, start + self._body, start + self.whole
+        varying = data[first:last]
+        if (
+            len(data) < stop
+            or data[start:first] != self._before
+            or data[last:body] != self._after
+            or varying.translate(_OTHERS) != varying
+        ):
+            return None
+        response = Response(self._status, data[body:stop], self._content_type)
         response.head = self._passed_before + varying + self._passed_after
         return response
 
@@ -121,9 +119,8 @@ class AnswerHeads:
         return len(self._known)
 
     def find(self, data: bytes, start: int = 0) -> Head | None:
-        """The head of the answer that begins at ``start``; None when the answer is not whole or its head not known."""
-        head = self._known.get(data[start : start + KEY_BYTES])
-        return head if head is not None and head.begins(data, start) else None
+        """The only one that the answer which begins at ``start`` can have; None when its head is not known."""
+        return self._known.get(data[start : start + KEY_BYTES])
 
     def learn(self, data: bytes, response: Response, together: bool = False) -> None:
         """Remember the head of ``data``, which the parser has read as this one whole answer."""
@@ -208,7 +205,10 @@ class ClientConnection(asyncio.Protocol):
         """
         self._askers.extend(askers)
         transport = cast("asyncio.Transport", self._transport)
-        if sum([len(piece) for piece in pieces]) <= JOINED_BYTES:
+        size = 0
+        for piece in pieces:
+            size += len(piece)
+        if size <= JOINED_BYTES:
             transport.write(b"".join(pieces))
         else:
             transport.writelines(pieces)
@@ -220,8 +220,9 @@ class ClientConnection(asyncio.Protocol):
                 self.close()  # bytes that nobody asked for
                 return
             head = None if self._in_answer else self._heads.find(data, position)
-            if head is not None:
-                self._answer(head.answer(data, position), head.size, head.together)
+            response = None if head is None else head.read(data, position)
+            if head is not None and response is not None:
+                self._answer(response, head.size, head.together)
                 position += head.whole
                 continue
             end = size if self._in_answer else _end_of_answer(data, position)

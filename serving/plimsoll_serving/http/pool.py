@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from plimsoll_serving.http.client import AnswerHeads, ClientConnection, Failure, Reason
+from plimsoll_serving.http.client import AnswerHeads, Asker, ClientConnection, Failure, Reason
 from plimsoll_serving.http.deadlines import Deadlines
 from plimsoll_serving.http.limits import TOGETHER_DEPTH
 from plimsoll_serving.http.message import Response
@@ -88,10 +88,15 @@ class ConnectionPool:
             most = min(len(due), place + TOGETHER_DEPTH)
             while stop < most and due[stop].small:
                 stop += 1
-        sent = due[place:stop]
-        for exchange in sent:
+        askers: list[Asker] = []
+        pieces: list[bytes] = []
+        for exchange in due[place:stop]:
             exchange.kept(connection)
-        connection.ask([piece for exchange in sent for piece in exchange.message], [*sent])
+            askers.append(exchange)
+            head, body = exchange.message
+            pieces.append(head)
+            pieces.append(body)
+        connection.ask(pieces, askers)
         return stop
 
     def close(self) -> None:
@@ -108,9 +113,10 @@ class ConnectionPool:
             seconds: for connecting, sending and the whole answer.
             max_bytes: of the answer's body.
         """
-        exchange = Exchange(self, message, self._loop.time() + seconds, done)
+        deadline = self._loop.time() + seconds
+        exchange = Exchange(self, message, deadline, done)
         exchange.max_bytes = max_bytes
-        self.deadlines.add(exchange)
+        self.deadlines.add(exchange, deadline)
         self._due.append(exchange)
         if len(self._due) == 1:
             self._loop.call_soon(self._send)

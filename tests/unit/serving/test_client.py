@@ -365,7 +365,7 @@ async def test_waits_end_at_their_deadlines_unless_they_were_removed() -> None:
     begin = now()
     late, early, removed = (Sleeper(begin + seconds, noted) for seconds in (0.12, 0.04, 0.05))
     for wait in (late, early, removed):
-        deadlines.add(wait)
+        deadlines.add(wait, wait.deadline)
     deadlines.remove(removed)
     assert [await noted.get(), await noted.get()] == [early.deadline, late.deadline]
     assert now() >= late.deadline
