@@ -29,7 +29,7 @@ PACKAGE = Path(__file__).parent / "plimsoll_serving"
 # Modules of which a compiled class would be subclassed by one that is not cannot be among them.
 MODULES = (
     "arms", "batcher", "breaker", "codec", "delegate", "endpoints", "engine", "evidence", "forwarding", "inference",
-    "jobs", "metrics", "routing",
+    "jobs", "metrics", "route", "routing",
     "counting/counter", "feedback/annotation", "feedback/token",
     "grpc/call", "grpc/connection", "grpc/framing", "grpc/head", "grpc/listener",
     "grpc/services/bridge", "grpc/services/inference", "grpc/services/stream", "grpc/services/unary",

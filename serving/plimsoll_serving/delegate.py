@@ -8,7 +8,7 @@ from plimsoll_serving.breaker import Breaker
 from plimsoll_serving.http.client import Failure, Reason
 from plimsoll_serving.http.deadlines import Deadlines
 from plimsoll_serving.http.forward import ForwardedHeads
-from plimsoll_serving.http.message import DELEGATED, EXPIRED, MIRRORED, Request, Response
+from plimsoll_serving.http.message import DELEGATED, EXPIRED, MIRRORED_NAME, Request, Response
 from plimsoll_serving.http.pool import ConnectionPool
 from plimsoll_serving.route import Arm
 
@@ -46,7 +46,7 @@ class _Address:
     def __init__(self, arm: Arm, deadlines: Deadlines) -> None:
         self.host, self.port = arm.host, arm.port
         self.pool = ConnectionPool(arm.host, arm.port, deadlines)
-        self.heads = ForwardedHeads(f"{arm.host}:{arm.port}", [DELEGATED], frozenset({MIRRORED[0]}))
+        self.heads = ForwardedHeads(f"{arm.host}:{arm.port}", [DELEGATED], frozenset({MIRRORED_NAME}))
 
     def is_of(self, arm: Arm) -> bool:
         return self.host == arm.host and self.port == arm.port

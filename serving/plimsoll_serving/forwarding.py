@@ -30,14 +30,14 @@ class Forwarding:
 
     def __init__(self, routing: Routing, arms: Arms, metrics: ServingMetrics) -> None:
         self._routing = routing
-        self._arms = arms
+        self._breaker, self._send = arms.breaker, arms.send
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
         self._errors = ErrorLog()
 
     def delegate(self, arm: Arm, request: Request, local: Local, respond: Respond) -> None:
         """The arm's answer, or that of the own model when the arm fails: a broken arm costs the user nothing."""
-        breaker = self._arms.breaker(arm)
+        breaker = self._breaker(arm)
         if not breaker.allows(self._loop.time()):
             self._metrics.fell_back(arm.revision)
             local(respond)
@@ -64,7 +64,7 @@ class Forwarding:
             else:
                 self._replace(arm, breaker, request, result, local, respond)
 
-        self._arms.send(arm, request, self._seconds(request), settled)
+        self._send(arm, request, self._seconds(request), settled)
 
     def _replace(
         self, arm: Arm, breaker: Breaker, request: Request, result: Response | Failure, local: Local, respond: Respond
@@ -83,7 +83,7 @@ class Forwarding:
 
     def forward(self, primary: Arm, request: Request, local: Local, respond: Respond) -> None:
         """The primary's answer, whatever it is; ``local`` only when the primary cannot be reached."""
-        breaker = self._arms.breaker(primary)
+        breaker = self._breaker(primary)
         if not breaker.allows(self._loop.time()):
             self._metrics.fell_back(primary.revision)
             local(respond)
@@ -101,7 +101,7 @@ class Forwarding:
             self._fell_back(primary, request, result)
             self._guarded(local, respond, request)
 
-        self._arms.send(primary, request, self._seconds(request), settled)
+        self._send(primary, request, self._seconds(request), settled)
 
     def _outcome(self, request: Request, result: Response | Failure) -> Outcome:
         """What came of it; `DEADLINE` also where only this pod knows that the caller's own is over."""

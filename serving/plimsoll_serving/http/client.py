@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Protocol, cast
@@ -12,12 +11,12 @@ import httptools
 from plimsoll_serving.http.message import APART, HOP_BY_HOP, PREFIX, TOGETHER, Header, Response, render
 
 CACHED_HEADS = 256
-CACHED_HEAD_BYTES = 4096
+CACHED_HEAD_BYTES: Final = 4096
 # Up to this, pieces are joined before they are written; beyond it joining them would cost more than it saves.
-JOINED_BYTES = 64 * 1024
+JOINED_BYTES: Final = 64 * 1024
 # Of a head: the status, the type and the length of the usual ones.
 KEY_BYTES: Final = 80
-_END = b"\r\n\r\n"
+_END: Final = b"\r\n\r\n"
 _ID_LINE = b"\r\nplimsoll-prediction-id: "
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d{1,18})\r\n")
 _ID_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
@@ -160,7 +159,7 @@ class ClientConnection(asyncio.Protocol):
         self._heads = heads
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._askers: deque[Asker] = deque()
+        self._askers: list[Asker] = []
         # Read by the parser, and not told yet; with the bytes of the body, of which no more are kept than may be.
         self._complete: list[tuple[Response, int]] = []
         self._in_answer = False
@@ -262,7 +261,7 @@ class ClientConnection(asyncio.Protocol):
         if size > self._askers[0].max_bytes:
             self._break_too_large()
             return
-        asker = self._askers.popleft()
+        asker = self._askers.pop(0)
         self.together = together
         if not self._askers and self._transport is not None and self._transport.get_write_buffer_size():
             self.usable = False  # the peer has answered without reading the request to its end

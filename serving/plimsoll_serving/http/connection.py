@@ -4,14 +4,13 @@ import asyncio
 import logging
 import random
 import sys
-from collections import deque
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from plimsoll_serving.http.limits import LINGER_SECONDS, PIPELINE_DEPTH, TOGETHER_DEPTH
 from plimsoll_serving.http.message import (
     APART,
     CONTINUE,
-    DELEGATED,
+    DELEGATED_NAME,
     TOGETHER,
     Request,
     Respond,
@@ -31,8 +30,8 @@ LIFE_SPREAD = 0.2
 # A peer that takes less of its answer is given up: within the time of a request, or this one where room is wanting.
 LEAST_TAKEN = 64 * 1024
 HURRIED_SECONDS = 1.0
-TOGETHER_LINE = b"%b: %b\r\n" % TOGETHER
-APART_LINE = b"%b: %b\r\n" % APART
+TOGETHER_LINE: Final = b"%b: %b\r\n" % TOGETHER
+APART_LINE: Final = b"%b: %b\r\n" % APART
 
 
 class Turn:
@@ -61,7 +60,7 @@ class Connection(asyncio.Protocol):
         self._reader = RequestReader(listener.limits, listener.budget, self._expect, listener.heads)
         self._transport: asyncio.Transport | None = None
         self._current: Request | None = None
-        self._turns: deque[Turn] = deque()
+        self._turns: list[Turn] = []
         self._held: list[bytes] = []
         self._line = b""
         self._pumping = False
@@ -152,7 +151,7 @@ class Connection(asyncio.Protocol):
             together = isinstance(item, Request) and self._is_together(item)
             if self._turns and (not together or len(self._turns) >= TOGETHER_DEPTH):
                 break
-            ready.popleft()
+            ready.pop(0)
             if isinstance(item, Response):
                 self._refuse(item)
             elif together:
@@ -168,7 +167,7 @@ class Connection(asyncio.Protocol):
 
     def _is_together(self, request: Request) -> bool:
         """Requests of another pod are of different users: none depends on the one before."""
-        return self._listener.together is not None and request.header(DELEGATED[0]) is not None
+        return self._listener.together is not None and request.header(DELEGATED_NAME) is not None
 
     def _hand_over(self, request: Request, respond: Respond) -> bool:
         """False when the handler failed, before or after its answer."""
@@ -189,7 +188,7 @@ class Connection(asyncio.Protocol):
     def answer_in_turn(self) -> None:
         """Send the answers before which none is missing."""
         while self._turns and self._turns[0].response is not None:
-            turn = self._turns.popleft()
+            turn = self._turns.pop(0)
             if not self._held:
                 together = self._listener.together
                 self._line = TOGETHER_LINE if together is not None and together() else APART_LINE

@@ -1,10 +1,10 @@
 """Deadlines of many waits by one timer."""
 
 import asyncio
-from typing import Protocol
+from typing import Final, Protocol
 
 # Waits that end at nearly the same time are ended together.
-GRAIN_SECONDS = 0.01
+GRAIN_SECONDS: Final = 0.01
 
 
 class Wait(Protocol):

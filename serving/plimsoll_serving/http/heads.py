@@ -1,10 +1,12 @@
 """Heads that were parsed before: clients send the same one with each request, and its bytes mean the same again."""
 
+from typing import Final
+
 from plimsoll_serving.http.message import Kept, Request, fields_of
 
 KEPT = 512
 LONGEST = 2048
-END = b"\r\n\r\n"
+END: Final = b"\r\n\r\n"
 # Whoever uses these is read by the parser itself each time.
 _OWN_WAY = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"trailer"})
 

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Final
 
-STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
+STATUS_LINES: Final = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
+_OK: Final = STATUS_LINES[200]
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 HOP_BY_HOP = frozenset(
     {
@@ -25,9 +27,11 @@ HOP_BY_HOP = frozenset(
 
 Header = tuple[bytes, bytes]
 # A request that another pod sends on; it is answered by whoever gets it.
-DELEGATED: Header = (b"plimsoll-delegated", b"1")
+DELEGATED_NAME: Final = b"plimsoll-delegated"
+DELEGATED: Header = (DELEGATED_NAME, b"1")
 # A copy of one, whose answer nobody gets.
-MIRRORED: Header = (b"plimsoll-mirrored", b"1")
+MIRRORED_NAME: Final = b"plimsoll-mirrored"
+MIRRORED: Header = (MIRRORED_NAME, b"1")
 # On a 504: the time that its caller gave it was over, which says nothing about who was asked.
 EXPIRED: Header = (b"plimsoll-deadline", b"exceeded")
 # Says to that pod that requests which it sends on one connection without waiting are worked on together.
@@ -220,4 +224,6 @@ def render(response: Response, close: bool, request: Request | None, line: bytes
 
 
 def status_line(status: int) -> bytes:
+    if status == 200:
+        return _OK
     return STATUS_LINES.get(status) or b"HTTP/1.1 %d Status\r\n" % status

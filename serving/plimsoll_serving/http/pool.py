@@ -3,18 +3,19 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from plimsoll_serving.http.client import AnswerHeads, Asker, ClientConnection, Failure, Reason
 from plimsoll_serving.http.deadlines import Deadlines
 from plimsoll_serving.http.limits import TOGETHER_DEPTH
 from plimsoll_serving.http.message import Response
 
-MAX_AGE_SECONDS = 30.0
+MAX_AGE_SECONDS: Final = 30.0
 # Requests of one turn of the loop go over one connection, where the peer works on them at once: most of what sending
 # one on costs are system calls. Each waits for those before it, with which it shares a run anyway, so they are small.
-TOGETHER_BYTES = 16 * 1024
+TOGETHER_BYTES: Final = 16 * 1024
 # Requests of one turn share connections once there are so many of these, for a Service spreads connections over pods.
-SPREAD = 16
+SPREAD: Final = 16
 
 Done = Callable[[Response | Failure], None]
 

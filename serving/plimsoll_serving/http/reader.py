@@ -1,6 +1,5 @@
 """From bytes to requests: httptools callbacks with every limit applied as the bytes arrive."""
 
-from collections import deque
 from collections.abc import Callable
 
 import httptools
@@ -28,7 +27,7 @@ class RequestReader:
         self._heads = heads or KnownHeads()
         self._on_expect = on_expect
         self._parser = httptools.HttpRequestParser(self)
-        self.ready: deque[Request | Response] = deque()
+        self.ready: list[Request | Response] = []
         self.in_message = False
         self.messages = 0
         self.broken = False
