@@ -1,6 +1,7 @@
 """Exchanges with one address over kept connections: no task, no future and no timer of their own."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -14,6 +15,8 @@ MAX_AGE_SECONDS: Final = 30.0
 # Requests of one turn of the loop go over one connection, where the peer works on them at once: most of what sending
 # one on costs are system calls. Each waits for those before it, with which it shares a run anyway, so they are small.
 TOGETHER_BYTES: Final = 16 * 1024
+# Most that the first waits for others that turns of the loop bring.
+GATHER_SECONDS: Final = 0.0005
 # Requests of one turn share connections once there are so many of these, for a Service spreads connections over pods.
 SPREAD: Final = 16
 
@@ -31,6 +34,8 @@ class ConnectionPool:
         self._port = port
         self._idle: deque[ClientConnection] = deque()
         self._due: list[Exchange] = []
+        self._since = 0.0
+        self._gathered = 0
         self._loop = asyncio.get_running_loop()
         self._heads = AnswerHeads()
         self._closed = False
@@ -65,8 +70,19 @@ class ConnectionPool:
             self._idle.popleft()
         self._idle.append(connection)
 
+    def _gather(self) -> None:
+        """Wait a turn more while each brings more: those that came while others were read are there already, and the
+        fewer pieces they go in, the larger are the runs of the arm.
+        """
+        waiting = len(self._due)
+        if self._gathered < waiting < TOGETHER_DEPTH and time.monotonic() - self._since < GATHER_SECONDS:
+            self._gathered = waiting
+            self._loop.call_soon(self._gather)
+        else:
+            self._gathered = 0
+            self._send()
+
     def _send(self) -> None:
-        """What one turn of the loop brought."""
         due = [exchange for exchange in self._due if not exchange.over]
         self._due = []
         fresh = max(0, min(len(due), SPREAD) - len(self._idle))
@@ -120,7 +136,8 @@ class ConnectionPool:
         self.deadlines.add(exchange, deadline)
         self._due.append(exchange)
         if len(self._due) == 1:
-            self._loop.call_soon(self._send)
+            self._since = time.monotonic()
+            self._loop.call_soon(self._gather)
 
 
 class Exchange:

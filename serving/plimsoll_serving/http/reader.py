@@ -101,10 +101,11 @@ class RequestReader:
             end = start + self._known_bytes  # most often it is as long as the one before
             head = self._heads.get(data[start:end])
             if head is None:
-                end = data.find(END, start) + len(END)
-                head = self._heads.get(data[start:end])
+                found = data.find(END, start)
+                head = self._heads.get(data[start : found + len(END)]) if found >= 0 else None
                 if head is None:
                     break
+                end = found + len(END)
                 self._known_bytes = end - start
             stop = end + head.length
             if stop > size or not self._budget.take(head.length):
