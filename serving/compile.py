@@ -7,11 +7,14 @@ Python prefers where they are of its version and platform; elsewhere it takes th
 Needs mypy, setuptools and a C compiler. PYTHON is one that has the server's dependencies, where this one has not: types
 of what they answer are part of what is compiled.
 
-Five things differ from the sources, and tests hold them: a tuple is no object and never the same (``is``) as
-itself elsewhere, so that ``==`` has to compare it; a parameter declared `float` turns whole numbers to floats;
+Six things differ from the sources, and tests hold them: a tuple is no object and never the same (``is``) as
+itself elsewhere, so that ``==`` has to compare it; a slice of bytes that starts behind its end, or behind the last
+byte, is an error and not empty; a parameter declared `float` turns whole numbers to floats;
 what a caller sends must be of the declared type before it is an argument, for a call that refuses it leaks it; a name
 cannot hold values of two compiled classes, errors of two `except` clauses neither; and functions and constants of a
 module cannot be replaced from outside.
+
+Constants that every request reads are `Final`: others are looked up by name each time.
 
 An imported function that is called by its bare name both in a function and in one nested in it makes the compiler keep
 the nested one with its variables: a cycle each time, for the collector. By its module's name (``time.monotonic``) it
@@ -29,7 +32,7 @@ PACKAGE = Path(__file__).parent / "plimsoll_serving"
 # Modules of which a compiled class would be subclassed by one that is not cannot be among them.
 MODULES = (
     "arms", "batcher", "breaker", "codec", "delegate", "endpoints", "engine", "evidence", "forwarding", "inference",
-    "jobs", "metrics", "routing",
+    "jobs", "metrics", "route", "routing",
     "counting/counter", "feedback/annotation", "feedback/token",
     "grpc/call", "grpc/connection", "grpc/framing", "grpc/head", "grpc/listener",
     "grpc/services/bridge", "grpc/services/inference", "grpc/services/stream", "grpc/services/unary",

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from plimsoll_serving.codec import Codec
 from plimsoll_serving.http.deadlines import Deadlines
@@ -20,10 +20,10 @@ from plimsoll_serving.http.message import EXPIRED, Response
 from plimsoll_serving.jobs import GAIN, Computing, Job, Ran, Result
 from plimsoll_serving.logs import LOGGER
 
-INLINE_SECONDS = 0.001
-INLINE_BYTES = 256 * 1024
+INLINE_SECONDS: Final = 0.001
+INLINE_BYTES: Final = 256 * 1024
 # What one turn of the loop may spend in models, several runs together.
-TURN_SECONDS = 0.005
+TURN_SECONDS: Final = 0.005
 
 
 def _shared(key: Any, other: Any) -> bool:
@@ -86,7 +86,7 @@ class Batcher:
         deadline = job.request.deadline
         if deadline is not None:
             job.deadline, job.late = deadline, self._refuse_late
-            self._deadlines.add(job)
+            self._deadlines.add(job, deadline)
         window = self._bounds.window
         if self._due is None:
             self._due_since = now

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from plimsoll_serving.breaker import Breaker
-from plimsoll_serving.delegate import Delegated, Outcome, Settled
+from plimsoll_serving.delegate import Outcome, Settled, outcome_of
+from plimsoll_serving.http.client import Failure
 from plimsoll_serving.http.message import Request, Respond, Response, error_response
 from plimsoll_serving.logs import LOGGER, ErrorLog, trace_id
 from plimsoll_serving.metrics import ServingMetrics
@@ -29,79 +30,83 @@ class Forwarding:
 
     def __init__(self, routing: Routing, arms: Arms, metrics: ServingMetrics) -> None:
         self._routing = routing
-        self._arms = arms
+        self._breaker, self._send = arms.breaker, arms.send
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
         self._errors = ErrorLog()
 
     def delegate(self, arm: Arm, request: Request, local: Local, respond: Respond) -> None:
         """The arm's answer, or that of the own model when the arm fails: a broken arm costs the user nothing."""
-        breaker = self._arms.breaker(arm)
+        breaker = self._breaker(arm)
         if not breaker.allows(self._loop.time()):
             self._metrics.fell_back(arm.revision)
             local(respond)
             return
 
-        def settled(result: Delegated) -> None:
-            if result.reached:
+        def settled(result: Response | Failure) -> None:
+            if not isinstance(result, Failure) or not result.absent:
                 breaker.reached()
             elif breaker.puts_off(self._loop.time()):
                 self._metrics.fell_back(arm.revision)
                 self._guarded(local, respond, request)
                 return
-            if self._gave_up(request, result):
-                self._metrics.arm_answered(arm.revision, Outcome.DEADLINE)
+            outcome = self._outcome(request, result)
+            self._metrics.arm_answered(arm.revision, outcome)
+            if outcome is Outcome.OK and isinstance(result, Response):
+                breaker.succeeded()
+                respond(result)
+            elif outcome is Outcome.DEADLINE:
                 breaker.left()
-                if result.response is not None:
-                    respond(result.response)
+                if isinstance(result, Response):
+                    respond(result)
                 else:
                     self._guarded(local, respond, request)
-                return
-            self._metrics.arm_answered(arm.revision, result.outcome)
-            if result.outcome is Outcome.OK and result.response is not None:
-                breaker.succeeded()
-                respond(result.response)
-                return
+            else:
+                self._replace(arm, breaker, request, result, local, respond)
 
-            def fallen_back(response: Response) -> None:
-                if result.outcome is Outcome.CLIENT_ERROR and 400 <= response.status < 500:
-                    breaker.succeeded()  # both models refuse it: the request is at fault, not the arm
-                else:
-                    breaker.failed(self._loop.time())
-                    self._fell_back(arm, request, result)
-                respond(response)
+        self._send(arm, request, self._seconds(request), settled)
 
-            self._guarded(local, fallen_back, request)
+    def _replace(
+        self, arm: Arm, breaker: Breaker, request: Request, result: Response | Failure, local: Local, respond: Respond
+    ) -> None:
+        """Answer with the own model in place of an arm that failed, or refused the request."""
 
-        self._arms.send(arm, request, self._seconds(request), settled)
+        def replaced(response: Response) -> None:
+            if outcome_of(result) is Outcome.CLIENT_ERROR and 400 <= response.status < 500:
+                breaker.succeeded()  # both models refuse it: the request is at fault, not the arm
+            else:
+                breaker.failed(self._loop.time())
+                self._fell_back(arm, request, result)
+            respond(response)
+
+        self._guarded(local, replaced, request)
 
     def forward(self, primary: Arm, request: Request, local: Local, respond: Respond) -> None:
         """The primary's answer, whatever it is; ``local`` only when the primary cannot be reached."""
-        breaker = self._arms.breaker(primary)
+        breaker = self._breaker(primary)
         if not breaker.allows(self._loop.time()):
             self._metrics.fell_back(primary.revision)
             local(respond)
             return
 
-        def settled(result: Delegated) -> None:
-            if result.response is not None:
+        def settled(result: Response | Failure) -> None:
+            if isinstance(result, Response):
                 breaker.succeeded()
-                respond(result.response)
+                respond(result)
                 return
-            if self._gave_up(request, result):
+            if self._outcome(request, result) is Outcome.DEADLINE:
                 breaker.left()
             else:
                 breaker.failed(self._loop.time())
             self._fell_back(primary, request, result)
             self._guarded(local, respond, request)
 
-        self._arms.send(primary, request, self._seconds(request), settled)
+        self._send(primary, request, self._seconds(request), settled)
 
-    def _gave_up(self, request: Request, result: Delegated) -> bool:
-        """Whether the caller's own deadline is over, as the arm said or this pod knows."""
-        if result.response is not None:
-            return result.outcome is Outcome.DEADLINE
-        return request.deadline is not None and self._loop.time() >= request.deadline
+    def _outcome(self, request: Request, result: Response | Failure) -> Outcome:
+        """What came of it; `DEADLINE` also where only this pod knows that the caller's own is over."""
+        over = isinstance(result, Failure) and request.deadline is not None and self._loop.time() >= request.deadline
+        return Outcome.DEADLINE if over else outcome_of(result)
 
     def _guarded(self, local: Local, respond: Respond, request: Request) -> None:
         """Nobody above would answer when ``local`` raises."""
@@ -118,14 +123,14 @@ class Forwarding:
             return seconds
         return min(seconds, request.deadline - self._loop.time())
 
-    def _fell_back(self, arm: Arm, request: Request, result: Delegated) -> None:
+    def _fell_back(self, arm: Arm, request: Request, result: Response | Failure) -> None:
         self._metrics.fell_back(arm.revision)
         self._errors.report(
             "an arm failed, the own model answers",
             arm=arm.revision,
-            outcome=result.outcome.value,
-            detail=result.detail,
-            status=result.response.status if result.response else None,
+            outcome=outcome_of(result).value,
+            detail=result.message if isinstance(result, Failure) else "",
+            status=None if isinstance(result, Failure) else result.status,
             path=request.path,
             traceId=trace_id(request.header(b"traceparent")),
         )

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from plimsoll_serving.feedback.token import MAX_ROWS, VALUE_BYTES, Signer, packe
 from plimsoll_serving.http.message import Header
 from plimsoll_serving.v2.signature import Signature
 
-HEADER = b"plimsoll-prediction-id"
+HEADER: Final = b"plimsoll-prediction-id"
 PREFERRED = ("label", "prediction")
 
 

@@ -17,7 +17,7 @@ from binascii import Error, a2b_base64, b2a_base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +28,10 @@ SIGNATURE_BYTES = 12
 VALUE_BYTES = 8
 REMEMBERED_TEXTS = 1024
 _HEAD = struct.Struct("<IQcH")
-_ONE = {b"i": struct.Struct("<IQcHq").pack, b"f": struct.Struct("<IQcHd").pack}
+_ONE: Final = {b"i": struct.Struct("<IQcHq").pack, b"f": struct.Struct("<IQcHd").pack}
 # Not an int to the compiler, which takes the long way with those of more than 62 bits.
 _NUMBER: Any = 0xFFFFFFFFFFFFFFFF
-_TO_URL = bytes.maketrans(b"+/", b"-_")
+_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = bytes.maketrans(b"-_", b"+/")
 _KINDS = {"i": b"i", "u": b"i", "b": b"i", "f": b"f", "O": b"t", "U": b"t", "S": b"t"}
 

@@ -1,7 +1,7 @@
 """What the headers of a call say (grpc's doc/PROTOCOL-HTTP2.md)."""
 
 from plimsoll_serving.grpc.status import Code, StatusError
-from plimsoll_serving.http.message import DELEGATED, HOP_BY_HOP, MIRRORED, Header
+from plimsoll_serving.http.message import DELEGATED_NAME, HOP_BY_HOP, MIRRORED_NAME, Header
 from plimsoll_serving.http2.headers import RequestHead
 
 CONTENT_TYPE = b"application/grpc"
@@ -14,8 +14,8 @@ _NOT_METADATA = HOP_BY_HOP | {
     b"accept-encoding",
     b"accept",
     b"inference-header-content-length",
-    DELEGATED[0],
-    MIRRORED[0],
+    DELEGATED_NAME,
+    MIRRORED_NAME,
 }
 
 

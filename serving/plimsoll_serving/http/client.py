@@ -2,24 +2,26 @@
 
 import asyncio
 import re
-from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 import httptools
 
-from plimsoll_serving.http.message import APART, HOP_BY_HOP, PREFIX, TOGETHER, Header, Response
+from plimsoll_serving.http.message import APART, HOP_BY_HOP, PREFIX, TOGETHER, Header, Response, render
 
 CACHED_HEADS = 256
-CACHED_HEAD_BYTES = 4096
+CACHED_HEAD_BYTES: Final = 4096
 # Up to this, pieces are joined before they are written; beyond it joining them would cost more than it saves.
-JOINED_BYTES = 64 * 1024
-PREDICTION_ID = b"plimsoll-prediction-id"
-_END = b"\r\n\r\n"
-_ID_LINE = b"\r\n" + PREDICTION_ID + b": "
+JOINED_BYTES: Final = 64 * 1024
+# Of a head: the status, the type and the length of the usual ones.
+KEY_BYTES: Final = 80
+_END: Final = b"\r\n\r\n"
+_ID_LINE = b"\r\nplimsoll-prediction-id: "
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d{1,18})\r\n")
 _ID_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
+# Leaves those bytes as they are, and no other.
+_OTHERS: Final = bytes([byte if byte in _ID_BYTES else byte ^ 0xFF for byte in range(256)])
 
 
 class Reason(Enum):
@@ -45,19 +47,63 @@ class Failure:
         return self.reason in (Reason.UNREACHABLE, Reason.STRANGER)
 
 
-@dataclass(frozen=True, slots=True)
 class Head:
-    """The head of an answer whose body has ``size`` bytes and after which the connection stays open."""
+    """The head of an answer, after which the connection stays open: all answers that have it are alike but for what
+    follows the last dot of the prediction id, and the body.
 
-    status: int
-    content_type: bytes
-    headers: tuple[Header, ...]
-    size: int
-    together: bool
+    Attributes:
+        size, whole: bytes of the body, and of the answer.
+        together: whether the peer takes requests together.
+    """
+
+    __slots__ = (
+        "_after", "_before", "_body", "_content_type", "_end", "_id", "_passed_after", "_passed_before", "_status",
+        "size", "together", "whole",
+    )  # fmt: skip
+
+    def __init__(self, head: bytes, response: Response, together: bool) -> None:
+        self.size = len(response.body)
+        self.whole = len(head) + self.size
+        written = render(response, False, None)
+        passed = written[: len(written) - self.size]
+        start, end = _varying(head)
+        first, last = _varying(passed)
+        if head[start:end] != passed[first:last]:  # the line of the id is not as it will be written
+            start, end, first, last = len(head), len(head), len(passed), len(passed)
+        self._id, self._end, self._body = start, end, len(head)
+        self._before, self._after = head[:start], head[end:]
+        self._passed_before, self._passed_after = passed[:first], passed[last:]
+        self._status = response.status
+        self._content_type = response.content_type
+        self.together = together
+
+    def read(self, data: bytes, start: int) -> Response | None:
+        """The answer that begins at ``start``; None when it is not whole or has another head."""
+        first, last, body, stop = start + self._id, start + self._end, start + self._body, start + self.whole
+        if len(data) < stop or data[start:first] != self._before or data[last:body] != self._after:
+            return None
+        varying = data[first:last]
+        if varying.translate(_OTHERS) != varying:
+            return None
+        response = Response(self._status, data[body:stop], self._content_type)
+        response.head = self._passed_before + varying + self._passed_after
+        return response
+
+
+def _varying(head: bytes) -> tuple[int, int]:
+    """Where in a head that is another in each answer starts and ends: after the last dot of the prediction id."""
+    line = head.find(_ID_LINE)
+    if line < 0:
+        return len(head), len(head)
+    start = line + len(_ID_LINE)
+    end = head.find(b"\r\n", start)
+    start = max(start, head.rfind(b".", start, end) + 1)
+    varying = head[start:end]
+    return (start, end) if varying.translate(_OTHERS) == varying else (len(head), len(head))
 
 
 class AnswerHeads:
-    """Heads of whole answers met before, by their bytes but for the prediction id, which is another in each.
+    """Heads of whole answers met before, by how they begin: up to here those of one peer differ only by length.
 
     Each was read by the parser the first time.
     """
@@ -68,48 +114,18 @@ class AnswerHeads:
     def __len__(self) -> int:
         return len(self._known)
 
-    def find(self, data: bytes, start: int = 0) -> tuple[Response, int, bool] | None:
-        """The answer that begins at ``start``, where it ends, and whether its peer takes requests together.
-
-        None when the answer is not whole or its head not known.
-        """
-        end, key, prediction_id = _parts(data, start)
-        head = self._known.get(key)
-        if head is None or len(data) < end + head.size:
-            return None
-        headers = [*head.headers]
-        if prediction_id:
-            headers.append((PREDICTION_ID, prediction_id))
-        stop = end + head.size
-        return Response(head.status, data[end:stop], head.content_type, headers), stop, head.together
+    def find(self, data: bytes, start: int = 0) -> Head | None:
+        """The only one that the answer which begins at ``start`` can have; None when its head is not known."""
+        return self._known.get(data[start : start + KEY_BYTES])
 
     def learn(self, data: bytes, response: Response, together: bool = False) -> None:
         """Remember the head of ``data``, which the parser has read as this one whole answer."""
-        end, key, prediction_id = _parts(data, 0)
-        size = len(response.body)
-        if not key or len(data) - end != size:
-            return  # the head is long, or the body was sent in chunks
-        headers = list(response.headers)
-        if prediction_id:
-            headers.remove((PREDICTION_ID, prediction_id))
+        end = data.find(_END, 0, CACHED_HEAD_BYTES) + len(_END)
+        if end < KEY_BYTES or len(data) - end != len(response.body):
+            return  # the head is short or long, or the body was sent in chunks
         if len(self._known) >= CACHED_HEADS:
             self._known.clear()
-        self._known[key] = Head(response.status, response.content_type, tuple(headers), size, together)
-
-
-def _parts(data: bytes, start: int) -> tuple[int, bytes, bytes]:
-    """Where the head ends, the head without the line of the prediction id, and that id; both empty without a head."""
-    end = data.find(_END, start, start + CACHED_HEAD_BYTES) + len(_END)
-    if end < len(_END):
-        return end, b"", b""
-    line = data.find(_ID_LINE, start, end)
-    if line < 0:
-        return end, data[start:end], b""
-    after = data.find(b"\r\n", line + len(_ID_LINE), end)
-    prediction_id = data[line + len(_ID_LINE) : after]
-    if prediction_id.translate(None, _ID_BYTES):
-        return end, data[start:end], b""
-    return end, data[start:line] + data[after:end], prediction_id
+        self._known[data[:KEY_BYTES]] = Head(data[:end], response, together)
 
 
 class Asker(Protocol):
@@ -140,7 +156,7 @@ class ClientConnection(asyncio.Protocol):
         self._heads = heads
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._askers: deque[Asker] = deque()
+        self._askers: list[Asker] = []
         # Read by the parser, and not told yet; with the bytes of the body, of which no more are kept than may be.
         self._complete: list[tuple[Response, int]] = []
         self._in_answer = False
@@ -185,7 +201,10 @@ class ClientConnection(asyncio.Protocol):
         """
         self._askers.extend(askers)
         transport = cast("asyncio.Transport", self._transport)
-        if sum([len(piece) for piece in pieces]) <= JOINED_BYTES:
+        size = 0
+        for piece in pieces:
+            size += len(piece)
+        if size <= JOINED_BYTES:
             transport.write(b"".join(pieces))
         else:
             transport.writelines(pieces)
@@ -196,10 +215,11 @@ class ClientConnection(asyncio.Protocol):
             if not self._askers:
                 self.close()  # bytes that nobody asked for
                 return
-            found = None if self._in_answer else self._heads.find(data, position)
-            if found is not None:
-                response, position, together = found
-                self._answer(response, len(response.body), together)
+            head = None if self._in_answer else self._heads.find(data, position)
+            response = None if head is None else head.read(data, position)
+            if head is not None and response is not None:
+                self._answer(response, head.size, head.together)
+                position += head.whole
                 continue
             end = size if self._in_answer else _end_of_answer(data, position)
             self._parse(data[position:end])
@@ -238,7 +258,7 @@ class ClientConnection(asyncio.Protocol):
         if size > self._askers[0].max_bytes:
             self._break_too_large()
             return
-        asker = self._askers.popleft()
+        asker = self._askers.pop(0)
         self.together = together
         if not self._askers and self._transport is not None and self._transport.get_write_buffer_size():
             self.usable = False  # the peer has answered without reading the request to its end

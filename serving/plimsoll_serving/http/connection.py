@@ -4,14 +4,13 @@ import asyncio
 import logging
 import random
 import sys
-from collections import deque
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from plimsoll_serving.http.limits import LINGER_SECONDS, PIPELINE_DEPTH, TOGETHER_DEPTH
 from plimsoll_serving.http.message import (
     APART,
     CONTINUE,
-    DELEGATED,
+    DELEGATED_NAME,
     TOGETHER,
     Request,
     Respond,
@@ -31,6 +30,8 @@ LIFE_SPREAD = 0.2
 # A peer that takes less of its answer is given up: within the time of a request, or this one where room is wanting.
 LEAST_TAKEN = 64 * 1024
 HURRIED_SECONDS = 1.0
+TOGETHER_LINE: Final = b"%b: %b\r\n" % TOGETHER
+APART_LINE: Final = b"%b: %b\r\n" % APART
 
 
 class Turn:
@@ -59,8 +60,9 @@ class Connection(asyncio.Protocol):
         self._reader = RequestReader(listener.limits, listener.budget, self._expect, listener.heads)
         self._transport: asyncio.Transport | None = None
         self._current: Request | None = None
-        self._turns: deque[Turn] = deque()
+        self._turns: list[Turn] = []
         self._held: list[bytes] = []
+        self._line = b""
         self._pumping = False
         self._reading_paused = False
         self._write_paused_at: float | None = None
@@ -149,7 +151,7 @@ class Connection(asyncio.Protocol):
             together = isinstance(item, Request) and self._is_together(item)
             if self._turns and (not together or len(self._turns) >= TOGETHER_DEPTH):
                 break
-            ready.popleft()
+            ready.pop(0)
             if isinstance(item, Response):
                 self._refuse(item)
             elif together:
@@ -165,7 +167,7 @@ class Connection(asyncio.Protocol):
 
     def _is_together(self, request: Request) -> bool:
         """Requests of another pod are of different users: none depends on the one before."""
-        return self._listener.together is not None and request.header(DELEGATED[0]) is not None
+        return self._listener.together is not None and request.header(DELEGATED_NAME) is not None
 
     def _hand_over(self, request: Request, respond: Respond) -> bool:
         """False when the handler failed, before or after its answer."""
@@ -185,15 +187,14 @@ class Connection(asyncio.Protocol):
 
     def answer_in_turn(self) -> None:
         """Send the answers before which none is missing."""
-        together = self._listener.together
         while self._turns and self._turns[0].response is not None:
-            turn = self._turns.popleft()
-            response = cast("Response", turn.response)
-            if together is not None:
-                response.headers = [*response.headers, TOGETHER if together() else APART]
-            self._send(turn.request, response)
+            turn = self._turns.pop(0)
+            if not self._held:
+                together = self._listener.together
+                self._line = TOGETHER_LINE if together is not None and together() else APART_LINE
+            self._send(turn.request, cast("Response", turn.response), self._line)
 
-    def _send(self, request: Request, response: Response) -> None:
+    def _send(self, request: Request, response: Response, line: bytes = b"") -> None:
         self._listener.budget.give_back(len(request.body))
         transport, reader = self._transport, self._reader
         if transport is None or transport.is_closing() or self._linger_until is not None:
@@ -202,7 +203,7 @@ class Connection(asyncio.Protocol):
         # A request that has begun to arrive is still answered: the close is announced only when nothing is under way.
         pending = reader.in_message or bool(reader.ready) or bool(self._turns)
         close = not request.keep_alive or (not pending and self._to_be_closed(response, self._idle_at))
-        data = render(response, close, request)
+        data = render(response, close, request, line)
         if self._turns and not close:
             self._hold(data)
             return

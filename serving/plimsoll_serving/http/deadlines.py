@@ -1,10 +1,10 @@
 """Deadlines of many waits by one timer."""
 
 import asyncio
-from typing import Protocol
+from typing import Final, Protocol
 
 # Waits that end at nearly the same time are ended together.
-GRAIN_SECONDS = 0.01
+GRAIN_SECONDS: Final = 0.01
 
 
 class Wait(Protocol):
@@ -27,10 +27,11 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
         self._fires_at = 0.0
 
-    def add(self, wait: Wait) -> None:
+    def add(self, wait: Wait, deadline: float) -> None:
+        """``deadline`` is its own."""
         self._waits.add(wait)
-        if self._timer is None or wait.deadline < self._fires_at - GRAIN_SECONDS:
-            self._arm(wait.deadline)
+        if self._timer is None or deadline < self._fires_at - GRAIN_SECONDS:
+            self._arm(deadline)
 
     def remove(self, wait: Wait) -> None:
         self._waits.discard(wait)

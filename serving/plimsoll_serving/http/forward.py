@@ -31,6 +31,14 @@ class ForwardedHeads:
 
     def head(self, request: Request) -> bytes:
         """Request line, headers and the empty line."""
+        kept = request.kept
+        if kept is None:
+            return self._head(request)
+        if kept.sent_by is not self:
+            kept.sent_by, kept.sent = self, self._head(request)
+        return kept.sent
+
+    def _head(self, request: Request) -> bytes:
         key = (request.method, request.path, request.query, tuple(request.headers))
         begin = self._known.get(key)
         if begin is None:

@@ -1,10 +1,12 @@
 """Heads that were parsed before: clients send the same one with each request, and its bytes mean the same again."""
 
-from plimsoll_serving.http.message import Request, fields_of
+from typing import Final
+
+from plimsoll_serving.http.message import Kept, Request, fields_of
 
 KEPT = 512
 LONGEST = 2048
-END = b"\r\n\r\n"
+END: Final = b"\r\n\r\n"
 # Whoever uses these is read by the parser itself each time.
 _OWN_WAY = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"trailer"})
 
@@ -12,7 +14,7 @@ _OWN_WAY = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"trailer"})
 class Head:
     """What the parser made of a head, and the length of the body it announces."""
 
-    __slots__ = ("_fields", "_headers", "_method", "_path", "_query", "length")
+    __slots__ = ("_fields", "_headers", "_kept", "_method", "_path", "_query", "length")
 
     def __init__(self, request: Request) -> None:
         self._method = request.method
@@ -20,11 +22,12 @@ class Head:
         self._query = request.query
         self._headers = request.headers
         self._fields = fields_of(request.headers)
+        self._kept = Kept()
         self.length = int(self._fields.get(b"content-length", 0))
 
     def request(self, body: bytes) -> Request:
         request = Request(self._method, self._path, self._query, self._headers, body, True)
-        request.fields = self._fields
+        request.fields, request.kept = self._fields, self._kept
         return request
 
 

@@ -1,12 +1,13 @@
 """Bounds on what one peer, and all peers together, may cost."""
 
 from dataclasses import dataclass
+from typing import Final
 
 LINGER_SECONDS = 2.0
-PIPELINE_DEPTH = 8
+PIPELINE_DEPTH: Final = 8
 # Most requests of another pod that one connection has under way.
-TOGETHER_DEPTH = 16
-SMALL_BODY = 64 * 1024
+TOGETHER_DEPTH: Final = 16
+SMALL_BODY: Final = 64 * 1024
 # The bounds of the CRD's maxBatchSize and maxDelayMilliseconds.
 MOST_BATCH_ROWS = 65536
 LONGEST_WINDOW_SECONDS = 1.0

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Final
 
-STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
+STATUS_LINES: Final = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
+_OK: Final = STATUS_LINES[200]
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 HOP_BY_HOP = frozenset(
     {
@@ -25,9 +27,11 @@ HOP_BY_HOP = frozenset(
 
 Header = tuple[bytes, bytes]
 # A request that another pod sends on; it is answered by whoever gets it.
-DELEGATED: Header = (b"plimsoll-delegated", b"1")
+DELEGATED_NAME: Final = b"plimsoll-delegated"
+DELEGATED: Header = (DELEGATED_NAME, b"1")
 # A copy of one, whose answer nobody gets.
-MIRRORED: Header = (b"plimsoll-mirrored", b"1")
+MIRRORED_NAME: Final = b"plimsoll-mirrored"
+MIRRORED: Header = (MIRRORED_NAME, b"1")
 # On a 504: the time that its caller gave it was over, which says nothing about who was asked.
 EXPIRED: Header = (b"plimsoll-deadline", b"exceeded")
 # Says to that pod that requests which it sends on one connection without waiting are worked on together.
@@ -36,6 +40,20 @@ TOGETHER: Header = (b"plimsoll-together", b"1")
 # rules of a Service, a connection to its address may leave the cluster.
 APART: Header = (b"plimsoll-together", b"0")
 PREFIX = b"plimsoll-"
+
+
+class Kept:
+    """What is kept with a head that was met before, for all requests that have it.
+
+    Attributes:
+        sent_by, sent: the head with which it is sent on, and whose work that is.
+    """
+
+    __slots__ = ("sent", "sent_by")
+
+    def __init__(self) -> None:
+        self.sent_by: object = None
+        self.sent = b""
 
 
 class Request:
@@ -47,6 +65,7 @@ class Request:
         delayed: what is to be called once the answer has been handed to the transport. None where that has happened
             when ``respond`` returns; whoever lets it return earlier sets a list before.
         fields: the first value by name, made from ``headers`` when first asked for.
+        kept: of a request as it came, with a head and a length that were met before.
     """
 
     http10: bool = False
@@ -54,6 +73,7 @@ class Request:
     cancelled: bool = False
     delayed: list[Callable[[], None]] | None = None
     fields: dict[bytes, bytes] | None = None
+    kept: Kept | None = None
 
     def __init__(
         self, method: str, path: str, query: str, headers: list[Header], body: bytes, keep_alive: bool
@@ -81,7 +101,7 @@ class Request:
     def drop(self, name: bytes) -> None:
         """Leave a header out from now on."""
         self.headers = [header for header in self.headers if header[0] != name]
-        self.fields = None
+        self.fields = self.kept = None
 
 
 def fields_of(headers: list[Header]) -> dict[bytes, bytes]:
@@ -90,9 +110,14 @@ def fields_of(headers: list[Header]) -> dict[bytes, bytes]:
 
 
 class Response:
-    """One response; ``close`` asks for the connection to end after it."""
+    """One response; ``close`` asks for the connection to end after it.
 
-    __slots__ = ("body", "close", "content_type", "headers", "status")
+    Attributes:
+        head: of an answer of another pod, the head as `render` writes it for a connection that goes on; empty of any
+            other, and once anybody has had the headers, who may change them.
+    """
+
+    __slots__ = ("_headers", "body", "close", "content_type", "head", "status")
 
     def __init__(
         self,
@@ -105,8 +130,25 @@ class Response:
         self.status = status
         self.body = body
         self.content_type = content_type
-        self.headers: list[Header] = [] if headers is None else headers
+        self._headers: list[Header] = [] if headers is None else headers
         self.close = close
+        self.head = b""
+
+    @property
+    def headers(self) -> list[Header]:
+        if self.head:
+            self._headers, self.head = headers_of(self.head), b""
+        return self._headers
+
+    @headers.setter
+    def headers(self, headers: list[Header]) -> None:
+        self._headers, self.head = headers, b""
+
+
+def headers_of(head: bytes) -> list[Header]:
+    """The headers in a head as `render` writes it, but for those that it makes itself."""
+    lines = [line.partition(b": ") for line in head.split(b"\r\n")[1:-2]]
+    return [(name, value) for name, _, value in lines if name not in (b"content-type", b"content-length")]
 
 
 Respond = Callable[[Response], None]
@@ -148,9 +190,16 @@ def split_target(target: bytes) -> tuple[str, str]:
     return path, query
 
 
-def render(response: Response, close: bool, request: Request | None) -> bytes:
-    """The bytes of a response. ``request`` is what it answers, None when that could not be read."""
+def render(response: Response, close: bool, request: Request | None, line: bytes = b"") -> bytes:
+    """The bytes of a response.
+
+    Args:
+        request: what it answers, None when that could not be read.
+        line: of a further header.
+    """
     body = response.body
+    if response.head and not (close or line or request is None or request.http10 or request.method == "HEAD"):
+        return response.head + body
     if body or response.status != 204:
         start = b"%bcontent-type: %b\r\ncontent-length: %d\r\n" % (
             status_line(response.status),
@@ -161,7 +210,9 @@ def render(response: Response, close: bool, request: Request | None) -> bytes:
         start = status_line(response.status)
     pieces = [start]
     for name, value in response.headers:
-        pieces += (name, b": ", value, b"\r\n")
+        pieces.append(b"%b: %b\r\n" % (name, value))
+    if line:
+        pieces.append(line)
     if close:
         pieces.append(b"connection: close\r\n")
     elif request is not None and request.http10:
@@ -173,4 +224,6 @@ def render(response: Response, close: bool, request: Request | None) -> bytes:
 
 
 def status_line(status: int) -> bytes:
+    if status == 200:
+        return _OK
     return STATUS_LINES.get(status) or b"HTTP/1.1 %d Status\r\n" % status

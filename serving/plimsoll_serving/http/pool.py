@@ -1,20 +1,24 @@
 """Exchanges with one address over kept connections: no task, no future and no timer of their own."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
-from plimsoll_serving.http.client import AnswerHeads, ClientConnection, Failure, Reason
+from plimsoll_serving.http.client import AnswerHeads, Asker, ClientConnection, Failure, Reason
 from plimsoll_serving.http.deadlines import Deadlines
 from plimsoll_serving.http.limits import TOGETHER_DEPTH
 from plimsoll_serving.http.message import Response
 
-MAX_AGE_SECONDS = 30.0
+MAX_AGE_SECONDS: Final = 30.0
 # Requests of one turn of the loop go over one connection, where the peer works on them at once: most of what sending
 # one on costs are system calls. Each waits for those before it, with which it shares a run anyway, so they are small.
-TOGETHER_BYTES = 16 * 1024
+TOGETHER_BYTES: Final = 16 * 1024
+# Most that the first waits for others that turns of the loop bring.
+GATHER_SECONDS: Final = 0.0005
 # Requests of one turn share connections once there are so many of these, for a Service spreads connections over pods.
-SPREAD = 16
+SPREAD: Final = 16
 
 Done = Callable[[Response | Failure], None]
 
@@ -30,6 +34,8 @@ class ConnectionPool:
         self._port = port
         self._idle: deque[ClientConnection] = deque()
         self._due: list[Exchange] = []
+        self._since = 0.0
+        self._gathered = 0
         self._loop = asyncio.get_running_loop()
         self._heads = AnswerHeads()
         self._closed = False
@@ -64,8 +70,19 @@ class ConnectionPool:
             self._idle.popleft()
         self._idle.append(connection)
 
+    def _gather(self) -> None:
+        """Wait a turn more while each brings more: those that came while others were read are there already, and the
+        fewer pieces they go in, the larger are the runs of the arm.
+        """
+        waiting = len(self._due)
+        if self._gathered < waiting < TOGETHER_DEPTH and time.monotonic() - self._since < GATHER_SECONDS:
+            self._gathered = waiting
+            self._loop.call_soon(self._gather)
+        else:
+            self._gathered = 0
+            self._send()
+
     def _send(self) -> None:
-        """What one turn of the loop brought."""
         due = [exchange for exchange in self._due if not exchange.over]
         self._due = []
         fresh = max(0, min(len(due), SPREAD) - len(self._idle))
@@ -88,10 +105,15 @@ class ConnectionPool:
             most = min(len(due), place + TOGETHER_DEPTH)
             while stop < most and due[stop].small:
                 stop += 1
-        sent = due[place:stop]
-        for exchange in sent:
+        askers: list[Asker] = []
+        pieces: list[bytes] = []
+        for exchange in due[place:stop]:
             exchange.kept(connection)
-        connection.ask([piece for exchange in sent for piece in exchange.message], [*sent])
+            askers.append(exchange)
+            head, body = exchange.message
+            pieces.append(head)
+            pieces.append(body)
+        connection.ask(pieces, askers)
         return stop
 
     def close(self) -> None:
@@ -108,12 +130,14 @@ class ConnectionPool:
             seconds: for connecting, sending and the whole answer.
             max_bytes: of the answer's body.
         """
-        exchange = Exchange(self, message, self._loop.time() + seconds, done)
+        deadline = self._loop.time() + seconds
+        exchange = Exchange(self, message, deadline, done)
         exchange.max_bytes = max_bytes
-        self.deadlines.add(exchange)
+        self.deadlines.add(exchange, deadline)
         self._due.append(exchange)
         if len(self._due) == 1:
-            self._loop.call_soon(self._send)
+            self._since = time.monotonic()
+            self._loop.call_soon(self._gather)
 
 
 class Exchange:

@@ -1,6 +1,5 @@
 """From bytes to requests: httptools callbacks with every limit applied as the bytes arrive."""
 
-from collections import deque
 from collections.abc import Callable
 
 import httptools
@@ -28,13 +27,14 @@ class RequestReader:
         self._heads = heads or KnownHeads()
         self._on_expect = on_expect
         self._parser = httptools.HttpRequestParser(self)
-        self.ready: deque[Request | Response] = deque()
+        self.ready: list[Request | Response] = []
         self.in_message = False
         self.messages = 0
         self.broken = False
         self._in_head = False
         self._new_head: bytes | None = None
         self._declined: bytes | None = None
+        self._known_bytes = 0
         self._reset()
 
     def _reset(self) -> None:
@@ -96,16 +96,24 @@ class RequestReader:
 
     def _take_known(self, data: bytes) -> bytes:
         """Queue the complete requests at the start of ``data`` whose heads are known; what is left of it."""
-        while data:
-            end = data.find(END) + len(END)
-            head = self._heads.get(data[:end])
-            if head is None or len(data) < end + head.length or not self._budget.take(head.length):
-                break
+        start, size = 0, len(data)
+        while start < size:
+            end = start + self._known_bytes  # most often it is as long as the one before
+            head = self._heads.get(data[start:end])
+            if head is None:
+                found = data.find(END, start)
+                head = self._heads.get(data[start : found + len(END)]) if found >= 0 else None
+                if head is None:
+                    break
+                end = found + len(END)
+                self._known_bytes = end - start
             stop = end + head.length
+            if stop > size or not self._budget.take(head.length):
+                break
             self.ready.append(head.request(data[end:stop]))
             self.messages += 1
-            data = data[stop:]
-        return data
+            start = stop
+        return data[start:] if start else data
 
     def fail(self, status: int, message: str) -> None:
         """End the stream with an error answer."""

@@ -33,7 +33,7 @@ class Front:
             respond(self._unknown(request, unquote(named[2])) if named else self._pod(request))
             return
         if named and named[2] != service.model:
-            request.path = f"{named[1]}{service.model}{named[3]}"
+            request.path, request.kept = f"{named[1]}{service.model}{named[3]}", None
         version = _VERSION.match(named[3]) if named else None
         host = service.of_version(unquote(version[1])) if version else service.primary
         host = host or service.primary

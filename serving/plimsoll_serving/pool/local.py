@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from plimsoll_serving.delegate import Delegate, Delegated, Outcome, Settled, outcome_of
+from plimsoll_serving.delegate import Delegate, Settled
 from plimsoll_serving.http.client import Failure, Reason
 from plimsoll_serving.http.message import DELEGATED, MIRRORED, Request, Response, error_response
 from plimsoll_serving.logs import LOGGER
@@ -42,7 +42,7 @@ class LocalDelegate(Delegate):
     def send(self, arm: Arm, request: Request, seconds: float, settled: Settled) -> None:
         host = self._host(arm.revision)
         if host is None:
-            settled(Delegated(Outcome.UNREACHABLE, None, "the revision is not in this pod"))
+            settled(Failure(Reason.BROKEN, "the revision is not in this pod"))
             return
         _ask(host, _Attempt(request, seconds, settled))
 
@@ -59,13 +59,13 @@ class _Attempt:
 
     def answered(self, response: Response) -> None:
         self._timer.cancel()
-        self._settle(Delegated(outcome_of(response), response))
+        self._settle(response)
 
     def _late(self) -> None:
         self.request.cancelled = True
-        self._settle(Delegated(Outcome.TIMEOUT, None, f"no answer within {self._seconds:g} seconds"))
+        self._settle(Failure(Reason.TIMEOUT, f"no answer within {self._seconds:g} seconds"))
 
-    def _settle(self, result: Delegated) -> None:
+    def _settle(self, result: Response | Failure) -> None:
         settled, self._settled = self._settled, None
         if settled is not None:
             settled(result)
@@ -90,13 +90,11 @@ class LocalShadow:
             done(None)
             return
 
-        def settled(result: Delegated) -> None:
-            if result.response is None:
-                done(Failure(Reason.TIMEOUT, result.detail))
-            elif len(result.response.body) > most_bytes:
+        def settled(result: Response | Failure) -> None:
+            if isinstance(result, Response) and len(result.body) > most_bytes:
                 done(Failure(Reason.TOO_LARGE, f"the answer exceeds {most_bytes} bytes"))
             else:
-                done(result.response)
+                done(result)
 
         copy = request.copy()
         copy.headers, copy.fields, copy.cancelled = [*request.headers, MIRRORED, DELEGATED], None, False

@@ -102,6 +102,9 @@ class Mirror:
         uniform: gives a point of [0, 1).
         reach: where the copies for an arm go; to its address without it.
         held: shared with other mirrors.
+
+    Attributes:
+        active: whether the route has a shadow at all. (No property: every request asks.)
     """
 
     def __init__(
@@ -129,11 +132,7 @@ class Mirror:
         self._own = 0
         self._pumping = False
         self._closed = False
-
-    @property
-    def active(self) -> bool:
-        """Whether the route has a shadow at all."""
-        return bool(self._shadows)
+        self.active = False
 
     def follow(self, shadows: tuple[Arm, ...], stable: str, seconds: float, tolerance: Tolerance) -> None:
         """Mirror to these arms from now on.
@@ -150,6 +149,7 @@ class Mirror:
             if revision not in self._shadows:
                 self._shadows[revision] = (arm, self._reach(arm))
             self._counters.add_pair(stable, revision)
+        self.active = bool(arms)
 
     def draw(self) -> list[Arm]:
         """The shadows that get a copy of one request."""
@@ -243,6 +243,7 @@ class Mirror:
         for _, shadow in self._shadows.values():
             shadow.close()
         self._shadows.clear()
+        self.active = False
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 

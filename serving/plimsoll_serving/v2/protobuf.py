@@ -5,7 +5,7 @@ extension, which say so) is answered with typed contents, unless an output has a
 """
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -21,7 +21,7 @@ from plimsoll_serving.v2.decode import check_shape, check_symbols
 from plimsoll_serving.v2.messages import KnownAnswers, KnownRequests
 from plimsoll_serving.v2.signature import Signature, Tensor
 
-CONTENT_TYPE = b"application/x-protobuf"
+CONTENT_TYPE: Final = b"application/x-protobuf"
 _Request = message("inference.ModelInferRequest")
 _Response = message("inference.ModelInferResponse")
 # Larger messages are not parsed as a whole only to find out whose they are.

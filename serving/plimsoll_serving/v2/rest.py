@@ -1,6 +1,7 @@
 """The Open Inference Protocol V2 over REST: JSON, with the binary tensor data extension."""
 
 import math
+from typing import Final
 
 import orjson
 
@@ -13,7 +14,7 @@ from plimsoll_serving.v2.heads import KnownHeads
 from plimsoll_serving.v2.signature import Signature
 from plimsoll_serving.v2.typed import TypedReader
 
-HEADER_LENGTH = b"inference-header-content-length"
+HEADER_LENGTH: Final = b"inference-header-content-length"
 # Of a length: more are no number of bytes, and reading them takes time.
 _MAX_DIGITS = 19
 

@@ -7,7 +7,7 @@ another type and sizes that do not fit are all left to it.
 import math
 import struct
 import threading
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -21,7 +21,7 @@ from plimsoll_serving.v2.signature import Signature, Tensor
 from plimsoll_serving.v2.templates import Fit, Templates
 
 # From here on simdjson, which reads numbers straight into an array, is quicker than lists of Python floats.
-LONG_BODY = 1024
+LONG_BODY: Final = 1024
 _ELEMENTS: dict[Kind, type] = {"float": float, "int": int, "bool": bool, "bytes": str}
 _INPUT_KEYS = {"name", "datatype", "shape", "data"}
 #: Of the largest number of a datatype.

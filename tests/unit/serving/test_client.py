@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from plimsoll_serving.http.client import AnswerHeads, ClientConnection, Failure, Reason
 from plimsoll_serving.http.deadlines import Deadlines
 from plimsoll_serving.http.forward import CACHED_HEADS, ForwardedHeads
-from plimsoll_serving.http.message import Request, Response, render
+from plimsoll_serving.http.message import Kept, Request, Response, render
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 4\r\nplimsoll-name: a\r\n\r\nbody"
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nplimsoll-name: a\r\n\r\n4\r\nbody\r\n0\r\n\r\n"
@@ -112,12 +112,74 @@ def test_an_answer_may_come_in_any_pieces(cuts: list[int], answer: bytes, known:
 
 
 async def test_a_head_is_known_whatever_its_prediction_id_which_each_answer_keeps(talk: Talk) -> None:
-    for token in (b"1.a.b", b"1.a.c", b"another"):
+    for token in (b"1.a.b", b"1.a.c", b"1.a.d"):
         asker = talk.ask()
         talk.feed(ANSWER.replace(b"\r\n\r\n", b"\r\nplimsoll-prediction-id: %b\r\n\r\n" % token, 1))
         headers = [(b"plimsoll-name", b"a"), (b"plimsoll-prediction-id", token)]
         assert list(map(parts, asker.answers)) == [(200, b"body", b"text/plain", headers, False)]
     assert len(talk.heads) == 1, "one head for all"
+
+
+IDENTIFIED = ANSWER.replace(b"\r\n\r\n", b"\r\nplimsoll-prediction-id: 1.abc.%b\r\nplimsoll-together: 1\r\n\r\n", 1)
+
+
+def passed_on(response: Response, method: str = "POST", close: bool = False) -> bytes:
+    return render(response, close, request([], method))
+
+
+@pytest.mark.parametrize("looked_at", [False, True])
+async def test_an_answer_is_passed_on_alike_whether_its_head_is_known_or_not(talk: Talk, looked_at: bool) -> None:
+    expected = IDENTIFIED.replace(b"plimsoll-together: 1\r\n", b"")
+    for token in (b"a-_9", b"bbbb", b"CCCC"):
+        asker = talk.ask()
+        talk.feed(IDENTIFIED % token)
+        (response,) = asker.answers
+        if looked_at:
+            assert response.headers[-1] == (b"plimsoll-prediction-id", b"1.abc.%b" % token)
+        assert passed_on(response) == expected % token
+        assert passed_on(response, "HEAD") == (expected % token).removesuffix(b"body")
+        assert b"connection: close\r\n\r\nbody" in passed_on(response, close=True)
+
+
+@pytest.mark.parametrize("before", [b"", ANSWER])
+async def test_an_answer_with_a_known_head_may_be_cut_anywhere(before: bytes) -> None:
+    answer = IDENTIFIED % b"abcd"
+    for cut in range(1, len(answer)):
+        talk = Talk()
+        for known in (answer, ANSWER):
+            talk.ask()
+            talk.feed(known)
+        talk.connection.together = True
+        askers = talk.ask_together(1 + bool(before))
+        talk.feed(before + answer[:cut], answer[cut:])
+        assert [response.body for asker in askers for response in asker.answers] == [b"body"] * len(askers)
+        assert not talk.connection.busy
+
+
+async def test_a_header_that_somebody_adds_to_an_answer_with_a_known_head_is_passed_on_too(talk: Talk) -> None:
+    for _ in range(2):
+        asker = talk.ask()
+        talk.feed(ANSWER)
+        (response,) = asker.answers
+        response.headers = [*response.headers, (b"vary", b"origin")]
+        assert passed_on(response).endswith(b"plimsoll-name: a\r\nvary: origin\r\n\r\nbody")
+
+
+@pytest.mark.parametrize(
+    "told", [b"a\r\nx-y:z", b"a\r\n\r\nrest", b"\x00\x01\x02\x03\x04\x05\x06\x07", b"a b;c,d=", b"12345678"]
+)
+async def test_what_an_id_may_not_have_is_read_by_the_parser_though_the_head_is_known(talk: Talk, told: bytes) -> None:
+    """Known or not, it comes to the same."""
+    seen = []
+    for known in (False, True):
+        fresh = Talk()
+        if known:
+            fresh.ask()
+            fresh.feed(IDENTIFIED % b"12345678")
+        asker = fresh.ask()
+        fresh.feed(IDENTIFIED % told)
+        seen.append((list(map(parts, asker.answers)), asker.failures, fresh.connection.usable))
+    assert seen[0] == seen[1]
 
 
 async def test_an_answer_of_another_length_is_not_mistaken_for_the_known_one(talk: Talk) -> None:
@@ -327,6 +389,18 @@ def test_a_request_is_sent_on_with_its_end_to_end_headers_and_its_own_length() -
     assert heads.head(request(headers[:-1])) == (expected % 2).replace(b"x-user-id: 7\r\n", b"")
 
 
+def test_what_is_kept_with_a_known_head_is_sent_to_nobody_else() -> None:
+    asked = request([(b"x-user-id", b"7"), (b"accept-encoding", b"gzip")])
+    asked.kept = Kept()
+    one, other = ForwardedHeads("one", [(b"plimsoll-delegated", b"1")]), ForwardedHeads("other", [])
+    plain = request(asked.headers)
+    for _ in range(2):
+        for heads in (one, other):
+            assert heads.head(asked) == heads.head(asked) == heads.head(plain)
+    asked.drop(b"accept-encoding")
+    assert b"accept-encoding" not in one.head(asked)
+
+
 def test_headers_of_the_connection_and_unsafe_ones_stay_behind() -> None:
     headers = [(b"connection", b"close, X-Hop"), (b"x-hop", b"1"), (b"x-a", b"1\r\nx-b: 2"), (b"x-c", b"3")]
     head = ForwardedHeads("arm", []).head(request(headers))
@@ -365,7 +439,7 @@ async def test_waits_end_at_their_deadlines_unless_they_were_removed() -> None:
     begin = now()
     late, early, removed = (Sleeper(begin + seconds, noted) for seconds in (0.12, 0.04, 0.05))
     for wait in (late, early, removed):
-        deadlines.add(wait)
+        deadlines.add(wait, wait.deadline)
     deadlines.remove(removed)
     assert [await noted.get(), await noted.get()] == [early.deadline, late.deadline]
     assert now() >= late.deadline

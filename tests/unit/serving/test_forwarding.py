@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from plimsoll_serving.breaker import Breaker
-from plimsoll_serving.delegate import Delegated, Outcome, outcome_of
+from plimsoll_serving.delegate import Outcome
 from plimsoll_serving.forwarding import Forwarding
+from plimsoll_serving.http.client import Failure, Reason
 from plimsoll_serving.http.message import EXPIRED, Request, Respond, Response
 from plimsoll_serving.metrics import ServingMetrics
 from plimsoll_serving.route import Arm, parse
@@ -16,7 +17,7 @@ from plimsoll_serving.settings import Identity
 
 ARM = Arm("candidate", "2", 100, "Serve", "localhost", 1)
 OWN = Response(200, b"own")
-TIMEOUT = Delegated(Outcome.TIMEOUT, None, "no answer in time")
+TIMEOUT = Failure(Reason.TIMEOUT, "no answer in time")
 
 
 class Arms:
@@ -25,13 +26,13 @@ class Arms:
     def __init__(self) -> None:
         self.kept = Breaker(asyncio.get_running_loop().time())
         self.seconds: list[float] = []
-        self.result = Delegated(Outcome.OK, Response(200, b"arm"))
+        self.result: Response | Failure = Response(200, b"arm")
         self.before: Callable[[], None] = lambda: None
 
     def breaker(self, _: Arm) -> Breaker:
         return self.kept
 
-    def send(self, arm: Arm, request: Request, seconds: float, settled: Callable[[Delegated], None]) -> None:
+    def send(self, arm: Arm, request: Request, seconds: float, settled: Callable[[Response | Failure], None]) -> None:
         self.seconds.append(seconds)
         self.before()
         settled(self.result)
@@ -99,7 +100,7 @@ async def test_impatient_callers_do_not_open_the_breaker(stage: Stage) -> None:
 
 async def test_a_deadline_of_the_caller_that_the_arm_tells_of_is_passed_on_and_blames_nobody(stage: Stage) -> None:
     late = Response(504, b"late", headers=[EXPIRED])
-    stage.arms.result = Delegated(outcome_of(late), late)
+    stage.arms.result = late
     for _ in range(20):
         assert stage.delegate() is late
     assert not stage.arms.kept.is_open(asyncio.get_running_loop().time())

@@ -25,6 +25,19 @@ def test_pipelined_requests_are_not_taken_for_one_long_head(reader: RequestReade
     assert [type(item) for item in reader.ready] == [Request] * 100
 
 
+def test_known_heads_of_several_lengths_in_one_piece_may_be_cut_anywhere(reader: RequestReader) -> None:
+    longer = REQUEST.replace(b"host: t", b"host: longer")
+    stream = REQUEST + longer + longer + REQUEST
+    fed(reader, stream, len(REQUEST))  # neither is known before
+    for cut in range(1, len(stream)):
+        reader.ready.clear()
+        reader.feed(stream[:cut])
+        reader.feed(stream[cut:])
+        hosts = [item.header(b"host") for item in reader.ready if isinstance(item, Request)]
+        assert hosts == [b"t", b"longer", b"longer", b"t"]
+        assert not reader.in_message
+
+
 @pytest.mark.parametrize("size", [1, 7, 50, 1000])
 @pytest.mark.parametrize("before", [b"", REQUEST, REQUEST * 20], ids=["first", "second", "later"])
 def test_a_head_that_never_ends_is_refused(reader: RequestReader, size: int, before: bytes) -> None:

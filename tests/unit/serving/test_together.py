@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from plimsoll_serving.http.deadlines import Deadlines
 from plimsoll_serving.http.limits import TOGETHER_DEPTH, Budget, Limits
 from plimsoll_serving.http.listener import Listener
 from plimsoll_serving.http.message import Request, Respond, Response
-from plimsoll_serving.http.pool import SPREAD, TOGETHER_BYTES, ConnectionPool
+from plimsoll_serving.http.pool import GATHER_SECONDS, SPREAD, TOGETHER_BYTES, ConnectionPool
 
 Result = Response | Failure
 REQUEST = re.compile(rb"POST /(\w+) HTTP/1.1\r\nhost: t\r\nplimsoll-delegated: 1\r\ncontent-length: (\d+)\r\n\r\n")
@@ -123,6 +124,40 @@ async def test_requests_of_one_turn_share_connections_once_there_are_enough_and_
         assert pod.connections == SPREAD
 
 
+async def test_requests_of_turns_that_follow_one_another_go_together() -> None:
+    peer = Peer(lambda _: None)
+    async with await asyncio.start_server(peer, "127.0.0.1", 0) as server:
+        pool = ConnectionPool("127.0.0.1", server.sockets[0].getsockname()[1], Deadlines())
+        await warm(pool)
+        peer.rounds.clear()
+        for _ in range(500):  # a busy machine may take longer for a turn than the first waits
+            results = ask(pool, ["first"])
+            await asyncio.sleep(0)
+            results += ask(pool, ["second"])
+            assert await bodies(results) == ["first", "second"]
+            if 2 in peer.rounds:
+                break
+        assert 2 in peer.rounds
+        pool.close()
+
+
+async def test_nobody_waits_long_for_others_that_keep_coming() -> None:
+    """Each turn brings one more, and takes longer than any may wait."""
+    peer = Peer(lambda _: None)
+    async with await asyncio.start_server(peer, "127.0.0.1", 0) as server:
+        pool = ConnectionPool("127.0.0.1", server.sockets[0].getsockname()[1], Deadlines())
+        await warm(pool)
+        peer.rounds.clear()
+        results = []
+        for name in names(6):
+            results += ask(pool, [name])
+            asyncio.get_running_loop().call_soon(time.sleep, 2 * GATHER_SECONDS)
+            await asyncio.sleep(0)
+        assert await bodies(results) == names(6)
+        assert peer.rounds[0] < 6
+        pool.close()
+
+
 async def test_a_shared_connection_carries_no_more_than_its_share() -> None:
     pod = Pod()
     async with serving(pod) as pool:
@@ -228,13 +263,13 @@ class Peer:
     def __init__(self, answers: Callable[[int], int | None]) -> None:
         self._answers = answers
         self.seen: list[str] = []
-        self.rounds = 0
+        self.rounds: list[int] = []
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(1 << 20):
             found = [name.decode() for name, _ in REQUEST.findall(data)]
             self.seen += found
-            self.rounds += 1
+            self.rounds.append(len(found))
             most = self._answers(len(found))
             head = b"HTTP/1.1 200 OK\r\nplimsoll-together: 1\r\ncontent-length: %d\r\n\r\n/%b"
             for name in found[:most]:
