@@ -53,7 +53,7 @@ imports: venv ## Direction of imports (import-linter)
 
 .PHONY: test-unit
 test-unit: venv ## Pure logic and laws; needs no cluster
-	$(BIN)/pytest -n auto --dist worksteal $(PYTEST_ARGS) tests/unit tests/laws
+	$(BIN)/pytest -n auto --dist worksteal $(PYTEST_ARGS) tests/laws tests/unit
 
 .PHONY: test-conformance
 test-conformance: venv $(CONFORMANCE)/.complete $(SERVER) ## The server against clients that nobody here wrote; needs no cluster

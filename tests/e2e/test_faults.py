@@ -37,7 +37,9 @@ METRICS_PORT = 8082
 #: The controllers go with it, as they do on one machine: left alone with old news, they would take the silent node's
 #: pods out of every Service themselves.
 CONTROL_PLANE = ("controller-manager", "apiserver")
-OUTAGE_SECONDS = 45
+#: Longer than the operator may live without renewing its Lease, which is 15 s. kubelet comes back the later, the longer
+#: it was alone: it asks for what it watches at growing intervals.
+OUTAGE_SECONDS = 25
 
 
 @dataclass

@@ -21,7 +21,7 @@ from sklearn.datasets import load_digits
 from demo import install, store
 from demo.shell import Kubernetes
 from examples.quickstart import elsewhere
-from tests.e2e.releases import MANIFEST, SERVICE, Service
+from tests.e2e.releases import MANIFEST, SERVICE, Service, sound
 
 pytestmark = pytest.mark.usefixtures("namespace")
 
@@ -37,13 +37,13 @@ def namespace(kubernetes: Kubernetes) -> Iterator[str]:
     kubernetes.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
-def of_one_mind() -> onnx.ModelProto:
-    """`elsewhere.sound`, which answers 8 whatever it sees."""
-    model = elsewhere.sound()
+def of_one_mind() -> bytes:
+    """`sound`, which answers 8 whatever it sees."""
+    model = onnx.load_model_from_string(sound())
     node = next(node for node in model.graph.node if node.op_type == "LinearClassifier")
     intercepts = next(attribute for attribute in node.attribute if attribute.name == "intercepts")
     intercepts.floats[CLASS] += 1000.0
-    return model
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def profile() -> bytes:
@@ -69,8 +69,8 @@ def service(kubernetes: Kubernetes, namespace: str) -> Iterator[Service]:
     """Version 1 serves; version 2 is ready."""
     made = Service(kubernetes, namespace)
     made.make_bucket()
-    for number, model in enumerate((elsewhere.sound(), of_one_mind()), start=1):
-        publish(made, number, model.SerializeToString(deterministic=True))
+    for number, content in enumerate((sound(), of_one_mind()), start=1):
+        publish(made, number, content)
     made.kubectl("apply", "-f", "-", stdin=json.dumps(MANIFEST))
     made.until(lambda status: status.get("phase") == "Idle" and status["followedEpoch"] == status["epoch"])
     made.kubectl("wait", "mv/digits-v2", "--for=condition=Ready", "--timeout=300s")

@@ -15,7 +15,7 @@ import yaml
 from demo import install, load, store, watch
 from demo.shell import Kubernetes, Stop
 from examples.quickstart import elsewhere
-from tests.e2e.releases import MANIFEST, fragile, sound_too, wrong_answers
+from tests.e2e.releases import MANIFEST, fragile, sound, sound_too, wrong_answers
 
 IMAGE = "localhost/plimsoll-serving:dev"
 NAMESPACE = f"e2e-pool-{uuid.uuid4().hex[:6]}"
@@ -151,8 +151,8 @@ def pool(kubernetes: Kubernetes) -> Iterator[Pool]:
     made = Pool(kubernetes)
     made.apply(POOL)
     kubernetes.kubectl("-n", NAMESPACE, "wait", "servingpool/shared", "--for=condition=Ready", "--timeout=300s")
-    for number, content in enumerate((elsewhere.sound().SerializeToString(deterministic=True), sound_too(), fragile())):
-        made.publish(number + 1, bytes(content))
+    for number, content in enumerate((sound(), sound_too(), fragile()), 1):
+        made.publish(number, content)
     for number in made.models:
         made.kubectl("wait", f"mv/{MODEL}-v{number}", "--for=condition=Ready", "--timeout=300s")
     made.apply(*(manifest(name) for name in SERVICES))

@@ -164,8 +164,8 @@ def test_chunks_may_be_compressed_and_expected(server: Server, plain: dict[str, 
 
 def test_a_client_that_sends_its_body_slowly_is_timed_out(server: Server) -> None:
     with Raw(server) as raw:
-        raw.send(post(BODY)[:200])
         started = time.monotonic()
+        raw.send(post(BODY)[:200])
         for _ in range(8):
             time.sleep(0.4)
             try:

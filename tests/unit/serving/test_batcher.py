@@ -143,9 +143,11 @@ async def test_what_arrives_while_the_threads_are_busy_makes_the_next_run() -> N
     assert bench.model.runs == [[0], [1, 2, 3, 4]]
 
 
-@pytest.mark.parametrize("bounds", [{"queue": 3, "queue_seconds": 100.0}, {"queue_seconds": SLOW * 1.5}])
-async def test_beyond_the_bounds_of_the_queue_the_answer_is_503_at_once(bounds: dict[str, Any]) -> None:
-    bench = Bench(SLOW, workers=1, **bounds)
+@pytest.mark.parametrize(
+    ("fixed", "bounds"), [(SLOW, {"queue": 3, "queue_seconds": 100.0}), (1000.0, {"queue_seconds": 1500.0})]
+)
+async def test_beyond_the_bounds_of_the_queue_the_answer_is_503_at_once(fixed: float, bounds: dict[str, Any]) -> None:
+    bench = Bench(fixed, workers=1, **bounds)
     bench.model.held.clear()
     bench.submit(0)
     await asyncio.sleep(0.01)
@@ -178,14 +180,15 @@ async def test_nothing_is_computed_for_who_has_gone_or_waits_no_more() -> None:
 
 async def test_whoever_waits_behind_a_long_run_hears_at_its_deadline_and_not_when_its_turn_comes() -> None:
     bench = Bench(SLOW, workers=1, queue_seconds=100.0)
-    now = asyncio.get_running_loop().time
+    now = asyncio.get_running_loop().time()
     bench.model.held.clear()
     bench.submit(0)
     await asyncio.sleep(0.01)
     for number, seconds in enumerate((None, 1000.0, 0.1, 0.05), 1):
-        bench.submit(number, deadline=None if seconds is None else now() + seconds)
+        bench.submit(number, deadline=None if seconds is None else now + seconds)
     await bench.until(2)
-    assert list(bench.answers) == [4, 3], "the nearest first, while the run goes on"
+    # In either order: a machine that stands still for long enough ends both at once.
+    assert bench.answers.keys() == {3, 4}, "while the run goes on"
     assert (bench.status(3), bench.status(4)) == (504, 504)
     bench.model.held.set()
     await bench.until(5)
@@ -210,9 +213,10 @@ async def test_whoever_is_told_while_another_is_told_is_told_once() -> None:
             time.sleep(TURN_SECONDS)
             bench.submit(4)
 
+    deadline = asyncio.get_running_loop().time() + 0.02
     for number in (1, 2):
         late = job(number, partial(told, number))
-        late.request.deadline = asyncio.get_running_loop().time() + 0.02
+        late.request.deadline = deadline
         bench.batcher.submit(late)
     await bench.until(5)
     assert [bench.status(number) for number in range(5)] == [200, 504, 504, 200, 200]
