@@ -225,10 +225,11 @@ def _of_some(k: Array, total: Array, odds: Array, laws: _Laws) -> Array:
     np.log(curve, out=curve)
     curve *= -total[:, None]
     curve += laws.points * k[:, None]
-    logs, top = np.empty((len(k), len(_NOISE_OF))), np.maximum.reduce(curve[:, : len(GRID)], axis=1)[:, None]
+    logs, on_grid = np.empty((len(k), len(_NOISE_OF))), curve[:, : len(GRID)]
+    top = np.maximum.reduce(on_grid, axis=1)[:, None]
     curve -= top
     logs[:, : len(_QUIET)] = curve[:, len(GRID) :]
-    noisy = (np.exp(curve, out=curve)[:, : len(GRID)] @ laws.noise).reshape(-1, len(_NOISY))
+    noisy = (np.exp(on_grid, out=on_grid) @ laws.noise).reshape(-1, len(_NOISY))
     noisy = noisy if laws.place is None else noisy.take(laws.place, axis=0)
     np.maximum(noisy, _TINY, out=logs[:, len(_QUIET) :])
     np.log(logs[:, len(_QUIET) :], out=logs[:, len(_QUIET) :])
