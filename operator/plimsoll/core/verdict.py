@@ -58,9 +58,9 @@ _recent: Recent[tuple[object, ...], _Trial] = Recent(256)
 def _known(windows: Sequence[Window], policy: Policy, mode: Mode) -> _Trial:
     """The trial of these windows: the one that is known of the first of them, and the rest."""
     policy = _whatever_the_step(policy)
-    key = (mode, policy, windows[0].index, windows[0].start) if windows else (mode, policy)
+    key = (mode, windows[0].index, windows[0].start) if windows else (mode,)
     trial = _recent.get(key)
-    if trial is None or trial.windows != tuple(windows[: len(trial.windows)]):
+    if trial is None or trial.policy != policy or trial.windows != tuple(windows[: len(trial.windows)]):
         trial = _Trial(policy, mode)
     return _recent.keep(key, trial.after(windows[len(trial.windows) :]))
 
@@ -84,7 +84,8 @@ class _Trial:
     """The evidence of all windows; row t is the t-th window that counts, its step began with row `begun[t]`.
 
     `counts` are sums before each row, and after the last: requests and failures of the candidate and of the stable arm,
-    and the candidate's timeouts and unreachable ones.
+    and the candidate's timeouts and unreachable ones. `criteria` speak of the rows from `since` on, which came last;
+    `earlier` are those of the rows before.
     """
 
     policy: Policy
@@ -96,6 +97,8 @@ class _Trial:
     counts: tuple[tuple[int, ...], ...] = ((0,) * 6,)
     measured: Measured | None = None
     criteria: tuple[Judge, ...] = ()
+    since: int = 0
+    earlier: tuple[Judge, ...] = ()
     ratio: SampleRatio | None = None
     failure: tuple[int, Verdict] | None = None
 
@@ -120,8 +123,20 @@ class _Trial:
             map(_counts, fresh), lambda before, more: tuple(map(add, before, more)), initial=self.counts[-1]
         )
         counts = (*self.counts[:-1], *sums)
-        trial = _Trial(policy, self.mode, *known, self._begun(fresh), counts, measures, tuple(criteria), ratio)
-        failure = self.failure or trial._first_failure(len(self.counted))
+        since = len(self.counted)
+        trial = _Trial(
+            policy,
+            self.mode,
+            *known,
+            self._begun(fresh),
+            counts,
+            measures,
+            tuple(criteria),
+            since,
+            self.criteria,
+            ratio,
+        )
+        failure = self.failure or trial._first_failure(since)
         return replace(trial, failure=failure) if failure else trial
 
     def _begun(self, fresh: Sequence[Window]) -> tuple[int, ...]:
@@ -140,27 +155,26 @@ class _Trial:
         blind = self._blind(end, row)
         if blind:
             return self._say("Inconclusive", blind, end)
-        held = self._held(row, end)
+        criteria = self.criteria if row >= self.since else self.earlier
+        held = self._held(criteria, row, end)
         if held is not None:
             return held
-        lacking = [criterion for criterion in self.criteria if not criterion.passes(row)]
+        lacking = [criterion for criterion in criteria if not criterion.passes(row)]
         wait = self._wait(row, min_requests)
         if lacking or wait:
             said = [criterion.describe_doubt(row) for criterion in lacking] + ([wait] if wait else [])
             return self._say("Inconclusive", "; ".join(said), end, lacking[0].name if lacking else "")
-        said = [criterion.describe_pass(row) for criterion in self.criteria] or [
-            "no comparison and no bound is switched on"
-        ]
+        said = [criterion.describe_pass(row) for criterion in criteria] or ["no comparison and no bound is switched on"]
         if self.mode == "Absolute":
             said.append(f"{self.counts[row + 1][0]:,} requests, absolute bounds only: nothing was compared")
-        return self._say("Pass", "; ".join(said), end, self.criteria[0].name if len(self.criteria) == 1 else "")
+        return self._say("Pass", "; ".join(said), end, criteria[0].name if len(criteria) == 1 else "")
 
-    def _held(self, row: int, end: int) -> Verdict | None:
+    def _held(self, criteria: Sequence[Judge], row: int, end: int) -> Verdict | None:
         """What a person has to look at, or None. A wrong split comes first: it may be why the arms differ."""
         if self.ratio is not None and self.ratio.found(row):
             said = f"{self.ratio.describe(row)}; the arms did not get the same requests, so that nothing is concluded"
             return replace(self._say("Inconclusive", said, end, self.ratio.name), hold="SampleRatioMismatch")
-        for criterion in self.criteria:
+        for criterion in criteria:
             if isinstance(criterion, PredictionShift) and criterion.found(row):
                 said = f"{criterion.describe_failure(row)}; promote the version if it is meant to, or abort it"
                 return replace(self._say("Inconclusive", said, end, criterion.name), hold="PredictionShift")

@@ -6,7 +6,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from plimsoll.core.statistics.apart import BEYOND, Apart, levels
-from plimsoll.core.statistics.bounded_rate import ABOVE, ABOVE_WEIGHTS, BELOW, BELOW_WEIGHTS, log_ratios
+from plimsoll.core.statistics.bounded_rate import (
+    ABOVE,
+    ABOVE_WEIGHTS,
+    BELOW,
+    BELOW_WEIGHTS,
+    Rates,
+    log_rate_below,
+    log_ratios,
+)
 from plimsoll.core.statistics.policy import Policy
 from plimsoll.core.verdict import verdicts
 from plimsoll.facts import ArmCounts, Window
@@ -18,7 +26,7 @@ MARGIN, TOLERANCE, CV = 2.0, 0.05, 0.2
 
 def log_e(k_c: np.ndarray, n_c: int, k_s: np.ndarray, n_s: int) -> np.ndarray:
     """Of one window for each pair of counts, as edges."""
-    spell = np.stack([k_c, np.full_like(k_c, n_c), n_s - k_s, np.full_like(k_s, n_s)])[None].astype(float)
+    spell = np.stack([k_c, np.full_like(k_c, n_c), k_s, np.full_like(k_s, n_s)])[None].astype(float)
     edges, begins = len(k_c), np.array([True])
     places = np.arange(4 * edges).reshape(4, -1)
     tests = levels(np.full(edges, MARGIN), np.full(edges, TOLERANCE), places, places[0])
@@ -91,3 +99,13 @@ def test_a_slow_tail_that_the_stable_version_has_not_is_taken_back(seed: int) ->
 @pytest.mark.parametrize("seed", range(4))
 def test_a_tail_within_what_is_accepted_is_not_taken_back(seed: int) -> None:
     assert all(one.outcome != "Fail" for one in verdicts(release(seed, 0.04), Policy()))
+
+
+def test_a_rate_that_none_can_be_at_says_nothing_beside_those_that_do() -> None:
+    rates, places = np.array([0.0, 0.05, 1.0]), np.array([[0, 0, 0], [1, 1, 1]])
+    tests = Rates.at(rates, places, np.zeros(3, dtype=np.int64), above=False, rest=True)
+    (logs,) = log_ratios(tests.of(np.array([[2.0, 400.0], [0.0, 0.0]]), np.full((2, 1), CV)))
+    assert logs.shape == (2, 3, len(BELOW))
+    assert not logs[:, [0, 2]].any()
+    assert logs[0, 1] == pytest.approx(log_rate_below(np.array([2.0]), np.array([400.0]), 0.05, np.array([CV]))[0])
+    assert not logs[1].any()

@@ -57,10 +57,11 @@ def test_however_the_windows_are_dealt_out_the_evidence_is_the_same(seed: int, p
     whole, dealt, first = measured(POLICY).after(windows), measured(POLICY), 0
     for last in (*parts, len(windows)):
         dealt, first = dealt.after(windows[first:last]), last
-    for mine, other in zip(whole.criteria(), dealt.criteria(), strict=True):
-        assert mine.failing == pytest.approx(other.failing, abs=1e-9)
-        assert mine.against_health == pytest.approx(other.against_health, abs=1e-9)
-        assert mine.data.cv == pytest.approx(other.data.cv, abs=1e-12)
+        for mine, other in zip(whole.criteria(), dealt.criteria(), strict=True):
+            rows = slice(other.first, other.first + len(other.failing))
+            assert mine.failing[rows] == pytest.approx(other.failing, abs=1e-9)
+            assert mine.against_health[rows] == pytest.approx(other.against_health, abs=1e-9)
+            assert mine.totals[rows] == pytest.approx(other.totals)
 
 
 def test_another_release_that_began_at_the_same_moment_is_judged_by_its_own_windows() -> None:
@@ -90,3 +91,19 @@ def test_looking_ahead_says_what_will_be_said(first: int) -> None:
     windows = release(4)
     assert ahead(windows[:first], windows[first:], POLICY) == verdicts(windows, POLICY)[first:]
     assert judge(windows, POLICY) == verdicts(windows, POLICY)[-1]
+
+
+def test_looking_ahead_over_a_window_that_does_not_count_speaks_of_the_one_before_it() -> None:
+    windows = [replace(one, gap=None) for one in release(4, 8)]
+    windows[5] = replace(windows[5], gap="down: no pod answered")
+    assert ahead(windows[:5], windows[5:], POLICY) == verdicts(windows, POLICY)[5:]
+
+
+def test_what_is_known_of_a_long_release_takes_no_more_room_than_of_a_short_one() -> None:
+    found = measured(POLICY)
+    for one in (window for window in release(5) if window.gap is None):
+        found = found.after([one])
+    assert found.windows > 20
+    assert found.found is not None
+    assert len(found.found.totals) == 1
+    assert {criterion.first for criterion in found.criteria()} == {found.windows - 1}

@@ -14,32 +14,33 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from plimsoll.core.statistics.bounded_rate import ABOVE, ABOVE_WEIGHTS, BELOW_WEIGHTS, Rates, oftener, rarer
+from plimsoll.core.statistics.bounded_rate import ABOVE, ABOVE_WEIGHTS, BELOW_WEIGHTS, Rates
 from plimsoll.core.statistics.wealth import Array, Restarted, increments, log_sum, running
 
 #: How far c is beyond the tolerance, as parts of it; equal bets.
 BEYOND = np.array([0.2, 1.0])
 _LOG_BELOW = np.log(BELOW_WEIGHTS)
-_LOG_WEIGHTS = np.log(np.outer(np.full(len(BEYOND), 1 / len(BEYOND)), ABOVE_WEIGHTS).ravel())
+#: What is bet, and the one part of the capital that lies idle.
+_LOG_WEIGHTS = np.log(np.outer(np.full(len(BEYOND), 1 / len(BEYOND)), ABOVE_WEIGHTS).ravel()), np.zeros(1)
+_BETS = len(_LOG_WEIGHTS[0])
 
 
 def levels(margin: Array, tolerance: Array, places: NDArray[np.int64], noise: NDArray[np.int64]) -> Rates:
     """The two hypotheses at each c, of margins and tolerances (edges,) above 0 and below 1/2: first that the
     candidate's rate is at most so much, then that the stable one's is at least so much, each (edges·c,).
 
-    `places` (4, edges) are those of events and trials of the candidate, and of what is no event and trials of the
-    stable arm, `noise` (edges,) of cv.
+    `places` (4, edges) are those of events and trials of the candidate and of the stable arm, `noise` (edges,) of cv.
     """
     most, least = (tolerance[:, None] * (1 + BEYOND)).ravel(), (tolerance[:, None] * BEYOND / margin[:, None]).ravel()
-    k_c, n_c, rest_s, n_s = places.repeat(len(BEYOND), axis=1)
-    noise = noise.repeat(len(BEYOND))
-    return Rates(most, oftener(most), k_c, n_c, noise).then(Rates(least, rarer(least), rest_s, n_s, noise))
+    places, noise = places.repeat(len(BEYOND), axis=1), noise.repeat(len(BEYOND))
+    often = Rates.at(most, places[:2], noise, above=True, rest=False)
+    return often.then(Rates.at(least, places[2:], noise, above=False, rest=True))
 
 
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """Where the evidence stands after some rows: of all (edges, bets) and of the spell under way, and what it makes of
-    the bets, which begin anew with each step."""
+    """Where the evidence stands after some rows: of all (edges, bets + 1) and of the spell under way, and what it makes
+    of the bets, which begin anew with each step. The last column is 0: the idle capital's."""
 
     total: Array | float = 0.0
     so_far: Array | float = 0.0
@@ -53,8 +54,9 @@ class Apart:
         """
         often, never = logs.reshape(len(logs), 2, -1, len(BEYOND), len(ABOVE)).swapaxes(0, 1)
         never = log_sum(never + _LOG_BELOW)
-        so_far = np.minimum(often, never[..., None]).reshape(*never.shape[:2], len(_LOG_WEIGHTS))
+        so_far = np.zeros((len(logs), often.shape[1], _BETS + 1))
+        so_far[..., :_BETS] = np.minimum(often, never[..., None]).reshape(len(logs), -1, _BETS)
         total = running(increments(so_far, begins, self.so_far), self.total)
-        steps = anew.astype(np.float64).repeat(total.shape[1]).reshape(len(anew), -1)
-        bets, wealth = self.bets.after(total, _LOG_WEIGHTS, steps)
+        steps = anew[:, None].repeat(total.shape[1], axis=1)
+        bets, wealth = self.bets.after(total, steps, _LOG_WEIGHTS, self.total)
         return Apart(total[-1], so_far[-1], bets), wealth

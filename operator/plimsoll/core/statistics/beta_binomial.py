@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammaln
 
-from plimsoll.core.statistics.wealth import Array
+from plimsoll.core.statistics.wealth import ONE, Array
 
 #: Below this the beta distribution would be U-shaped: a share that says nothing.
 MIN_CONCENTRATION = 1.0
-_NEVER_ONE = 1 - 1e-6
+_NEVER_ONE, _LEAST = np.array(1 - 1e-6), np.array(MIN_CONCENTRATION)
 
 
 def concentration(variance: Array, share: Array) -> Array:
@@ -33,20 +33,33 @@ def log_likelihood_ratio(k: Array, n: Array, shares: Array, s: Array) -> Array:
     share, less overdispersion (the binomial too), sampling without replacement. The composite null needs no search
     for a supremum.
     """
-    # The other way round, so that what is done at once is long: (3, 1 + alternatives, …).
-    laws = shares.T
+    return log_ratios_of(k.T, n.T, shares.T, s.T).T
+
+
+def log_ratios_of(k: Array, n: Array, laws: Array, s: Array) -> Array:
+    """`log_likelihood_ratio` the other way round, so that what is done at once is long: `laws` (1 + alternatives, …),
+    the result (alternatives, …)."""
     counts, shapes = np.empty((3, 1, *laws.shape[1:])), np.empty((3, *laws.shape))
-    counts[0], counts[1], counts[2] = k.T, (n - k).T, n.T
-    a, b, total = shapes
-    a[:] = laws
-    np.minimum(a[1:], _NEVER_ONE, out=a[1:])
-    np.subtract(1, a, out=b)
-    shapes[:2] *= s.T
-    np.maximum(a[1:], a[:1] + 1, out=a[1:])
+    counts[0], counts[1], counts[2] = k, n - k, n
+    a, b, total = shapes[0], shapes[1], shapes[2]
+    a[0] = laws[0]
+    np.minimum(laws[1:], _NEVER_ONE, out=a[1:])
+    np.subtract(ONE, a, out=b)
+    shapes[:2] *= s
+    np.maximum(a[1:], a[0] + ONE, out=a[1:])
     np.add(a, b, out=total)
     # Of each law the log probability of the counts, less the binomial coefficient that all have in common.
     rises = gammaln(shapes + counts)
     rises -= gammaln(shapes)
-    logs = rises[0] + rises[1] - rises[2]
-    ratios: Array = (logs[1:] - logs[0]).T
+    logs = rises[0]
+    logs += rises[1]
+    logs -= rises[2]
+    ratios: Array = logs[1:] - logs[0]
     return ratios
+
+
+def correlated(correlation: Array) -> Array:
+    """The s at which like trials are correlated by so much, which is 1/(s + 1): the variance of the share as a part of
+    share·(1−share); at least MIN_CONCENTRATION."""
+    s: Array = np.maximum(ONE / correlation - ONE, _LEAST)
+    return s

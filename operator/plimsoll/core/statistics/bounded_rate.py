@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plimsoll.core.statistics.beta_binomial import concentration, log_likelihood_ratio
+from plimsoll.core.statistics.beta_binomial import correlated, log_ratios_of
 from plimsoll.core.statistics.wealth import Array, Level
 
 #: Alternatives as parts of the limit, and what is bet on each: most on "practically never".
@@ -30,88 +31,115 @@ def log_rate_below(k: Array, n: Array, limit: Level, cv: Array) -> Array:
     """
     limits = np.broadcast_to(limit, k.shape)
     told = (n > 0) & (limits > 0) & (limits < 1)
-    return log_ratios(Trials.of(told, np.array([n - k, n, (cv * limits) ** 2]), rarer(limits)))[0]
+    limits = np.where(told, limits, 0.5)
+    return log_ratios(Trials.of(told, np.array([n - k, n, cv**2 * _odds(limits)]), rarer(limits)))[0]
 
 
 def log_rate_above(k: Array, n: Array, limit: float, cv: Array) -> Array:
     """Log e-values against "the rate of each window is at most `limit`"; shapes and the rest as in `log_rate_below`."""
-    told = (n > 0) & (0 < limit < 1)
-    shares = np.broadcast_to(oftener(np.array(limit if 0 < limit < 1 else 0.5)), (*k.shape, 1 + len(ABOVE)))
-    return log_ratios(Trials.of(told, np.array([k, n, cv**2 * limit**2]), shares))[0]
+    told, limits = (
+        np.broadcast_to((n > 0) & (0 < limit < 1), k.shape),
+        np.full(k.shape, limit if 0 < limit < 1 else 0.5),
+    )
+    return log_ratios(Trials.of(told, np.array([k, n, cv**2 * _odds(limits)]), oftener(limits)))[0]
 
 
 def rarer(rates: Array) -> Array:
-    """Shares of what is no event, (…, 5): with events at these rates, and more rarely."""
-    shares: Array = 1 - rates[..., None] * [1.0, *BELOW]
+    """Shares of what is no event, (5, …): with events at these rates, and more rarely."""
+    shares: Array = 1 - np.multiply.outer(np.array([1.0, *BELOW]), rates)
     return shares
 
 
 def oftener(rates: Array) -> Array:
-    """Shares of events, (…, 5): at these rates, and more often."""
-    odds = (rates / (1 - rates))[..., None] * ABOVE
-    return np.concatenate([rates[..., None], odds / (1 + odds)], axis=-1)
+    """Shares of events, (5, …): at these rates, and more often."""
+    odds = np.multiply.outer(ABOVE, _odds(rates))
+    return np.concatenate([rates[None], odds / (1 + odds)])
 
 
-@dataclass(frozen=True, slots=True)
-class Trials:
-    """`k` of `n` against "the share is at most the null", which varies between windows with this `variance`: the
-    `columns` (3, cells). `shares` (cells, 1 + alternatives) are the null and the alternatives. `cells` are the places
-    among all of `shape` where something is told."""
+def _odds(rates: Array) -> Array:
+    """How much the trials of a window are correlated at a cv of 1: the variance rate², as a part of rate·(1 − rate)."""
+    odds: Array = rates / (1 - rates)
+    return odds
 
-    cells: NDArray[np.int64]
+
+class Trials(NamedTuple):
+    """`k` of `n` against "the share is at most the null", where the trials of a window have this `correlation`: the
+    `columns` (3, cells). `shares` (1 + alternatives, cells) are the null and the alternatives. `cells` are the places
+    among all of `shape` where something is told, None where all are."""
+
+    cells: NDArray[np.int64] | None
     shape: tuple[int, ...]
     columns: Array
     shares: Array
 
     @classmethod
     def of(cls, told: NDArray[np.bool_], columns: Array, shares: Array) -> Trials:
-        """Of those (3, …) and (…, 1 + alternatives), where they are `told` (…)."""
+        """Of those (3, …) and (1 + alternatives, …), where they are `told` (…)."""
         cells = told.ravel().nonzero()[0]
-        laws = shares.reshape(-1, shares.shape[-1])
-        return cls(cells, told.shape, columns.reshape(3, -1).take(cells, axis=1), laws.take(cells % len(laws), axis=0))
+        laws = shares.reshape(len(shares), -1)
+        return cls(cells, told.shape, columns.reshape(3, -1).take(cells, axis=1), laws.take(cells, axis=1))
 
 
 def log_ratios(*trials: Trials) -> list[Array]:
     """Log e-values by the beta-binomial, (…, alternatives) of each; 0 where nothing is told."""
-    shares = np.concatenate([one.shares for one in trials])
-    k, n, variance = np.concatenate([one.columns for one in trials], axis=1)
-    found, first, logs = log_likelihood_ratio(k, n, shares, concentration(variance, shares[:, 0])), 0, []
+    columns = np.concatenate([one.columns for one in trials], axis=1)
+    shares = np.concatenate([one.shares for one in trials], axis=1)
+    found, first, logs = log_ratios_of(columns[0], columns[1], shares, correlated(columns[2])).T, 0, []
     for one in trials:
-        last = first + len(one.cells)
+        last = first + one.columns.shape[1]
         logs.append(_placed(one, found[first:last]))
         first = last
     return logs
 
 
 def _placed(trials: Trials, found: Array) -> Array:
-    logs = np.zeros((prod(trials.shape), found.shape[-1]))
-    logs[trials.cells] = found
-    return logs.reshape(*trials.shape, -1)
+    if trials.cells is not None:
+        told, found = found, np.zeros((prod(trials.shape), found.shape[-1]))
+        found[trials.cells] = told
+    return found.reshape(*trials.shape, -1)
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Tests of arms against fixed `rates`, side by side (tests,), with their `shares` (tests, 5) as in `Trials`.
+    """Tests of arms against fixed rates, side by side (tests,): their `odds`, and their `shares` (5, tests) as in
+    `Trials`.
 
-    `events` and `trials` are the places of what each counts among all counts, `noise` that of its cv. A rate outside
-    (0, 1) says nothing.
+    `places` (2, tests) are those of the events and trials of each among all counts, `noise` that of its cv. Where
+    `rest` is 1, and not 0, what is no event is counted. `silent` are those whose rate is outside (0, 1): they say
+    nothing.
     """
 
-    rates: Array
+    odds: Array
     shares: Array
-    events: NDArray[np.int64]
-    trials: NDArray[np.int64]
+    places: NDArray[np.int64]
     noise: NDArray[np.int64]
+    rest: Array
+    silent: NDArray[np.bool_]
+
+    @classmethod
+    def at(cls, rates: Array, places: NDArray[np.int64], noise: NDArray[np.int64], *, above: bool, rest: bool) -> Rates:
+        """Tests against rates of at most (`above`) or at least so much, by the events or by the `rest`."""
+        silent = (rates <= 0) | (rates >= 1)
+        rates = np.where(silent, 0.5, rates)
+        shares = oftener(rates) if above else rarer(rates)
+        return cls(_odds(rates), shares, places, noise, np.full(len(rates), float(rest)), silent)
 
     def then(self, more: Rates) -> Rates:
         """Both, one after the other."""
-        return Rates(*(np.concatenate([getattr(self, name), getattr(more, name)]) for name in self.__slots__))
+        return Rates(*(np.concatenate([getattr(self, name), getattr(more, name)], axis=-1) for name in self.__slots__))
 
     def of(self, counts: Array, cv: Array) -> Trials:
         """The tests of each row of counts (rows, places) and cv (rows, places): (rows, tests)."""
-        columns = np.empty((3, len(counts), len(self.rates)))
-        k, n, variance = columns
-        counts.take(self.events, axis=1, out=k)
-        counts.take(self.trials, axis=1, out=n)
-        np.square(cv.take(self.noise, axis=1) * self.rates, out=variance)
-        return Trials.of((n > 0) & (self.rates > 0) & (self.rates < 1), columns, self.shares)
+        rows, tests = len(counts), len(self.odds)
+        columns, taken, noise = (
+            np.empty((3, rows, tests)),
+            counts.take(self.places, axis=1),
+            cv.take(self.noise, axis=1),
+        )
+        columns[1] = taken[:, 1]
+        np.abs(taken[:, 0] - columns[1] * self.rest, out=columns[0])
+        np.multiply(noise * noise, self.odds, out=columns[2])
+        if np.count_nonzero(self.silent):
+            columns[:2, :, self.silent] = 0.0
+        shares = self.shares if rows == 1 else self.shares[:, None].repeat(rows, axis=1).reshape(len(self.shares), -1)
+        return Trials(None, (rows, tests), columns.reshape(3, -1), shares)

@@ -14,13 +14,13 @@ instead: a ratio of rates near 1 cannot show anything.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plimsoll.core.statistics.bounded_rate import Trials, log_ratios
-from plimsoll.core.statistics.wealth import Array, Level
+from plimsoll.core.statistics.wealth import NONE, ONE, Array, Level
 
 #: Alternatives to "not worse": multiples of the ratio at the boundary. At a margin of 1.5 they are 2, 4, 7.5, 15,
 #: 37.5 and 300 times the stable rate; whichever they are, and whatever is bet on each, alpha holds.
@@ -34,10 +34,12 @@ TO_WORSE, TO_EQUAL = np.array([1.0, *WORSE]), 1 - np.array([0.0, *EQUAL])
 #: No ratio at the boundary is taken for larger: also where the boundary cannot be reached.
 MAX_RATIO = 50.0
 STANDARD_ERRORS = 6.0
+#: What is made of these, as arrays.
+_LEAST_RATIO, _NEVER, _ERRORS = np.array(1 / MAX_RATIO), np.array(np.inf), np.array(STANDARD_ERRORS)
+_WHOLE, _HALF, _QUARTER = (np.array(STANDARD_ERRORS**2 * part) for part in (1, 0.5, 0.25))
 
 
-@dataclass(frozen=True, slots=True)
-class Arms:
+class Arms(NamedTuple):
     """Events k of n trials of both arms, all of shape (windows, edges); 0 ≤ k ≤ n."""
 
     k_candidate: Array
@@ -62,19 +64,14 @@ class Arms:
 
     def then(self, more: Arms) -> Arms:
         """Both, one after the other."""
-        return Arms(*(np.concatenate([getattr(self, name), getattr(more, name)]) for name in self.__slots__))
+        return Arms(*map(np.concatenate, zip(self, more, strict=True)))
 
 
 def wilson(k: Array, n: Array, z: float = STANDARD_ERRORS) -> tuple[Array, Array]:
     """Wilson's score interval of k of n at z standard errors (JASA 1927); n > 0."""
-    middle, half = _score_interval(k, n, z)
-    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
-
-
-def _score_interval(k: Array, n: Array, z: float) -> tuple[Array, Array]:
-    """Its middle and half of its width."""
     whole = n + z * z
-    return (k + z * z / 2) / whole, z / whole * np.sqrt(k * (n - k) / n + z * z / 4)
+    middle, half = (k + z * z / 2) / whole, z / whole * np.sqrt(k * (n - k) / n + z * z / 4)
+    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
 
 
 def log_worse(arms: Arms, cv: Array, margin: Level, tolerance: Level = 0.0) -> Array:
@@ -86,17 +83,16 @@ def log_worse(arms: Arms, cv: Array, margin: Level, tolerance: Level = 0.0) -> A
     1.00001 (5 %).
     """
     found = shares(arms.checked(), margin, tolerance, worse=True)
-    return log_ratios(compared(found, cv, lambda ratio: ratio * TO_WORSE))[0]
+    return log_ratios(compared(found, cv, lambda ratio: ratio * TO_WORSE[:, None]))[0]
 
 
 def log_not_worse(arms: Arms, cv: Array, margin: Level, tolerance: Level = 0.0) -> Array:
     """Log e-values against "p_c ≥ margin·p_s + tolerance": the reverse of `log_worse`; (windows, edges, 3)."""
     found = shares(arms.checked(), margin, tolerance, worse=False)
-    return log_ratios(compared(found, cv, lambda ratio: ratio**TO_EQUAL))[0]
+    return log_ratios(compared(found, cv, lambda ratio: ratio ** TO_EQUAL[:, None]))[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Shares:
+class Shares(NamedTuple):
     """What a comparison comes down to: `k` of `total` events are those of the arm that has more when the null is wrong;
     `base` is its share of requests, `ratio` the odds that the boundary adds: the `columns` (4, windows, edges). Where
     `useful` (windows, edges) is false nothing is told."""
@@ -106,37 +102,52 @@ class Shares:
 
     def told(self) -> tuple[NDArray[np.int64], Array]:
         """The places of what is useful, in the order of windows and edges, (cells,), and its columns, (4, cells)."""
-        cells = self.useful.ravel().nonzero()[0]
+        cells = self.useful.reshape(-1).nonzero()[0]
         return cells, self.columns.reshape(4, -1).take(cells, axis=1)
 
 
 @np.errstate(divide="ignore", invalid="ignore")
 def shares(arms: Arms, margin: Level, tolerance: Level, *, worse: bool | NDArray[np.bool_]) -> Shares:
     """The share that decides whether p_c is above (`worse`) or below margin·p_s + tolerance."""
-    both = np.array([[arms.k_candidate, arms.n_candidate], [arms.k_stable, arms.n_stable]])
-    (n_c, n_s), (events, n) = both[:, 1], both[0] + both[1]
-    told, slow = (n_c > 0) & (n_s > 0), events <= n / 2
+    (k_c, n_c), (k_s, n_s) = (arms.k_candidate, arms.n_candidate), (arms.k_stable, arms.n_stable)
+    events, n = k_c + k_s, n_c + n_s
+    slow = events + events <= n
     upward = slow == worse  # whose share is large when the null is wrong: the candidate's among events
-    # The pooled rate at the end of its interval that is harder to refute, and the boundary's rates there.
-    middle, half = _score_interval(events, n, STANDARD_ERRORS)
-    pooled = n * np.where(upward, middle - half, middle + half)
-    p_s = np.maximum((pooled - n_c * tolerance) / (n_c * margin + n_s), 0.0)
-    p_c = margin * p_s + tolerance
-    # From here on of what is counted: events, or what is none.
-    k_c, k_s = np.where(slow, both[:, 0], both[:, 1] - both[:, 0])
-    ratio = np.where(slow, p_c, 1 - p_c) / np.where(slow, p_s, 1 - p_s)
-    ratio = np.where(upward, ratio, 1 / ratio)
-    ratio = np.where(worse, np.where(p_c < 1, ratio, np.inf), np.maximum(ratio, 1 / MAX_RATIO))
-    k, total, base = np.where(upward, k_c, k_s), k_c + k_s, np.where(upward, n_c, n_s) / n
-    return Shares(np.array([k, total, base, ratio]), told & (total > 0) & (ratio > 0) & (ratio < np.inf))
+    # The pooled rate at the end of its Wilson interval that is harder to refute, and the boundary's rates there.
+    half = np.sqrt(events * (n - events) / n + _QUARTER) * _ERRORS
+    np.negative(half, out=half, where=upward)
+    pooled = (events + _HALF + half) / (n + _WHOLE) * n
+    p_s = np.maximum((pooled - n_c * tolerance) / (n_c * margin + n_s), NONE)
+    p_c = p_s * margin + tolerance
+    possible = (p_c < ONE) | np.logical_not(worse)  # a rate beyond the boundary
+    if np.count_nonzero(slow) < slow.size:
+        # From here on of what is counted: events, or what is none.
+        fast, all_of = np.logical_not(slow), ((n_c, k_c), (n_s, k_s), (ONE, p_c), (ONE, p_s))
+        k_c, k_s, p_c, p_s = (np.subtract(whole, part, out=part.copy(), where=fast) for whole, part in all_of)
+    columns = np.empty((4, *upward.shape))
+    k, total, base, ratio = columns[0], columns[1], columns[2], columns[3]
+    np.add(k_c, k_s, out=total)
+    k[:], base[:] = k_s, n_s
+    np.copyto(k, k_c, where=upward)
+    np.copyto(base, n_c, where=upward)
+    base /= n
+    useful = np.minimum(n_c, n_s) * total > NONE
+    np.divide(p_s, p_c, out=ratio)
+    np.divide(p_c, p_s, out=ratio, where=upward)
+    np.maximum(ratio, _LEAST_RATIO, out=ratio)
+    return Shares(columns, useful & possible & (ratio < _NEVER))
 
 
 def compared(found: Shares, cv: Array, to: Callable[[Array], Array]) -> Trials:
-    """What is tested of shares; `to` gives what the null and the alternatives add to the odds (cells, 1 +
-    alternatives), from what the boundary does (cells, 1)."""
-    cells, (k, total, base, ratio) = found.told()
-    odds = to(ratio[:, None]) * base[:, None]
-    laws = odds / (odds + (1 - base)[:, None])
-    null = laws[:, 0]
-    variance = 2 * (cv.ravel().take(cells) * null * (1 - null)) ** 2
-    return Trials(cells, found.useful.shape, np.array([k, total, variance]), laws)
+    """What is tested of shares; `to` gives what the null and the alternatives add to the odds (1 + alternatives,
+    cells), from what the boundary does (cells,)."""
+    cells, columns = found.told()
+    base = columns[2]
+    odds = to(columns[3])
+    odds *= base
+    laws = odds / (odds + (ONE - base))
+    noise, null = cv.take(cells), laws[0]
+    noise *= noise
+    noise *= null * (ONE - null)
+    np.add(noise, noise, out=columns[2])
+    return Trials(cells, found.useful.shape, columns[:3], laws)

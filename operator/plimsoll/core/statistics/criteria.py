@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from math import floor, inf, log
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plimsoll.core.statistics.tables import Table, step_start
 from plimsoll.core.statistics.wealth import Array
 
 #: Logs are compared to so many decimals, so that a replay on another processor decides alike.
@@ -34,20 +32,21 @@ class Judge(Protocol):
     def describe_doubt(self, row: int) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Criterion:
-    """One measure of the candidate, row by row; a row is a window that counts.
+class Criterion(NamedTuple):
+    """One measure of the candidate, row by row, from the row `first` on; a row is a window that counts.
 
-    `against_health` (rows, edges) are log e-values; what is made of them, `failing` (rows,), is held against 1/`alpha`.
-    `against_harm` (rows, edges): the least of them is held against 1/`beta`; where it is None, `within` (rows,)
-    decides, and where that is None too, this criterion never keeps from passing. `standing` (rows,), where it is given,
-    is `failing` as it stands after windows that compare nothing as well: above 0 it keeps from passing.
+    `totals` (rows, 2, 4, edges) are sums of the events and trials of the candidate and of the stable arm, of all rows
+    up to each and of those of its step: of rows with trials in both arms, where arms are compared. `against_health`
+    (rows, edges) are log e-values; what is made of them, `failing` (rows,), is held against 1/`alpha`. `against_harm`
+    (rows, edges): the least of them is held against 1/`beta`; where it is None, `within` (rows,) decides, and where
+    that is None too, this criterion never keeps from passing. `standing` (rows,), where it is given, is `failing` as it
+    stands after windows that compare nothing as well: above 0 it keeps from passing.
     `units` follow the candidate's counts of each edge in a sentence. Above `margin` × stable + `tolerance` is harm,
     below `margin` × stable + `negligible` is health; where `margin` is None, `tolerance` alone is the bound of both.
     """
 
     name: str
-    data: Table
+    totals: Array
     units: tuple[str, ...]
     margin: float | None
     tolerance: float
@@ -59,15 +58,18 @@ class Criterion:
     against_harm: Array | None = None
     within: NDArray[np.bool_] | None = None
     standing: Array | None = None
+    first: int = 0
 
     def failed_at(self) -> int | None:
         """The first row whose evidence of harm suffices, or None."""
-        if not reached(np.maximum.reduce(self.failing), self.alpha):
+        failing = self.failing.tolist()
+        if not reached(max(failing), self.alpha):
             return None
-        return int(reaches(self.failing, self.alpha).argmax())
+        return self.first + next(row for row, log_e in enumerate(failing) if reached(log_e, self.alpha))
 
     def passes(self, row: int) -> bool:
         """Whether the evidence of health suffices after this row."""
+        row -= self.first
         if self.against_harm is not None:
             return reached(min(self.against_harm[row].tolist()), self.beta) and not self._suspected(row)
         return self.within is None or bool(self.within[row])
@@ -83,16 +85,18 @@ class Criterion:
 
     def describe_failure(self, row: int) -> str:
         """What failed: counts (of the last step, should those of all windows hide it), bound and e-value."""
+        row -= self.first
         edge = int(self.against_health[row].argmax())
-        started = step_start(self.data.starts, row)
-        first = max((0, started), key=lambda start: self._ratio(row, edge, start))
+        whole, step = self._ratio(row, edge), self._ratio(row, edge, of_step=True)
         excess = f"above {self._bound(self.tolerance)}"
         if self.margin is not None and not self.tolerance:
-            excess = f"ratio {number(self._ratio(row, edge, first))} > {self.margin:g}"
-        return f"{self._counts(row, edge, first)}; {excess}; {against(self.failing[row], self.alpha)}"
+            excess = f"ratio {number(max(whole, step))} > {self.margin:g}"
+        counts = self._counts(row, edge, of_step=step > whole)
+        return f"{counts}; {excess}; {against(self.failing[row], self.alpha)}"
 
     def describe_pass(self, row: int) -> str:
         """What was shown to be well, at the edge that was hardest to show."""
+        row -= self.first
         if self.against_harm is None:
             claim = "no evidence of more than" if self.within is None else "not above"
             return f"{self._counts(row, 0)}; {claim} {self._bound(self.tolerance)}"
@@ -102,17 +106,18 @@ class Criterion:
 
     def describe_doubt(self, row: int) -> str:
         """What is still missing for a pass."""
+        row -= self.first
         if self.against_harm is None:
-            if not self._sums(row, 0, 0)[1]:
+            if not self._sums(row, 0)[1]:
                 return f"{self.name}: nothing was measured"
             claim = f"above {self._bound(self.tolerance)}, but"
             return f"{self._counts(row, 0)}; {claim} {against(self.failing[row], self.alpha)}"
-        edge = int(self.against_harm[row].argmin())
-        if reached(self.against_harm[row, edge], self.beta) and self.standing is not None:
+        harm: list[float] = self.against_harm[row].tolist()
+        least, claim = min(harm), f"not yet shown to be below {self._bound(self.negligible)}"
+        if reached(least, self.beta) and self.standing is not None:
             edge, claim = int(self.against_health[row].argmax()), f"it may be above {self._bound(self.tolerance)}"
             return f"{self._counts(row, edge)}; {claim}; {against(self.standing[row], self.alpha)}, but above 1"
-        claim = f"not yet shown to be below {self._bound(self.negligible)}"
-        return f"{self._counts(row, edge)}; {claim}; {against(self.against_harm[row, edge], self.beta)}"
+        return f"{self._counts(row, harm.index(least))}; {claim}; {against(least, self.beta)}"
 
     def _bound(self, added: float) -> str:
         if self.margin is None:
@@ -120,17 +125,18 @@ class Criterion:
         times = "" if self.margin == 1 else f"{self.margin:g} × "
         return f"{times}stable" + (f" + {100 * added:g}%" if added else "")
 
-    def _counts(self, row: int, edge: int, first: int = 0) -> str:
-        k_c, n_c, k_s, n_s = self._sums(row, edge, first)
+    def _counts(self, row: int, edge: int, *, of_step: bool = False) -> str:
+        k_c, n_c, k_s, n_s = self._sums(row, edge, of_step=of_step)
         said = f"{self.name} candidate {share(k_c, n_c, self.units[edge])}"
         return said if self.margin is None else f"{said} vs stable {share(k_s, n_s, '')}"
 
-    def _ratio(self, row: int, edge: int, first: int) -> float:
-        k_c, n_c, k_s, n_s = self._sums(row, edge, first)
+    def _ratio(self, row: int, edge: int, *, of_step: bool = False) -> float:
+        k_c, n_c, k_s, n_s = self._sums(row, edge, of_step=of_step)
         return k_c * n_s / (n_c * k_s) if n_c and k_s else inf if k_c else 0.0
 
-    def _sums(self, row: int, edge: int, first: int) -> tuple[int, int, int, int]:
-        return self.data.sums(first, row, edge)
+    def _sums(self, row: int, edge: int, *, of_step: bool = False) -> tuple[int, int, int, int]:
+        k_c, n_c, k_s, n_s = self.totals[row, int(of_step), :, edge].tolist()
+        return int(k_c), int(n_c), int(k_s), int(n_s)
 
 
 def reaches(log_e: Array, level: float) -> NDArray[np.bool_]:

@@ -28,11 +28,11 @@ def disagreement(windows: Sequence[Window], limit: float, levels: tuple[float, f
     n = np.array([[one.differed + one.matched] for one in pairs], dtype=np.float64)
     cv, none = np.full_like(k, noise.cv_floor), np.zeros_like(k)
     counts = np.stack([k, n, none, none], axis=1)
-    data = Table(counts, cv, starts_of(windows), counts.cumsum(axis=0))
+    data = Table(counts, cv, starts_of(windows))
     against_health = above(data, limit)
     return Criterion(
         name="shadow disagreement",
-        data=data,
+        totals=data.totals,
         units=(" pairs",),
         margin=None,
         tolerance=limit,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plimsoll.core.statistics.wealth import Array, increments, running
+from plimsoll.core.statistics.wealth import NONE, ONE, Array, increments, running
 
 #: How much evidence (C below) it takes to outweigh the floor.
 PRIOR_WEIGHT = 50.0
@@ -32,38 +32,43 @@ def coefficient_of_variation(k: Array, n: Array, begins: NDArray[np.bool_], floo
 
 @dataclass(frozen=True, slots=True)
 class Pods:
-    """`counts` (2, windows, pods, edges), events and trials of like pods, and what they add up to, `sums` (5, windows,
-    edges): events, trials, how many pods were there, Σk²/n and Σn²."""
+    """What like pods counted: `columns` (5, 1 + pods, windows, edges), of all together and then of each, are events,
+    trials, how many were there, Σk²/n and Σn²."""
 
-    counts: Array
-    sums: Array
+    columns: Array
 
     @classmethod
-    def of(cls, counts: Array) -> Pods:
-        """From both, (windows, 2, pods, edges)."""
-        columns = np.empty((5, len(counts), *counts.shape[2:]))
-        columns[:2] = counts.swapaxes(0, 1)
-        k, n, there, chi, squares = columns
-        np.sign(n, out=there)
-        np.multiply(k, k, out=chi)
-        chi /= np.maximum(n, 1.0)
-        np.multiply(n, n, out=squares)
-        return cls(columns[:2], np.add.reduce(columns, axis=2))
+    def of(cls, *counts: Array) -> Pods:
+        """From both, (windows, 2, pods, edges), of windows and of those that follow."""
+        pods, edges = counts[0].shape[2:]
+        columns = np.empty((5, 1 + pods, sum(map(len, counts)), edges))
+        each = columns[:, 1:]
+        np.concatenate([some.transpose(1, 2, 0, 3) for some in counts], axis=2, out=each[:2])
+        n, chi = each[1], each[3]
+        np.sign(n, out=each[2])
+        np.square(each[0], out=chi)
+        chi /= np.maximum(n, ONE)
+        np.square(n, out=each[4])
+        np.add.reduce(each, axis=1, out=columns[:, 0])
+        return cls(columns)
 
     @property
     def there(self) -> Array:
         """How many there were, (windows, edges)."""
-        there: Array = self.sums[2]
+        there: Array = self.columns[2, 0]
         return there
+
+
+_PRIOR, _ERRORS = np.array(PRIOR_WEIGHT), np.array(STANDARD_ERRORS * 2**0.5)
 
 
 def _bound(total: Array, floor: float) -> Array:
     """Of the moments summed up to each window, (windows, 3, edges)."""
     freedom, excess, weight = total[:, 0], total[:, 1], total[:, 2]
-    scale = np.maximum(1.0, 1.0 + excess / np.maximum(freedom, 1.0))
-    above = PRIOR_WEIGHT * floor**2 + excess + STANDARD_ERRORS * scale * np.sqrt(2 * freedom)
-    bounded = np.sqrt(np.maximum(above / (PRIOR_WEIGHT + weight), 0.0))
-    return np.minimum(np.maximum(bounded, floor), max(MAX_CV, floor))
+    scale = np.maximum(excess / np.maximum(freedom, ONE), NONE) + ONE
+    above = scale * np.sqrt(freedom) * _ERRORS + excess + PRIOR_WEIGHT * floor**2
+    bounded: Array = np.minimum(np.sqrt(np.maximum(above / (weight + _PRIOR), floor**2)), max(MAX_CV, floor))
+    return bounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +91,14 @@ class Dispersion:
 
 def moments(pods: Pods) -> Array:
     """Degrees of freedom, X² less its expectation by chance, and C: (windows, 3, edges)."""
-    events, trials, there, chi, squares = pods.sums
-    rest = trials - events
-    usable = np.sign(np.maximum(there - 1, 0.0) * events * rest)  # 1 or 0: where not, X² would divide by 0
-    scale = np.maximum(events * rest, 1.0)  # N²·p·(1 − p)
-    found = np.empty((len(events), 3, *events.shape[1:]))
-    freedom, excess, weight = found[:, 0], found[:, 1], found[:, 2]
-    np.multiply(there - 1, usable, out=freedom)
-    np.multiply(trials * (trials * chi - events * events) / scale, usable, out=excess)
-    excess -= freedom
-    np.multiply(
-        events * (1 - squares / np.maximum(trials * trials, 1.0)) * trials / np.maximum(rest, 1.0), usable, out=weight
-    )
-    return found
+    events, trials, there, chi, squares = (pods.columns[kind, 0] for kind in range(5))
+    rest, freedom, whole = trials - events, there - ONE, trials * trials
+    scale = events * rest  # N²·p·(1 − p)
+    usable = np.sign(np.maximum(freedom, NONE) * scale)  # 1 or 0: where not, X² would divide by 0
+    found = np.empty((3, *events.shape))
+    found[0] = freedom
+    np.divide(trials * (trials * chi - events * events), np.maximum(scale, ONE), out=found[1])
+    found[1] -= freedom
+    np.divide(events * (whole - squares), np.maximum(trials * rest, ONE), out=found[2])
+    found *= usable
+    return found.swapaxes(0, 1)

@@ -98,17 +98,17 @@ def _ratio(windows: Sequence[Window], demand: Demand, said: Sequence[External], 
         k, n = (np.cumsum(column[:, 0]) for column in (data.arms.k_candidate, data.arms.n_candidate))
         above_limit = above(data, limit)
         return Criterion(
-            name=demand.name, data=data, units=("",), margin=None, tolerance=limit, negligible=limit,
+            name=demand.name, totals=data.totals, units=("",), margin=None, tolerance=limit, negligible=limit,
             alpha=levels.alpha, beta=levels.alpha, against_health=above_limit, failing=average(above_limit),
             within=(n > 0) & (k <= limit * n),
         )  # fmt: skip
     bounds = Bounds(np.array([demand.margin]), np.zeros(1), np.array([levels.negligible]))
-    data, found = whole(counts, _events, bounds, levels.noise)
+    found = whole(counts, _events, bounds, levels.noise)
     failing = np.where(found.rise[:, 0] >= levels.floor, found.against_health[:, 0], -np.inf)
     return Criterion(
-        name=demand.name, data=data, units=("",), margin=demand.margin, tolerance=0.0, negligible=levels.negligible,
-        alpha=levels.alpha, beta=levels.beta, against_health=found.against_health, failing=failing,
-        against_harm=found.against_harm, standing=failing,
+        name=demand.name, totals=found.totals, units=("",), margin=demand.margin, tolerance=0.0,
+        negligible=levels.negligible, alpha=levels.alpha, beta=levels.beta, against_health=found.against_health,
+        failing=failing, against_harm=found.against_harm, standing=failing,
     )  # fmt: skip
 
 

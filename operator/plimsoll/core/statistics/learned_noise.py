@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,8 @@ from scipy.special import gammaln
 from plimsoll.core.statistics.comparison import WORSE, WORSE_WEIGHTS, Arms, Shares, shares
 from plimsoll.core.statistics.dispersion import Pods
 from plimsoll.core.statistics.wealth import (
+    NONE,
+    ONE,
     Array,
     Level,
     Restarted,
@@ -50,6 +53,8 @@ BET_WEIGHTS = np.array([0.5, 0.3, 0.2])
 #: Logarithms of odds, relative to the boundary, on which the noise is integrated.
 STEP = 0.08
 GRID = np.arange(-4.0, 6.6, STEP)
+#: Where so much is known of a share, by its events, that the grid is too coarse; the least likelihood.
+_MUCH, _TINY = np.array(STEP**-2), np.array(1e-300)
 #: Cells at a time: what they need on the grid stays in a processor's cache.
 _BLOCK = 256
 
@@ -78,12 +83,13 @@ NULLS = 3 * len(QUIET) + len(LOUD) + 1
 ALIKE = NULLS - 1
 #: Noise is the same in the models of every margin: each kind once (none first), and which one a model has.
 _NOISES, _NOISE_OF = np.unique(Models.of(1.5).cv, return_inverse=True)
-_VARIANCES = _NOISES[1:] ** 2
+_INVERSE_VARIANCES = _NOISES[1:, None, None] ** -2
 _QUIET, _NOISY = np.flatnonzero(_NOISE_OF == 0), np.flatnonzero(_NOISE_OF)
 _SHAPES = 1 / _NOISES[_NOISE_OF[_NOISY]] ** 2
 #: Where each model is among those without noise and, after these, those with.
 _PLACES = np.argsort(np.concatenate([_QUIET, _NOISY]))
-_LOG_WEIGHTS, _LOG_BET_WEIGHTS = np.log(np.outer(BET_WEIGHTS, WORSE_WEIGHTS).ravel()), np.log(BET_WEIGHTS)
+#: What of the capital for each kind of noise is bet on its alternatives, and those capitals.
+_LOG_WEIGHTS = np.log(np.tile(WORSE_WEIGHTS, len(BETS))), np.log(BET_WEIGHTS)
 
 
 def log_worse_in_noise(
@@ -106,8 +112,7 @@ def log_worse_in_noise(
     return LearnedNoise().after(evidence, begins, begins_in(steps))[1]
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What rows show: `shares` and stable `pods` of each row by itself, followed by those of the spell up to each;
     whether a row has both arms, 1 or 0, `told` (rows, edges); and the `margins` (edges,)."""
 
@@ -144,14 +149,9 @@ class LearnedNoise:
         passing = running(logs[:rows, :, :NULLS], self.passing)
         null = np.maximum.reduce(np.maximum(lasting[..., :NULLS], passing), axis=-1)
         compared = within(evidence.told, anew, self.compared)
-        bets, alike = lasting[..., NULLS : -len(BETS)], lasting[..., -len(BETS) :]
-        turned, wealth = self.turned.after(
-            bets,
-            _LOG_WEIGHTS,
-            evidence.told * (compared == 1),
-            idle=alike + _LOG_BET_WEIGHTS,
-            alike=alike.repeat(len(WORSE), axis=-1),
-        )
+        before = self.lasting[:, NULLS:] if isinstance(self.lasting, np.ndarray) else 0.0
+        turns = evidence.told * (compared == ONE)
+        turned, wealth = self.turned.after(lasting[..., NULLS:], turns, _LOG_WEIGHTS, before)
         return LearnedNoise(lasting[-1], so_far[-1], passing[-1], compared[-1], turned), wealth - null
 
 
@@ -159,11 +159,13 @@ def _log_likelihoods(evidence: Evidence) -> Array:
     """Of each row by itself, relative to the boundary without noise; (windows, edges, models)."""
     logs: Array = _of_pods(evidence.pods).take(_NOISE_OF, axis=-1)
     # Pods that share their noise are alike while it is told from harm; what they show before is believed of the arm.
-    logs[..., ALIKE] *= 1 - np.concatenate([evidence.told, evidence.told])
-    cells, (k, total, base, ratio) = evidence.shares.told()
+    logs[..., ALIKE] *= ONE - np.concatenate([evidence.told, evidence.told])
+    cells, columns = evidence.shares.told()
     if len(cells):
-        kinds = evidence.margins.take(cells % len(evidence.margins)), np.maximum(evidence.pods.there.take(cells), 1.0)
-        logs.reshape(-1, len(_NOISE_OF))[cells] += _of_shares(k, total, ratio * base / (1 - base), kinds)
+        k, total, base, ratio = columns[0], columns[1], columns[2], columns[3]
+        kinds = evidence.margins.take(cells, mode="wrap"), np.maximum(evidence.pods.there.take(cells), ONE)
+        each = logs.reshape(-1, len(_NOISE_OF))
+        each[cells] = each.take(cells, axis=0) + _of_shares(k, total, ratio * base / (ONE - base), kinds)
     return logs
 
 
@@ -185,13 +187,14 @@ def _of_shares(k: Array, total: Array, odds: Array, kinds: tuple[Array, Array]) 
 class _Laws:
     """Of some kinds of cells, or of some cells: the `points`, (kinds, points), at which their likelihood is asked for,
     on GRID and at the shifts of the models without noise, and what these add to the odds, as parts of them (`growth`).
-    `noise` are the laws of the noisy models of all kinds side by side, (grid, kinds·models); `place` says whose is
-    which. `shift` and `draws` (kinds, models) are those of the noisy models, and how many stable draws of noise."""
+    `noise` are the laws of the noisy models of all kinds side by side, (grid, kinds·models); `place` says where among
+    all cells by kinds is what is asked for, None where there is but one kind. `shift` and `draws` (kinds, models) are
+    those of the noisy models, and how many stable draws of noise."""
 
     points: Array
     growth: Array
     noise: Array
-    place: NDArray[np.int64]
+    place: NDArray[np.int64] | None
     shift: Array
     draws: Array
 
@@ -205,10 +208,9 @@ def _laws_of(margins: bytes, pods: bytes) -> _Laws:
     laws = _laws(tuple(known))
     if len(known) == 1:
         return laws
-    place = np.array([known.index(kind) for kind in each])
-    return _Laws(
-        laws.points[place], laws.growth[place], laws.noise, place, laws.shift[place], laws.draws[place]
-    )  # fmt: skip
+    kind = np.array([known.index(one) for one in each])
+    place = np.arange(len(each)) * len(known) + kind
+    return _Laws(laws.points[kind], laws.growth[kind], laws.noise, place, laws.shift[kind], laws.draws[kind])
 
 
 @lru_cache(maxsize=64)
@@ -219,25 +221,26 @@ def _laws(kinds: tuple[tuple[float, float], ...]) -> _Laws:
     shift = np.array([one.shift[_NOISY] for one in models])
     draws = np.array([np.where(_NOISY == ALIKE, 1.0, pods) for _, pods in kinds])
     noise = [_ratio_laws(*one) for one in zip(shift, draws, strict=True)]
-    return _Laws(points, np.expm1(points), np.concatenate(noise, axis=1), np.arange(len(kinds)), shift, draws)
+    return _Laws(points, np.expm1(points), np.concatenate(noise, axis=1), None, shift, draws)
 
 
 def _of_some(k: Array, total: Array, odds: Array, laws: _Laws) -> Array:
     """`_of_shares` of a few cells."""
-    curve = laws.growth * (odds / (1 + odds))[:, None]
-    curve += 1.0
+    curve = laws.growth * (odds / (odds + ONE))[:, None]
+    curve += ONE
     np.log(curve, out=curve)
     curve *= -total[:, None]
     curve += laws.points * k[:, None]
-    logs = np.empty((len(k), len(_QUIET) + len(_NOISY)))
-    on_grid, logs[:, : len(_QUIET)] = curve[:, : len(GRID)], curve[:, len(GRID) :]
+    logs, on_grid = np.empty((len(k), len(_NOISE_OF))), curve[:, : len(GRID)]
     top = np.maximum.reduce(on_grid, axis=1)[:, None]
-    on_grid -= top
-    noisy = (np.exp(on_grid, out=on_grid) @ laws.noise).reshape(len(k), -1, len(_NOISY))
-    noisy = noisy[:, 0] if noisy.shape[1] == 1 else noisy[np.arange(len(k)), laws.place]
-    np.maximum(noisy, 1e-300, out=noisy)
-    logs[:, len(_QUIET) :] = np.log(noisy, out=noisy) + top
-    known = (k * (total - k) > STEP**-2 * total).nonzero()[0]
+    curve -= top
+    logs[:, : len(_QUIET)] = curve[:, len(GRID) :]
+    noisy = (np.exp(on_grid, out=on_grid) @ laws.noise).reshape(-1, len(_NOISY))
+    noisy = noisy if laws.place is None else noisy.take(laws.place, axis=0)
+    np.maximum(noisy, _TINY, out=logs[:, len(_QUIET) :])
+    np.log(logs[:, len(_QUIET) :], out=logs[:, len(_QUIET) :])
+    logs += top
+    known = (k * (total - k) > total * _MUCH).nonzero()[0]
     if len(known):
         some = known if len(laws.shift) > 1 else np.zeros_like(known)
         logs[known, len(_QUIET) :] = _by_laplace(
@@ -276,18 +279,15 @@ def _ratio_laws(shift: Array, draws: Array) -> Array:
 def _of_pods(pods: Pods) -> Array:
     """Log likelihood of the split between pods by the Dirichlet-multinomial, less that without noise: (windows, edges,
     noises)."""
-    events, there = pods.sums[0], pods.there
-    logs = np.zeros((*there.shape, len(_NOISES)))
-    cells = ((there > 1) & (events > 0)).ravel().nonzero()[0]
-    if not len(cells):
-        return logs
-    # Events and the concentration of their law: of each pod, and last of all pods together.
-    each = pods.counts.swapaxes(1, 2).reshape(2, pods.counts.shape[2], -1).take(cells, axis=2)
-    k, n = np.concatenate([each, pods.sums[:2].reshape(2, 1, -1).take(cells, axis=2)], axis=1)
-    share = np.where(n > 0, n / n[-1], 1.0)  # of one that was not there nothing is told, k = 0
-    a = there.take(cells) * share / _VARIANCES[:, None, None]
-    split = gammaln(a + k)
-    split -= gammaln(a)
-    split -= k * np.log(share)
-    logs.reshape(-1, len(_NOISES))[cells, 1:] = (np.add.reduce(split[:, :-1], axis=1) - split[:, -1]).T
+    logs = np.zeros((*pods.there.shape, len(_NOISES)))
+    # Events and the concentration of their law: of all pods together, and then of each.
+    columns = pods.columns.reshape(*pods.columns.shape[:2], -1)
+    k, n = columns[0], columns[1]
+    share = n / np.maximum(n[0], ONE)
+    np.copyto(share, ONE, where=n == NONE)  # of one that was not there nothing is told, k = 0
+    a = _INVERSE_VARIANCES * (share * np.maximum(columns[2, 0], ONE))
+    split = gammaln(a)
+    split -= gammaln(a + k)
+    split += k * np.log(share)
+    np.subtract.reduce(split, axis=1, out=logs.reshape(-1, len(_NOISES)).T[1:])
     return logs

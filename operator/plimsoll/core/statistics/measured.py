@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plimsoll.core.statistics.criteria import Criterion
 from plimsoll.core.statistics.measures import Bounds, Compared, Comparison
-from plimsoll.core.statistics.tables import Noise, Rows, Table, spells_of, tabulated
-from plimsoll.core.statistics.wealth import Array, average, begins_in
+from plimsoll.core.statistics.tables import Noise, spells_of, tabulated
+from plimsoll.core.statistics.wealth import Array, average
 from plimsoll.facts import ArmCounts, Window
 from plimsoll.names import LATENCY_EDGES
 
@@ -80,92 +79,69 @@ class Limits:
             parts.append(_Part("latency", slice(2, None), units, alphas["latency"], self.latency_margin, slow, slow))
         return tuple(parts)
 
-    @cached_property
-    def least(self) -> tuple[NDArray[np.int64], Array]:
-        """The first edge of each of these, and the least rise that can fail it, both (criteria,)."""
-        firsts = np.array([part.edges.start for part in self.parts], dtype=np.int64)
-        return firsts, np.array([part.least_rise for part in self.parts])
-
 
 @dataclass(frozen=True, slots=True)
 class Measured:
     """The pods' own counters of the windows so far.
 
-    Edges are those of errors, client errors and latency; `found` (windows, 11, edges) are the counts as in
-    `tables.Rows`, log e-values against health and against harm, cv, and the totals of `Compared`. `failing`
-    (windows, 2, criteria) is what the criteria hold against 1/alpha, and the same as it stands after windows that
-    compare nothing; `starts` are the windows with which a step begins.
+    Of the windows that came last, from the number `first` on, `found` is what they show: edges are those of errors,
+    client errors and latency. `windows` is how many there were in all.
     """
 
     limits: Limits
     comparison: Comparison = field(default_factory=Comparison)
     #: The window that the spell under way began with.
     spell: Window | None = None
-    starts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    found: Array | None = None
-    failing: Array | None = None
+    windows: int = 0
+    first: int = 0
+    found: Compared | None = None
 
     def after(self, windows: Sequence[Window]) -> Measured:
         """With these windows as well; they follow in time, and none of them has a gap."""
         if not windows:
             return self
-        limits, starts = self.limits, self.starts
+        limits = self.limits
         begins, spell = spells_of(windows, limits.noise.seconds, self.spell)
         count = partial(_counted, first=limits.first_edge)
         rows = tabulated(windows, count, len(limits.bounds.margin), begins)
-        comparison, compared = self.comparison.after(rows, limits.bounds, limits.noise.cv_floor)
-        found, failed = _found(rows, compared), _failing(limits, compared)
-        anew = begins_in(rows.steps, self.comparison.step)
-        if np.count_nonzero(anew):
-            starts = np.concatenate([starts, np.flatnonzero(anew) + (0 if self.found is None else len(self.found))])
-        if self.found is not None and self.failing is not None:
-            found, failed = np.concatenate([self.found, found]), np.concatenate([self.failing, failed])
-        return Measured(limits, comparison, spell, starts, found, failed)
+        comparison, found = self.comparison.after(rows, limits.bounds, limits.noise.cv_floor)
+        return Measured(limits, comparison, spell, self.windows + len(windows), self.windows, found)
 
     def criteria(self) -> list[Criterion]:
-        """Those that are switched on, of at least one window; client errors can only fail."""
-        found, failed = self.found, self.failing
-        assert found is not None and failed is not None
-        criteria = []
-        for place, part in enumerate(self.limits.parts):
-            mine = found[:, :, part.edges]
-            criteria.append(
-                Criterion(
-                    name=part.name,
-                    data=Table(mine[:, :4], mine[:, 6], self.starts, mine[:, 7:]),
-                    units=part.units,
-                    margin=part.margin,
-                    tolerance=part.tolerance,
-                    negligible=part.negligible,
-                    alpha=part.alpha,
-                    beta=self.limits.beta,
-                    against_health=mine[:, 4],
-                    failing=failed[:, 0, place],
-                    against_harm=None if part.name == "client error rate" else mine[:, 5],
-                    standing=failed[:, 1, place],
-                )
-            )
-        return criteria
+        """Those that are switched on, of the windows that came last, at least one; client errors can only fail."""
+        found = self.found
+        assert found is not None
+        return [self._criterion(part, found) for part in self.limits.parts]
+
+    def _criterion(self, part: _Part, found: Compared) -> Criterion:
+        health = found.against_health[:, part.edges]
+        failing, standing = _failing(part, found)
+        return Criterion(
+            name=part.name,
+            totals=found.totals[..., part.edges],
+            units=part.units,
+            margin=part.margin,
+            tolerance=part.tolerance,
+            negligible=part.negligible,
+            alpha=part.alpha,
+            beta=self.limits.beta,
+            against_health=health,
+            failing=failing,
+            against_harm=None if part.name == "client error rate" else found.against_harm[:, part.edges],
+            standing=standing,
+            first=self.first,
+        )
 
 
-def _found(rows: Rows, compared: Compared) -> Array:
-    """What `Measured.found` holds of these windows."""
-    found = np.empty((len(rows.counts), 11, rows.counts.shape[-1]))
-    found[:, :4], found[:, 4], found[:, 5] = rows.counts, compared.against_health, compared.against_harm
-    found[:, 6], found[:, 7:] = compared.cv, compared.totals
-    return found
-
-
-def _failing(limits: Limits, compared: Compared) -> Array:
-    """`Measured.failing`, (windows, 2, criteria): the average over the edges of each, or nothing where it does not
-    matter."""
-    firsts, least = limits.least
-    standing = compared.against_health.take(firsts, axis=1)
-    for place, part in enumerate(limits.parts):
-        if len(part.units) > 1:
-            standing[:, place] = average(compared.against_health[:, part.edges])
-    np.copyto(standing, -np.inf, where=compared.rise.take(firsts, axis=1) < least)
-    return np.array([np.where(compared.told.take(firsts, axis=1) > 0, standing, -np.inf), standing]).swapaxes(0, 1)
+def _failing(part: _Part, found: Compared) -> tuple[Array, Array]:
+    """What is held against 1/alpha, (windows,): the average over the edges, or nothing where it does not matter; and
+    the same as it stands after windows that compare nothing."""
+    edge, health = part.edges.start, found.against_health[:, part.edges]
+    standing = average(health) if len(part.units) > 1 else health[:, 0]
+    if part.least_rise > -1:
+        standing = np.where(found.rise[:, edge] < part.least_rise, -np.inf, standing)
+    told = found.told[:, edge]
+    return standing if np.count_nonzero(told) == len(told) else np.where(told > 0, standing, -np.inf), standing
 
 
 _NONE = (0,) * _BUCKETS

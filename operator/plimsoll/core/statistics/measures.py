@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plimsoll.core.statistics.apart import Apart, levels
-from plimsoll.core.statistics.bounded_rate import ABOVE_WEIGHTS, BELOW_WEIGHTS, Rates, log_rate_above, log_ratios, rarer
+from plimsoll.core.statistics.bounded_rate import ABOVE_WEIGHTS, BELOW_WEIGHTS, Rates, log_rate_above, log_ratios
 from plimsoll.core.statistics.comparison import EQUAL_WEIGHTS, TO_EQUAL, Arms, Shares, compared, shares
 from plimsoll.core.statistics.dispersion import Dispersion, Pods
 from plimsoll.core.statistics.learned_noise import Evidence, LearnedNoise
-from plimsoll.core.statistics.tables import Count, Noise, Rows, Table, spells_of, starts_in, tabulated
+from plimsoll.core.statistics.tables import Count, Noise, Rows, Table, spells_of, tabulated
 from plimsoll.core.statistics.wealth import Array, Capped, begins_in, log_sum, restarted, running, started, within
 from plimsoll.facts import Window
 
@@ -24,7 +25,7 @@ PASS_WEIGHTS = np.array([0.2, 0.7, 0.1])
 PASS_CAP = float(np.log(1e4))
 #: What is bet on the alternatives of the three parts, (3, 4); the comparison has one less, and repeats its null.
 _BETS = PASS_WEIGHTS[:, None] * np.stack([[*EQUAL_WEIGHTS, 0.0], BELOW_WEIGHTS, BELOW_WEIGHTS])
-_TO_EQUAL = np.array([*TO_EQUAL, TO_EQUAL[0]])
+_TO_EQUAL = np.array([*TO_EQUAL, TO_EQUAL[0]])[:, None]
 _LOG_BETS = np.log(np.maximum(_BETS, 1e-300)).ravel()
 _LOG_2 = float(np.log(2))
 
@@ -60,25 +61,26 @@ class Bounds:
 
     @cached_property
     def fixed(self) -> Rates:
-        """What is tested of each arm by itself: events, trials and what is no event of the candidate and of the stable
-        arm, by the counts of each row and then of its spell, (12, edges).
+        """What is tested of each arm by itself, by the counts of each row and then of its spell, (8, edges), as in
+        `Rows`.
 
         Harm, which is p_c ≥ margin·p_s + negligible, implies that p_c ≥ negligible (speaks when events are rare or
         none) and that p_s ≤ (1 − negligible)/margin (speaks when nearly everything is an event in both arms). After
         these come the `levels` of what rare events may hide in.
         """
-        places = np.arange(12 * len(self.margin)).reshape(12, -1)
-        edges, rare, harm, unless = places[0], self.rare, self.negligible, 1 - (1 - self.negligible) / self.margin
-        _, n_c, rest_c, k_s, n_s, _ = places[:6]
-        own = Rates(harm, rarer(harm), rest_c, n_c, edges).then(Rates(unless, rarer(unless), k_s, n_s, edges))
-        return own.then(levels(self.margin[rare], self.tolerance[rare], places[[6, 7, 11, 10]][:, rare], rare))
+        places = np.arange(8 * len(self.margin)).reshape(8, -1)
+        edges, rare = places[0], self.rare
+        harm = Rates.at(self.negligible, places[:2], edges, above=False, rest=True)
+        unless = Rates.at(1 - (1 - self.negligible) / self.margin, places[2:4], edges, above=False, rest=False)
+        hidden = levels(self.margin[rare], self.tolerance[rare], places[4:, rare], rare)
+        return harm.then(unless).then(hidden)
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(NamedTuple):
     """Log e-values (windows, edges) against health and against harm, the `cv` allowed for, and how far the candidate's
-    rate was above the stable one's, over all rows or over those of the step: the larger `rise`. `totals` (windows, 4,
-    edges) are sums of the counts up to each row. Of rows where both arms had trials: there `told` is 1, else 0."""
+    rate was above the stable one's, over all rows or over those of the step: the larger `rise`. `totals` (windows, 2,
+    4, edges) are sums of the counts up to each row, of both. They are of rows where both arms had trials: there `told`
+    is 1, else 0."""
 
     against_health: Array
     against_harm: Array
@@ -116,27 +118,29 @@ class Comparison:
         both = rows.counts * told[:, None]
         spell = within(both, rows.begins, self.spell)
         pods = self._spell_of_pods(rows)
-        like = Pods.of(np.concatenate([rows.pods, pods]))
+        like = Pods.of(rows.pods, pods)
         dispersion, cv = self.dispersion.after(like, rows.begins, floor)
         anew, rare = begins_in(rows.steps, self.step), bounds.rare
         harm, health = _shares(both, spell, bounds)
         worse, against_health = self.worse.after(Evidence(harm, like, told, bounds.margin), rows.begins, anew)
-        between, alone = log_ratios(compared(health, cv, _to_equal), bounds.fixed.of(_counted(rows.counts, spell), cv))
+        counts = np.concatenate([rows.counts, spell], axis=1).reshape(len(both), -1)
+        between, alone = log_ratios(compared(health, cv, _to_equal), bounds.fixed.of(counts, cv))
         apart, edges = self.apart, both.shape[-1]
         if len(rare):
             # Where a tolerance is one that rare events may hide in, half of what is bet against health goes to these.
             apart, hidden = apart.after(alone[:, 2 * edges :], rows.begins, anew)
-            against_health[:, rare] = np.logaddexp(against_health[:, rare], hidden) - _LOG_2
+            against_health[:, rare] = np.logaddexp(against_health.take(rare, axis=1), hidden) - _LOG_2
         passing, wealth = self.passing.after(np.concatenate([between, alone[:, : 2 * edges]], axis=1), PASS_CAP)
         wealth = wealth.reshape(len(both), 3, edges, -1).swapaxes(1, 2)
         against_harm = log_sum(wealth.reshape(*cv.shape, -1) + _LOG_BETS)
         total = running(both, self.total)
         before = _latest(total - both, anew, self.before)
-        rise = np.maximum(_rise(total), _rise(total - before))
+        totals = np.empty((len(both), 2, 4, edges))
+        totals[:, 0], totals[:, 1] = total, total - before
         now = Comparison(
             spell[-1], pods[-1], dispersion, worse, apart, passing, total[-1], before[-1], int(rows.steps[-1])
         )
-        return now, Compared(against_health, against_harm, cv, rise, total, told)
+        return now, Compared(against_health, against_harm, cv, _rise(totals), totals, told)
 
     def _spell_of_pods(self, rows: Rows) -> Array:
         """Sums within spells. The number of pods is that of the spell: where another begins it may be another."""
@@ -162,10 +166,13 @@ def _latest(values: Array, at: NDArray[np.bool_], before: Array | float) -> Arra
 _ONE_TRIAL = np.array([0.0, 1.0, 0.0, 1.0])[:, None]
 
 
-def _rise(total: Array) -> Array:
-    k_c, n_c, k_s, n_s = np.maximum(total, _ONE_TRIAL).swapaxes(0, 1)
-    rise: Array = k_c / n_c - k_s / n_s
-    return rise
+def _rise(totals: Array) -> Array:
+    """The larger of both, of (windows, 2, 4, edges)."""
+    counts = np.maximum(totals, _ONE_TRIAL)
+    rates = counts[:, :, ::2] / counts[:, :, 1::2]
+    rise = rates[:, :, 0] - rates[:, :, 1]
+    larger: Array = np.maximum(rise[:, 0], rise[:, 1])
+    return larger
 
 
 def _to_equal(ratio: Array) -> Array:
@@ -174,29 +181,21 @@ def _to_equal(ratio: Array) -> Array:
     return odds
 
 
-def _counted(counts: Array, spell: Array) -> Array:
-    """Of both (rows, 4, edges), one after the other: events, trials and what is no event of each arm, (rows,
-    12·edges)."""
-    found = np.empty((len(counts), 4, 3, counts.shape[-1]))
-    found[:, :2, :2], found[:, 2:, :2] = counts.reshape(len(counts), 2, 2, -1), spell.reshape(len(counts), 2, 2, -1)
-    np.subtract(found[:, :, 1], found[:, :, 0], out=found[:, :, 2])
-    return found.reshape(len(counts), -1)
-
-
 def _shares(both: Array, spell: Array, bounds: Bounds) -> tuple[Shares, Shares]:
     """What tells of harm, of each row and then of each spell so far, and what tells of health, of each row."""
     rows, edges = len(both), both.shape[-1]
-    columns = np.array([both, spell, both]).swapaxes(0, 2).swapaxes(1, 2)
-    found = shares(Arms(*columns), bounds.margins, bounds.tolerances, worse=bounds.harms)
-    columns, useful = found.columns.reshape(4, 3 * rows, edges), found.useful.reshape(3 * rows, edges)
-    return Shares(columns[:, : 2 * rows], useful[: 2 * rows]), Shares(columns[:, 2 * rows :], useful[2 * rows :])
+    columns = np.empty((4, 3, rows, edges))
+    columns[:, ::2], columns[:, 1] = both.swapaxes(0, 1)[:, None], spell.swapaxes(0, 1)
+    arms = Arms(columns[0], columns[1], columns[2], columns[3])
+    found = shares(arms, bounds.margins, bounds.tolerances, worse=bounds.harms)
+    told, useful = found.columns.reshape(4, 3 * rows, edges), found.useful.reshape(3 * rows, edges)
+    return Shares(told[:, : 2 * rows], useful[: 2 * rows]), Shares(told[:, 2 * rows :], useful[2 * rows :])
 
 
-def whole(windows: Sequence[Window], count: Count, bounds: Bounds, noise: Noise) -> tuple[Table, Compared]:
+def whole(windows: Sequence[Window], count: Count, bounds: Bounds, noise: Noise) -> Compared:
     """The comparison over at least one window, from the first to the last."""
     rows = tabulated(windows, count, len(bounds.margin), spells_of(windows, noise.seconds)[0])
-    found = Comparison().after(rows, bounds, noise.cv_floor)[1]
-    return Table(rows.counts, found.cv, starts_in(rows.steps), found.totals), found
+    return Comparison().after(rows, bounds, noise.cv_floor)[1]
 
 
 def above(data: Table, limit: float) -> Array:

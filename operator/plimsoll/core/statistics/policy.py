@@ -213,7 +213,7 @@ def _absolute(name: str, data: Table, unit: str, limit: float, alpha: float) -> 
     against_health = above(data, limit)
     return Criterion(
         name=name,
-        data=data,
+        totals=data.totals,
         units=(unit,),
         margin=None,
         tolerance=limit,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,7 @@ class Noise:
 Count = Callable[[ArmCounts], tuple[Sequence[float], Sequence[float]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """What windows counted.
 
     `counts` (windows, 4, edges): events and trials of the candidate and of the stable arm; `pods` (windows, 2, pods,
@@ -48,26 +48,24 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The counts of one measure, (windows, 4, edges) as in `Rows`, the cv (windows, edges), the rows where a step
-    begins, and the sums of what counts of the rows up to each, `totals` (windows, 4, edges): of those with trials in
-    both arms, where arms are compared."""
+    """The counts of one measure, (windows, 4, edges) as in `Rows`, the cv (windows, edges), and the rows where a step
+    begins."""
 
     counts: Array
     cv: Array
     starts: NDArray[np.int64]
-    totals: Array
 
     @property
     def arms(self) -> Arms:
         """The two arms."""
         return Arms.stacked(self.counts)
 
-    def sums(self, first: int, row: int, edge: int) -> tuple[int, int, int, int]:
-        """Events and trials of the candidate and of the stable arm at an edge that count, from the row `first` to
-        `row`."""
-        sums = self.totals[row, :, edge] - (self.totals[first - 1, :, edge] if first else 0.0)
-        k_c, n_c, k_s, n_s = sums.tolist()
-        return int(k_c), int(n_c), int(k_s), int(n_s)
+    @property
+    def totals(self) -> Array:
+        """Sums of the rows up to each, of all and of those of its step: (windows, 2, 4, edges)."""
+        total = self.counts.cumsum(axis=0)
+        begun = self.starts[np.searchsorted(self.starts, np.arange(len(total)), side="right") - 1]
+        return np.stack([total, total - (total - self.counts)[begun]], axis=1)
 
 
 def tabulated(windows: Sequence[Window], count: Count, edges: int, begins: NDArray[np.bool_]) -> Rows:
@@ -81,7 +79,7 @@ def tabulated(windows: Sequence[Window], count: Count, edges: int, begins: NDArr
             events, trials = count(arm)
             counts += events
             counts += trials
-    found = np.array(counts, dtype=np.float64).reshape(len(windows), pods + 2, 2, edges)
+    found = np.fromiter(counts, np.float64, len(counts)).reshape(len(windows), pods + 2, 2, edges)
     steps = np.array([window.step for window in windows])
     arms = found[:, :2].reshape(len(windows), 4, edges)
     if np.count_nonzero(found[:, :2, 0] > found[:, :2, 1]):
@@ -127,6 +125,6 @@ def _kind(window: Window) -> tuple[int, int, int]:
 def table(windows: Sequence[Window], count: Count, edges: int, noise: Noise) -> Table:
     """Tabulate `count` of both arms of at least one window, with the noise of the stable pods; every row counts."""
     rows = tabulated(windows, count, edges, spells_of(windows, noise.seconds)[0])
-    pods = Pods.of(np.concatenate([rows.pods, within(rows.pods, rows.begins)]))
+    pods = Pods.of(rows.pods, within(rows.pods, rows.begins))
     cv = Dispersion().after(pods, rows.begins, noise.cv_floor)[1]
-    return Table(rows.counts, cv, starts_in(rows.steps), rows.counts.cumsum(axis=0))
+    return Table(rows.counts, cv, starts_in(rows.steps))

@@ -13,15 +13,18 @@ Array = NDArray[np.float64]
 Level = float | Array
 
 
+#: numpy takes arrays without axes much quicker than Python's numbers.
+NONE, ONE = np.array(0.0), np.array(1.0)
 _LOG_2 = log(2)
 #: In place of −∞, from which −∞ cannot be taken, and of a 0 that has no logarithm.
-_LEAST, _TINY = -np.finfo(np.float64).max, np.finfo(np.float64).tiny
+_LEAST, _TINY = -np.finfo(np.float64).max, np.array(np.finfo(np.float64).tiny)
 
 
 def log_sum(logs: Array) -> Array:
     """Log of Σ exp over the last axis, which is dropped; of nothing but −∞ it is the least number that there is."""
     top: Array = np.maximum.reduce(logs, axis=-1, initial=_LEAST)
-    total = np.add.reduce(np.exp(logs - top[..., None]), axis=-1)
+    parts = logs - top[..., None]
+    total = np.add.reduce(np.exp(parts, out=parts), axis=-1)
     found: Array = np.log(np.maximum(total, _TINY)) + top
     return found
 
@@ -45,7 +48,9 @@ def restarted(log_factors: Array, weights: Array, starts: NDArray[np.int64]) -> 
     """
     anew = np.zeros(log_factors.shape[:2])
     anew[starts] = 1.0
-    return Restarted().after(log_factors.cumsum(axis=0), np.log(weights), anew)[1]
+    idle = np.zeros((*log_factors.shape[:2], 1))
+    earned = np.concatenate([log_factors.cumsum(axis=0), idle], axis=-1)
+    return Restarted().after(earned, anew, (np.log(weights), np.zeros(1)))[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,35 +58,41 @@ class Restarted:
     """Where bets stand that begin anew: the i-th time (from 1) with 2⁻ⁱ of the capital, which until then lies idle. It
     is a mixture of e-processes, so an e-process.
 
-    `lost` (edges,) is −log of the part that is still idle. `spare` (edges, bets) is what the idle capital has earned so
-    far, less what the bets have, and `given` the log of the sum, over all times, of what each bet began with and had
-    spared by then.
+    `stakes` (edges, bets + parts): the log of the sum, over all times, of what each bet began with, as if it had earned
+    nothing by then, and the same of each part of the idle capital.
     """
 
-    lost: Array | float = 0.0
-    given: Array | float = -np.inf
-    spare: Array | float = 0.0
+    stakes: Array | None = None
 
     def after(
-        self, bets: Array, log_weights: Array, anew: Array, idle: Array | float = 0.0, alike: Array | float = 0.0
+        self, earned: Array, anew: Array | NDArray[np.bool_], weights: tuple[Array, Array], before: Array | float = 0.0
     ) -> tuple[Restarted, Array]:
         """Where they stand after these rows as well, and the log wealth (rows, edges) in them.
 
-        `bets` (rows, edges, bets) are running log wealth, `anew` (rows, edges) is 1 where they begin again. Idle
-        capital may earn too: `idle` (rows, edges, any) in parts, `alike` (rows, edges, bets) what goes to each bet.
+        `earned` (rows, edges, bets + parts) is running log wealth: of the bets, and of the parts of the idle capital,
+        which may earn too; `before` is that before the first row. `anew` (rows, edges) is 1 where the bets begin again.
+        `weights` are logs: of what each bet gets of its part, (bets,), of which each part has as many; of the parts.
         """
-        spare, lost, given = alike - bets, started(self.lost, anew), started(self.given, bets)
+        stakes = self.stakes
+        if stakes is None:
+            stakes = np.empty(earned.shape[1:])
+            stakes[:, : len(weights[0])], stakes[:, len(weights[0]) :] = -np.inf, weights[1]
+        stakes = stakes[None]
         if np.count_nonzero(anew):
-            lost = running(anew * _LOG_2, self.lost)
-            earlier = np.concatenate([started(self.spare, spare), spare[:-1]])
-            begins = earlier + log_weights - lost[..., None]
-            begins[anew == 0] = -np.inf
-            given = np.logaddexp.accumulate(np.concatenate([given, begins]), axis=0)[1:]
-        wealth = np.empty((*bets.shape[:-1], bets.shape[-1] + (idle.shape[-1] if isinstance(idle, np.ndarray) else 1)))
-        ways = bets.shape[-1]
-        np.add(bets, given, out=wealth[..., :ways])
-        np.subtract(idle, lost[..., None], out=wealth[..., ways:])
-        return Restarted(lost[-1], given[-1], spare[-1]), log_sum(wealth)
+            stakes = _begun(stakes, np.concatenate([started(before, earned), earned[:-1]]), anew, weights[0])
+        return Restarted(stakes[-1]), log_sum(earned + stakes)
+
+
+def _begun(stakes: Array, earlier: Array, anew: Array | NDArray[np.bool_], log_weights: Array) -> Array:
+    """The stakes of `Restarted` in each row, (rows, edges, bets + parts), of those before the first, (1, …), and what
+    was earned before each row."""
+    bets = len(log_weights)
+    idle = stakes[..., bets:] - anew.cumsum(axis=0)[..., None] * _LOG_2
+    parts = (earlier[..., bets:] + idle).repeat(bets // idle.shape[-1], axis=-1)
+    begins = parts + log_weights - earlier[..., :bets]
+    begins[anew == 0] = -np.inf
+    given = np.logaddexp.accumulate(np.concatenate([stakes[..., :bets], begins]), axis=0)[1:]
+    return np.concatenate([given, idle], axis=-1)
 
 
 def restarted_evenly(log_factors: Array, starts: NDArray[np.int64]) -> Array:
@@ -109,8 +120,8 @@ class Capped:
     def after(self, log_factors: Array, cap: float) -> tuple[Capped, Array]:
         """Where it stands after these rows as well, and the wealth in each of them."""
         total = running(log_factors, self.total)
-        peak = np.maximum(np.maximum.accumulate(total, axis=0), self.peak)
-        return Capped(total[-1], peak[-1]), total - np.maximum(peak - cap, 0.0)
+        peak = np.maximum(np.maximum.accumulate(total, axis=0) if len(total) > 1 else total, self.peak)
+        return Capped(total[-1], peak[-1]), total - np.maximum(peak - cap, NONE)
 
 
 def running(values: Array, before: Array | float = 0.0) -> Array:
