@@ -124,12 +124,20 @@ async def test_requests_of_one_turn_share_connections_once_there_are_enough_and_
         assert pod.connections == SPREAD
 
 
-async def test_requests_of_turns_that_follow_one_another_go_together() -> None:
-    peer = Peer(lambda _: None)
+@asynccontextmanager
+async def warmed(peer: "Peer") -> AsyncIterator[ConnectionPool]:
+    """Connections to a peer that knows nothing of the requests which opened them."""
     async with await asyncio.start_server(peer, "127.0.0.1", 0) as server:
         pool = ConnectionPool("127.0.0.1", server.sockets[0].getsockname()[1], Deadlines())
         await warm(pool)
         peer.rounds.clear()
+        yield pool
+        pool.close()
+
+
+async def test_requests_of_turns_that_follow_one_another_go_together() -> None:
+    peer = Peer(lambda _: None)
+    async with warmed(peer) as pool:
         for _ in range(500):  # a busy machine may take longer for a turn than the first waits
             results = ask(pool, ["first"])
             await asyncio.sleep(0)
@@ -138,16 +146,12 @@ async def test_requests_of_turns_that_follow_one_another_go_together() -> None:
             if 2 in peer.rounds:
                 break
         assert 2 in peer.rounds
-        pool.close()
 
 
 async def test_nobody_waits_long_for_others_that_keep_coming() -> None:
     """Each turn brings one more, and takes longer than any may wait."""
     peer = Peer(lambda _: None)
-    async with await asyncio.start_server(peer, "127.0.0.1", 0) as server:
-        pool = ConnectionPool("127.0.0.1", server.sockets[0].getsockname()[1], Deadlines())
-        await warm(pool)
-        peer.rounds.clear()
+    async with warmed(peer) as pool:
         results = []
         for name in names(6):
             results += ask(pool, [name])
@@ -155,7 +159,6 @@ async def test_nobody_waits_long_for_others_that_keep_coming() -> None:
             await asyncio.sleep(0)
         assert await bodies(results) == names(6)
         assert peer.rounds[0] < 6
-        pool.close()
 
 
 async def test_a_shared_connection_carries_no_more_than_its_share() -> None:
