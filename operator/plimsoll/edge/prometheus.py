@@ -120,8 +120,9 @@ class Prometheus:
     ) -> Mapping[str, float]:
         """When each of these pods was scraped last, as far as Prometheus knows."""
         selector = _raw(source, namespace, pods, "", (names.METRIC_START_TIME,))
-        # The inner timestamps are those of the samples; the step keeps the answer to one number for each series.
-        query = f"max_over_time(timestamp({selector})[{_LOOK_BACK_SECONDS}s:15s])"
+        # The inner timestamps are those of the samples. A step as short as any scrape interval: a longer one passes by
+        # a pod that was there between two steps, as Prometheus marks it gone when it is no target any more.
+        query = f"max_over_time(timestamp({selector})[{_LOOK_BACK_SECONDS}s:1s])"
         found: dict[str, float] = {}
         for row in await self._query(source, query, now, "vector"):
             pod = row["metric"].get(source.pod_label, "")

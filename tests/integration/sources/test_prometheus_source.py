@@ -98,23 +98,26 @@ async def test_half_of_the_pods_missing_decide_nothing(reader: Prometheus, serve
 
 
 async def test_samples_older_than_the_bound_are_stale(reader: Prometheus, served: Served) -> None:
-    await settled(reader, served)
-    served.prometheus.targets([])
-    try:
+    """However short the time in which the pod was scraped."""
+    address, labels = served.groups()[0]
+    brief = [{**served.pods()[0], "metadata": {**served.pods()[0]["metadata"], "name": "brief"}}]
 
-        async def lost() -> Sample:
-            return await reader.sample(served.source(max_age=2.0), NAMESPACE, served.pods())
-
+    async def until(there: int) -> Sample:
         for _ in range(600):
-            if not (sample := await lost()).pods:
-                break
+            sample = await reader.sample(served.source(max_age=2.0), NAMESPACE, brief)
+            if len(sample.pods) == there:
+                return sample
             await asyncio.sleep(0.1)
-        assert sample.pods == ()
-        assert sample.outage is not None and sample.outage.startswith("stale: ")
-        assert "a: its last sample is of 2" in sample.outage and "maxAge" in sample.outage
+        raise AssertionError(f"not {there} pods within a minute: {sample}")
+
+    try:
+        served.prometheus.targets([*served.groups(), (address, {**labels, "pod": "brief"})])
+        await until(1)
     finally:
         served.prometheus.targets(served.groups())
-    await settled(reader, served)
+    outage = (await until(0)).outage
+    assert outage is not None and outage.startswith("stale: ")
+    assert "brief: its last sample is of 2" in outage and "maxAge" in outage
 
 
 async def test_a_process_that_is_scraped_twice_counts_once_and_another_of_its_name_not_at_all(
