@@ -1,4 +1,4 @@
-"""Requests of one turn of the event loop go through the model together.
+"""Requests of one turn of the event loop, or of two, go through the model together.
 
 A quick model runs on the loop itself: handing over to a thread would cost more than the run. A slow one, and one whose
 work depends on the values it is given, runs in worker threads, and what arrives meanwhile makes the next batch. What is
@@ -90,7 +90,7 @@ class Batcher:
         window = self._bounds.window
         if self._due is None:
             self._due_since = now
-            self._due = self._loop.call_later(window, self._flush) if window else self._loop.call_soon(self._flush)
+            self._due = self._loop.call_later(window, self._flush) if window else self._loop.call_soon(self._gather)
         elif window and self._waiting_rows >= self._bounds.rows:
             self._due.cancel()
             self._due = self._loop.call_soon(self._flush)
@@ -136,6 +136,16 @@ class Batcher:
         kept = [header for header in response.headers if header[0] != b"retry-after"]
         response.headers = [*kept, (b"retry-after", b"%d" % seconds)]
         return response
+
+    def _gather(self) -> None:
+        """Where several came in one turn, take along what is there already of the next: fewer and larger runs.
+
+        Nobody waits for anything that is still to come, and one by itself is run at once.
+        """
+        if len(self._waiting) > 1:
+            self._due = self._loop.call_soon(self._flush)
+        else:
+            self._flush()
 
     def _flush(self) -> None:
         """Run what waits, in the order in which it came, until the threads have enough to do."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plimsoll_serving.codec import Answer, Run
-from plimsoll_serving.feedback.token import MAX_ROWS, VALUE_BYTES, Signer, packed
+from plimsoll_serving.feedback.token import MAX_ROWS, WIDTHS, Signer, packed
 from plimsoll_serving.http.message import Header
 from plimsoll_serving.v2.signature import Signature
 
@@ -44,8 +44,8 @@ class Annotation:
             return HEADER, self._signer.sign(_flat(values), now)
         if rows == 1:
             return HEADER, self._signer.sign_number(column.number(answer.start), now)
-        kind, data = column.packed(answer.start, min(rows, MAX_ROWS))
-        return HEADER, self._signer.sign_packed(kind, data, now)
+        form, data = column.packed(answer.start, min(rows, MAX_ROWS))
+        return HEADER, self._signer.sign_packed(form, data, now)
 
     def _column(self, run: Run) -> "_Column | None":
         """The predictions of a run; None where they are not a number a row."""
@@ -73,11 +73,12 @@ class _Column:
         return self._numbers[row]
 
     def packed(self, start: int, rows: int) -> tuple[bytes, bytes]:
-        """Kind and bytes of some rows."""
+        """Form and bytes of some rows."""
         if self._packed is None:
             self._packed = packed(self._values)
-        kind, data = self._packed
-        return kind, data[start * VALUE_BYTES : (start + rows) * VALUE_BYTES]
+        form, data = self._packed
+        width = WIDTHS[form]
+        return form, data[start * width : (start + rows) * width]
 
 
 def _flat(values: NDArray[Any]) -> NDArray[Any]:

@@ -1,10 +1,11 @@
 """Prediction ids: what was predicted, by whom and when, signed.
 
 ``1.{static}.{rest}``, both parts base64url without padding. ``static`` is the JSON list ``[model, version, revision]``.
-``rest`` is, little-endian: time (u32, Unix seconds), number (u64, of this answer), kind (1 byte), rows (u16), values,
-signature. The values are those of the first ``MAX_ROWS`` rows, 8 bytes each: whole numbers (kind ``i``), floats
-(``f``), or a digest of a text (``t``). The signature is keyed BLAKE2b of 12 bytes over everything before it, with a
-key derived from the shared secret and the service's name, so that ids of another service are refused.
+``rest`` is, little-endian: time (u32, Unix seconds), number (u64, of this answer), form (1 byte), rows (u16), values,
+signature. The values are those of the first ``MAX_ROWS`` rows. Their form is the letter that Python's ``struct`` has for
+it: whole numbers of 1 byte or 8 (``b``, ``q``), floats of 4 or 8 (``f``, ``d``); or ``t``, a digest of 8 bytes of each
+text. The signature is keyed BLAKE2b of 12 bytes over everything before it, with a key derived from the shared secret and
+the service's name, so that ids of another service are refused.
 
 An id reveals nothing that its answer does not, and cannot be made without the key.
 """
@@ -25,15 +26,18 @@ from numpy.typing import NDArray
 MAX_ROWS = 64
 MAX_LENGTH = 2048
 SIGNATURE_BYTES = 12
-VALUE_BYTES = 8
+DIGEST_BYTES = 8
 REMEMBERED_TEXTS = 1024
+# Bytes of a value.
+WIDTHS: Final = {b"b": 1, b"q": 8, b"f": 4, b"d": 8, b"t": DIGEST_BYTES}
 _HEAD = struct.Struct("<IQcH")
-_ONE: Final = {b"i": struct.Struct("<IQcHq").pack, b"f": struct.Struct("<IQcHd").pack}
+_ONE: Final = {form: struct.Struct("<IQcH" + form.decode()).pack for form in (b"b", b"q", b"d")}
 # Not an int to the compiler, which takes the long way with those of more than 62 bits.
 _NUMBER: Any = 0xFFFFFFFFFFFFFFFF
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = bytes.maketrans(b"-_", b"+/")
-_KINDS = {"i": b"i", "u": b"i", "b": b"i", "f": b"f", "O": b"t", "U": b"t", "S": b"t"}
+_TEXTS = "OUS"
+_KINDS = {b"b": "i", b"q": "i", b"f": "f", b"d": "f", b"t": "t"}
 
 
 class TokenError(Exception):
@@ -71,13 +75,18 @@ class Prediction:
 def text_digest(text: str | bytes) -> bytes:
     """What stands for a text in an id."""
     data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(data, digest_size=VALUE_BYTES).digest()
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
 
 
 def packed(values: NDArray[Any]) -> tuple[bytes, bytes]:
-    """Kind and bytes of numbers as an id holds them, ``VALUE_BYTES`` each."""
-    kind = _KINDS[values.dtype.kind]
-    return kind, values.astype(np.float64 if kind == b"f" else np.int64, copy=False).tobytes()
+    """Form and bytes of numbers as an id holds them: the shortest form that has all of them as they are."""
+    if values.dtype.kind == "f":
+        double = values.dtype.itemsize > WIDTHS[b"f"]
+        return b"d" if double else b"f", values.astype(np.float64 if double else np.float32, copy=False).tobytes()
+    short = values.astype(np.int8)
+    if np.array_equal(short, values):
+        return b"b", short.tobytes()
+    return b"q", values.astype(np.int64, copy=False).tobytes()
 
 
 class Signer:
@@ -107,18 +116,18 @@ class Signer:
             seconds: Unix time.
         """
         held = values[:MAX_ROWS]
-        if _KINDS[held.dtype.kind] == b"t":
+        if held.dtype.kind in _TEXTS:
             return self.sign_packed(b"t", b"".join(map(self._digest, held.tolist())), seconds)
         return self.sign_packed(*packed(held), seconds)
 
-    def sign_packed(self, kind: bytes, data: bytes, seconds: int) -> bytes:
+    def sign_packed(self, form: bytes, data: bytes, seconds: int) -> bytes:
         """The id of an answer of several rows.
 
         Args:
-            kind, data: the values as an id holds them, of at most ``MAX_ROWS`` rows.
+            form, data: the values as an id holds them, of at most ``MAX_ROWS`` rows.
         """
-        number, rows = next(self._numbers) & _NUMBER, len(data) // VALUE_BYTES
-        return self._signed_id(_HEAD.pack(seconds & 0xFFFFFFFF, number, kind, rows) + data)
+        number, rows = next(self._numbers) & _NUMBER, len(data) // WIDTHS[form]
+        return self._signed_id(_HEAD.pack(seconds & 0xFFFFFFFF, number, form, rows) + data)
 
     def sign_number(self, value: Any, seconds: int) -> bytes:
         """The id of an answer of one row with a number; whole ones are of 64 bits with a sign.
@@ -126,8 +135,11 @@ class Signer:
         Args:
             value: int or float. Not declared so: compiled, what is declared a float is made one.
         """
-        kind = b"f" if type(value) is float else b"i"
-        return self._signed_id(_ONE[kind](seconds & 0xFFFFFFFF, next(self._numbers) & _NUMBER, kind, 1, value))
+        if type(value) is float:
+            form = b"d"
+        else:
+            form = b"b" if -128 <= value <= 127 else b"q"
+        return self._signed_id(_ONE[form](seconds & 0xFFFFFFFF, next(self._numbers) & _NUMBER, form, 1, value))
 
     def _signed_id(self, body: bytes) -> bytes:
         signing = self._signing.copy()
@@ -184,13 +196,13 @@ def _key(secret: bytes, service: str) -> bytes:
 
 def _prediction(static: bytes, body: bytes, signature: bytes) -> Prediction:
     model, version, revision = json.loads(static)
-    seconds, _, kind, rows = _HEAD.unpack_from(body)
+    seconds, _, form, rows = _HEAD.unpack_from(body)
     data = body[_HEAD.size :]
-    if kind == b"t":
-        values: tuple[Any, ...] = tuple(data[at : at + VALUE_BYTES] for at in range(0, len(data), VALUE_BYTES))
+    if form == b"t":
+        values: tuple[Any, ...] = tuple(data[at : at + DIGEST_BYTES] for at in range(0, len(data), DIGEST_BYTES))
     else:
-        values = struct.unpack(f"<{rows}{'q' if kind == b'i' else 'd'}", data)
-    return Prediction(model, version, revision, seconds, kind.decode(), values, signature)
+        values = struct.unpack(f"<{rows}{form.decode()}", data)
+    return Prediction(model, version, revision, seconds, _KINDS[form], values, signature)
 
 
 def _encode(data: bytes) -> bytes:
