@@ -186,7 +186,7 @@ class Endpoints:
                 "parameters": {"execution_providers": ",".join(engine.providers)},
             },
         )
-        response.headers = [*engine.headers]
+        response.shared = engine.shared
         return response
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from plimsoll_serving.artifact import read_verified
 from plimsoll_serving.codec import Answer, InferRequest, Run
 from plimsoll_serving.errors import ArtifactError, ModelError, RequestError
-from plimsoll_serving.http.message import Header, Request
+from plimsoll_serving.http.message import Header, Request, SharedHeaders
 from plimsoll_serving.jobs import Cost, Job, Result
 from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.model import CPU, Model, feature_names, sample_inputs, synthetic_inputs
@@ -47,7 +47,8 @@ class Engine:
         sample: rows of the profile.
         seconds: what each part of loading took.
         observers: see every batch of users' requests.
-        annotate: add to the headers of each answer, besides version and revision.
+        shared: headers of each answer.
+        annotate: make further ones of each.
         profile: of the version, verified; None without one.
     """
 
@@ -66,9 +67,9 @@ class Engine:
         self.columns: list[str] = []
         self.sample: list[Any] = []
         self.seconds: dict[str, float] = {}
-        self.headers: list[Header] = []
+        self.shared = SharedHeaders([])
         self.observers: list[Observer] = []
-        self.annotate: list[Callable[[Answer, list[Header]], None]] = []
+        self.annotate: list[Callable[[Answer], Header | None]] = []
         self.profile: bytes | None = None
 
     def job(self, request: Request, infer: InferRequest, codec: Any, done: Callable[[Result], None]) -> Job:
@@ -144,9 +145,11 @@ class Engine:
             return self._failed(job, error)
         except UnicodeError as error:
             return self._failed(job, ModelError(f"its strings are not UTF-8: {error}"))
-        response.headers += self.headers
+        response.shared = self.shared
         for annotate in self.annotate:
-            annotate(answer, response.headers)
+            header = annotate(answer)
+            if header is not None:
+                response.own.append(header)
         return Result(response, job.rows)
 
     def _failed(self, job: Job, error: ModelError | RequestError) -> Result:
@@ -157,7 +160,7 @@ class Engine:
 
     def _marked(self, job: Job, status: int, message: str) -> Any:
         response = job.codec.refuse(status, message)
-        response.headers += self.headers
+        response.shared = self.shared
         return response
 
     # Warm-up
@@ -315,10 +318,12 @@ def load(settings: Settings) -> Engine:
     del data
     laps.lap("load")
     engine = Engine(model, settings.identity.model, settings.identity.version)
-    engine.headers = [
-        (b"plimsoll-model-version", settings.identity.version.encode()),
-        (b"plimsoll-revision", settings.identity.revision.encode()),
-    ]
+    engine.shared = SharedHeaders(
+        [
+            (b"plimsoll-model-version", settings.identity.version.encode()),
+            (b"plimsoll-revision", settings.identity.revision.encode()),
+        ]
+    )
     if settings.profile_sha256 is not None:
         engine.profile = read_verified(settings.model_dir / settings.profile_file, settings.profile_sha256)
         engine.sample = sample_inputs(engine.profile)

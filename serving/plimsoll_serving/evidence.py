@@ -94,8 +94,8 @@ class Evidence:
             self._bins = BinCounter(self._settings.identity, chosen, self._settings.counted_rows_per_second)
         engine.observers.append(self._bins)
 
-    def _annotate(self, answer: Answer, headers: list[Header]) -> None:
-        """Add to the headers of an answer. What fails here must not cost it: then there is none, says the log."""
+    def _annotate(self, answer: Answer) -> Header | None:
+        """The id of an answer. What fails here must not cost it: then there is none, says the log."""
         try:
             header = self._annotation.header(answer) if self._annotation is not None else None
             if self._log is not None and self._log.chosen():
@@ -103,9 +103,8 @@ class Evidence:
                 self._log.offer(answer.request.id, answer.request.inputs, answer.outputs, token)
         except Exception as error:
             self._errors.report("an answer has no prediction id", detail=f"{type(error).__name__}: {error}"[:300])
-            return
-        if header is not None:
-            headers.append(header)
+            return None
+        return header
 
     def collect(self) -> Iterator[Family]:
         """Every family, for the metrics."""

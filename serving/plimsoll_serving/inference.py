@@ -31,6 +31,34 @@ FAILED = "the server failed on this request; its log has the trace"
 LARGE_BODY: Final = 64 * 1024
 
 
+class Asked:
+    """A request for the own model, until it is answered. (One object: closures within closures cost more.)
+
+    Attributes:
+        codec: how request and answer are written; None is the model's own.
+        respond: gets the answer.
+        revision: of the arm for which it is counted; empty for none.
+        mirrored: whether it is a copy, whose answer no user gets.
+        entered, logged: whether it came in as this, and goes to the access log.
+        start: when it came, in seconds of `time.perf_counter`.
+    """
+
+    __slots__ = ("_inference", "codec", "entered", "logged", "mirrored", "request", "respond", "revision", "start")
+
+    def __init__(self, inference: "Inference", request: Request, codec: Codec | None, respond: Respond) -> None:
+        self._inference = inference
+        self.request = request
+        self.codec = codec
+        self.respond = respond
+        self.revision = ""
+        self.mirrored = self.entered = self.logged = False
+        self.start = time.perf_counter()
+
+    def done(self, result: Result) -> None:
+        """Called once."""
+        self._inference.computed(self, result)
+
+
 class Inference:
     """Answers inferences: what is quick on the event loop, what is not off it; a slow model delays only its own."""
 
@@ -82,37 +110,31 @@ class Inference:
         Args:
             codec: how request and answer are written; None is the model's own REST codec.
         """
-        respond = self._counted(request, respond)
         if self._routing.role is Role.STANDALONE or self._from_a_pod(request):
-            self._infer(request, codec, respond)
+            self._infer(self._entered(request, codec, respond))
             return
         primary = self._routing.primary
         if primary is not None:
-            self._forwarding.forward(primary, request, self._local(request, codec), respond)
+            self._forwarding.forward(primary, request, self._local(request, codec), self._counted(request, respond))
             return
         shadows = self._mirror.draw() if self._mirror.active and not self._routing.blind else None
         if shadows:
             respond = self._mirrored(shadows, request, respond)
         arm = self._routing.choose(request)
-        if arm is None:
-            self._infer(request, codec, respond)
-        elif arm.revision != self._revision:
-            self._forwarding.delegate(arm, request, self._local(request, codec), respond)
-        else:
-            self._infer(request, codec, self._of_arm(arm.revision, respond))
+        if arm is not None and arm.revision != self._revision:
+            local = self._local(request, codec)
+            self._forwarding.delegate(arm, request, local, self._counted(request, respond))
+            return
+        asked = self._entered(request, codec, respond)
+        if arm is not None:
+            asked.revision = arm.revision
+        self._infer(asked)
 
     def _local(self, request: Request, codec: Codec | None) -> Local:
         """What `Forwarding` falls back on. (A `partial` would take three times as long to make.)"""
 
         def answered(respond: Respond) -> None:
-            self._infer(request, codec, respond)
-
-        return answered
-
-    def _of_arm(self, revision: str, respond: Respond) -> Respond:
-        def answered(response: Response) -> None:
-            self._metrics.arm_answered(revision, outcome_of(response))
-            respond(response)
+            self._infer(Asked(self, request, codec, respond))
 
         return answered
 
@@ -132,9 +154,10 @@ class Inference:
 
     def own(self, request: Request, respond: Respond, codec: Codec | None = None) -> None:
         """An inference for this pod's own model."""
+        asked = self._entered(request, codec, respond)
         # A copy comes from a pod, which says so: a user who writes one header is counted all the same.
-        mirrored = request.header(MIRRORED_NAME) is not None and self._from_a_pod(request)
-        self._infer(request, codec, self._counted(request, respond), mirrored)
+        asked.mirrored = request.header(MIRRORED_NAME) is not None and self._from_a_pod(request)
+        self._infer(asked)
 
     def forward_or(self, local: Response, request: Request, respond: Respond) -> None:
         """Any other public request: a secondary asks the primary, every other pod answers ``local``."""
@@ -145,9 +168,9 @@ class Inference:
         self._forwarding.forward(primary, request, lambda done: done(local), self._counted(request, respond))
 
     def _counted(self, request: Request, respond: Respond) -> Respond:
-        """``respond``, with what is kept about every request."""
+        """``respond``, with what is kept about every request that comes in."""
         self._under_way += 1
-        logged = self._access_share and random.random() < self._access_share  # noqa: S311
+        logged = self._chosen()
         start = time.perf_counter() if logged else 0.0
 
         def answered(response: Response) -> None:
@@ -157,6 +180,17 @@ class Inference:
             respond(response)
 
         return answered
+
+    def _entered(self, request: Request, codec: Codec | None, respond: Respond) -> "Asked":
+        """A request that comes in, for the own model; the same is kept about it."""
+        self._under_way += 1
+        asked = Asked(self, request, codec, respond)
+        asked.entered, asked.logged = True, self._chosen()
+        return asked
+
+    def _chosen(self) -> bool:
+        """Whether a request is to be in the access log."""
+        return bool(self._access_share) and random.random() < self._access_share  # noqa: S311
 
     def _log(self, request: Request, response: Response, seconds: float) -> None:
         fields = {**self._fields(request), "status": response.status, "milliseconds": round(seconds * 1000, 3)}
@@ -169,45 +203,47 @@ class Inference:
 
     # The own model
 
-    def _infer(self, request: Request, codec: Codec | None, done: Respond, mirrored: bool = False) -> None:
+    def _infer(self, asked: "Asked") -> None:
         """Answer with the own model and count it, apart from users' requests when no user gets the answer."""
         engine, batcher = self.engine, self._batcher
-        start = time.perf_counter()
         if engine is None or batcher is None:
-            response = error_response(503, self._readiness.reason)
-            self._count(Result(response, 0), start, mirrored)
-            done(response)
+            self._answer(asked, Result(error_response(503, self._readiness.reason), 0))
             return
-        codec = codec or engine.codec
+        codec = asked.codec or engine.codec
         if batcher.full:
-            response = batcher.busy(codec)
-            self._count(Result(response, 0), start, mirrored)
-            done(response)
+            self._answer(asked, Result(batcher.busy(codec), 0))
             return
         self._metrics.inflight += 1
-
-        def answered(result: Result) -> None:
-            self._metrics.inflight -= 1
-            self._count(result, start, mirrored)
-            if result.failure is not None:
-                self._errors.report("the model failed", detail=result.failure, **self._fields(request))
-            done(result.response)
-
+        request = asked.request
         if len(request.body) > LARGE_BODY:
-            self._keep(self._infer_large(request, engine, codec, answered))
+            self._keep(self._infer_large(request, engine, codec, asked.done))
             return
         decoded = _decoded(request, engine, codec)
         if isinstance(decoded, InferRequest) and not decoded.parameters:
-            batcher.queue(engine.job(request, decoded, codec, answered))
+            batcher.queue(engine.job(request, decoded, codec, asked.done))
         else:
-            self._submit(decoded, request, codec, answered)
+            self._submit(decoded, request, codec, asked.done)
 
-    def _count(self, result: Result, start: float, mirrored: bool) -> None:
-        seconds = time.perf_counter() - start
-        if mirrored:
-            self._metrics.mirrored_answered(result.response.status, seconds)
+    def computed(self, asked: "Asked", result: Result) -> None:
+        """Answer with what came of it."""
+        self._metrics.inflight -= 1
+        self._answer(asked, result)
+
+    def _answer(self, asked: "Asked", result: Result) -> None:
+        response, seconds = result.response, time.perf_counter() - asked.start
+        if asked.mirrored:
+            self._metrics.mirrored_answered(response.status, seconds)
         else:
-            self._metrics.answered(result.response.status, seconds)
+            self._metrics.answered(response.status, seconds)
+        if result.failure is not None:
+            self._errors.report("the model failed", detail=result.failure, **self._fields(asked.request))
+        if asked.revision:
+            self._metrics.arm_answered(asked.revision, outcome_of(response))
+        if asked.entered:
+            self._under_way -= 1
+            if asked.logged:
+                self._log(asked.request, response, seconds)
+        asked.respond(response)
 
     async def _infer_large(
         self, request: Request, engine: Engine, codec: Codec, answered: Callable[[Result], None]
@@ -276,5 +312,5 @@ def _decoded(request: Request, engine: Engine, codec: Codec) -> InferRequest | R
     except Exception:
         LOGGER.exception("a request could not be read")
         response = codec.refuse(500, FAILED)
-    response.headers += engine.headers
+    response.shared = engine.shared
     return Result(response, 0)

@@ -2,10 +2,10 @@
 
 ``1.{static}.{rest}``, both parts base64url without padding. ``static`` is the JSON list ``[model, version, revision]``.
 ``rest`` is, little-endian: time (u32, Unix seconds), number (u64, of this answer), form (1 byte), rows (u16), values,
-signature. The values are those of the first ``MAX_ROWS`` rows. Their form is the letter that Python's ``struct`` has for
-it: whole numbers of 1 byte or 8 (``b``, ``q``), floats of 4 or 8 (``f``, ``d``); or ``t``, a digest of 8 bytes of each
-text. The signature is keyed BLAKE2b of 12 bytes over everything before it, with a key derived from the shared secret and
-the service's name, so that ids of another service are refused.
+signature. The values are those of the first ``MAX_ROWS`` rows. Their form is the letter that Python's ``struct`` has
+for it: whole numbers of 1 byte or 8 (``b``, ``q``), floats of 4 or 8 (``f``, ``d``); or ``t``, a digest of 8 bytes of
+each text. The signature is keyed BLAKE2b of 12 bytes over everything before it, with a key derived from the shared
+secret and the service's name, so that ids of another service are refused.
 
 An id reveals nothing that its answer does not, and cannot be made without the key.
 """
@@ -31,6 +31,7 @@ REMEMBERED_TEXTS = 1024
 # Bytes of a value.
 WIDTHS: Final = {b"b": 1, b"q": 8, b"f": 4, b"d": 8, b"t": DIGEST_BYTES}
 _HEAD = struct.Struct("<IQcH")
+_PACK_HEAD: Final = _HEAD.pack
 _ONE: Final = {form: struct.Struct("<IQcH" + form.decode()).pack for form in (b"b", b"q", b"d")}
 # Not an int to the compiler, which takes the long way with those of more than 62 bits.
 _NUMBER: Any = 0xFFFFFFFFFFFFFFFF
@@ -84,7 +85,7 @@ def packed(values: NDArray[Any]) -> tuple[bytes, bytes]:
         double = values.dtype.itemsize > WIDTHS[b"f"]
         return b"d" if double else b"f", values.astype(np.float64 if double else np.float32, copy=False).tobytes()
     short = values.astype(np.int8)
-    if np.array_equal(short, values):
+    if (short == values).all():
         return b"b", short.tobytes()
     return b"q", values.astype(np.int64, copy=False).tobytes()
 
@@ -127,7 +128,7 @@ class Signer:
             form, data: the values as an id holds them, of at most ``MAX_ROWS`` rows.
         """
         number, rows = next(self._numbers) & _NUMBER, len(data) // WIDTHS[form]
-        return self._signed_id(_HEAD.pack(seconds & 0xFFFFFFFF, number, form, rows) + data)
+        return self._signed_id(_PACK_HEAD(seconds & 0xFFFFFFFF, number, form, rows) + data)
 
     def sign_number(self, value: Any, seconds: int) -> bytes:
         """The id of an answer of one row with a number; whole ones are of 64 bits with a sign.
@@ -135,10 +136,7 @@ class Signer:
         Args:
             value: int or float. Not declared so: compiled, what is declared a float is made one.
         """
-        if type(value) is float:
-            form = b"d"
-        else:
-            form = b"b" if -128 <= value <= 127 else b"q"
+        form = b"d" if type(value) is float else b"b" if -128 <= value <= 127 else b"q"
         return self._signed_id(_ONE[form](seconds & 0xFFFFFFFF, next(self._numbers) & _NUMBER, form, 1, value))
 
     def _signed_id(self, body: bytes) -> bytes:

@@ -12,11 +12,12 @@ _OWN_WAY = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"trailer"})
 
 
 class Head:
-    """What the parser made of a head, and the length of the body it announces."""
+    """What the parser made of a head, its bytes, and the length of the body it announces."""
 
-    __slots__ = ("_fields", "_headers", "_kept", "_method", "_path", "_query", "length")
+    __slots__ = ("_fields", "_headers", "_kept", "_method", "_path", "_query", "data", "length")
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, data: bytes, request: Request) -> None:
+        self.data = data
         self._method = request.method
         self._path = request.path
         self._query = request.query
@@ -55,4 +56,4 @@ class KnownHeads:
             return
         if len(self._known) >= KEPT:
             self._known.clear()
-        self._known[head] = Head(request)
+        self._known[head] = Head(head, request)

@@ -7,6 +7,7 @@ from typing import Final
 
 STATUS_LINES: Final = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 _OK: Final = STATUS_LINES[200]
+_OK_JSON: Final = b"%bcontent-type: application/json\r\ncontent-length: " % _OK
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 HOP_BY_HOP = frozenset(
     {
@@ -42,16 +43,32 @@ APART: Header = (b"plimsoll-together", b"0")
 PREFIX = b"plimsoll-"
 
 
+class SharedHeaders:
+    """Headers that many responses have.
+
+    Attributes:
+        lines: how they look on the wire.
+    """
+
+    __slots__ = ("headers", "lines")
+
+    def __init__(self, headers: list[Header]) -> None:
+        self.headers = headers
+        self.lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
 class Kept:
     """What is kept with a head that was met before, for all requests that have it.
 
     Attributes:
         sent_by, sent: the head with which it is sent on, and whose work that is.
+        json_bytes: of the JSON before binary tensors; negative as long as nobody has read it.
     """
 
-    __slots__ = ("sent", "sent_by")
+    __slots__ = ("json_bytes", "sent", "sent_by")
 
     def __init__(self) -> None:
+        self.json_bytes = -1
         self.sent_by: object = None
         self.sent = b""
 
@@ -115,9 +132,10 @@ class Response:
     Attributes:
         head: of an answer of another pod, the head as `render` writes it for a connection that goes on; empty of any
             other, and once anybody has had the headers, who may change them.
+        own, shared: what its headers are made of; ``shared`` is None once anybody has had them all.
     """
 
-    __slots__ = ("_headers", "body", "close", "content_type", "head", "status")
+    __slots__ = ("body", "close", "content_type", "head", "own", "shared", "status")
 
     def __init__(
         self,
@@ -130,19 +148,22 @@ class Response:
         self.status = status
         self.body = body
         self.content_type = content_type
-        self._headers: list[Header] = [] if headers is None else headers
+        self.own: list[Header] = [] if headers is None else headers
         self.close = close
         self.head = b""
+        self.shared: SharedHeaders | None = None
 
     @property
     def headers(self) -> list[Header]:
         if self.head:
-            self._headers, self.head = headers_of(self.head), b""
-        return self._headers
+            self.own, self.head = headers_of(self.head), b""
+        if self.shared is not None:
+            self.own, self.shared = [*self.shared.headers, *self.own], None
+        return self.own
 
     @headers.setter
     def headers(self, headers: list[Header]) -> None:
-        self._headers, self.head = headers, b""
+        self.own, self.head, self.shared = headers, b"", None
 
 
 def headers_of(head: bytes) -> list[Header]:
@@ -200,16 +221,11 @@ def render(response: Response, close: bool, request: Request | None, line: bytes
     body = response.body
     if response.head and not (close or line or request is None or request.http10 or request.method == "HEAD"):
         return response.head + body
-    if body or response.status != 204:
-        start = b"%bcontent-type: %b\r\ncontent-length: %d\r\n" % (
-            status_line(response.status),
-            response.content_type,
-            len(body),
-        )
-    else:
-        start = status_line(response.status)
-    pieces = [start]
-    for name, value in response.headers:
+    pieces = [_start(response)]
+    shared = response.shared
+    if shared is not None:
+        pieces.append(shared.lines)
+    for name, value in response.own if shared is not None else response.headers:
         pieces.append(b"%b: %b\r\n" % (name, value))
     if line:
         pieces.append(line)
@@ -221,6 +237,16 @@ def render(response: Response, close: bool, request: Request | None, line: bytes
     if request is None or request.method != "HEAD":
         pieces.append(body)
     return b"".join(pieces)
+
+
+def _start(response: Response) -> bytes:
+    """Status, type and length."""
+    status, kind, size = response.status, response.content_type, len(response.body)
+    if status == 200 and kind == b"application/json":
+        return b"%b%d\r\n" % (_OK_JSON, size)
+    if not size and status == 204:
+        return status_line(status)
+    return b"%bcontent-type: %b\r\ncontent-length: %d\r\n" % (status_line(status), kind, size)
 
 
 def status_line(status: int) -> bytes:

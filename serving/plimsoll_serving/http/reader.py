@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import httptools
 
-from plimsoll_serving.http.heads import END, KnownHeads
+from plimsoll_serving.http.heads import END, Head, KnownHeads
 from plimsoll_serving.http.limits import Budget, Limits
 from plimsoll_serving.http.message import Header, Request, Response, error_response, split_target
 
@@ -34,7 +34,7 @@ class RequestReader:
         self._in_head = False
         self._new_head: bytes | None = None
         self._declined: bytes | None = None
-        self._known_bytes = 0
+        self._last: Head | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -98,15 +98,14 @@ class RequestReader:
         """Queue the complete requests at the start of ``data`` whose heads are known; what is left of it."""
         start, size = 0, len(data)
         while start < size:
-            end = start + self._known_bytes  # most often it is as long as the one before
-            head = self._heads.get(data[start:end])
-            if head is None:
+            head = self._last  # most often it is the one before
+            if head is None or not data.startswith(head.data, start):
                 found = data.find(END, start)
                 head = self._heads.get(data[start : found + len(END)]) if found >= 0 else None
                 if head is None:
                     break
-                end = found + len(END)
-                self._known_bytes = end - start
+                self._last = head
+            end = start + len(head.data)
             stop = end + head.length
             if stop > size or not self._budget.take(head.length):
                 break

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plimsoll_serving.errors import RequestError
+from plimsoll_serving.http.message import Header
 from plimsoll_serving.v2.datatypes import Datatype
 
 _LENGTH = struct.Struct("<I")
@@ -68,7 +69,8 @@ class RawRows:
         rows: what the first dimension of each output counts; None where it does not.
 
     Attributes:
-        described: what stands before the bytes of so many rows, kept by who writes it.
+        described: what stands before the bytes of so many rows, and the header that tells its length; kept by who
+            writes them.
     """
 
     __slots__ = ("_count", "_outputs", "_wholes", "described")
@@ -77,7 +79,7 @@ class RawRows:
         self._outputs = outputs
         self._count = rows
         self._wholes: list[tuple[bytes, int]] | None = None
-        self.described: dict[int, bytes] = {}
+        self.described: dict[int, tuple[bytes, Header]] = {}
 
     def pieces(self, start: int, stop: int) -> list[bytes]:
         """The bytes of rows ``start`` to ``stop`` of each output; empty where they have to be packed one by one."""

@@ -28,24 +28,48 @@ class _Place:
         self.size = size
 
 
+class _Form:
+    """What a JSON says.
+
+    Args:
+        head: the JSON.
+        places: of the tensors, in the order of the model's inputs.
+        request: as it was read the first time.
+        only: what the bytes of the one tensor mean, where there is one of numbers.
+    """
+
+    __slots__ = ("head", "only", "places", "request", "size")
+
+    def __init__(self, head: bytes, places: list[_Place], request: InferRequest, only: Layout | None) -> None:
+        self.head = head
+        self.places = places
+        self.size = sum(place.size for place in places)
+        self.request = request
+        self.only = only
+
+
 class KnownHeads:
     """Remembers the JSON of binary requests that were read the careful way. Bounded: 256 of at most 4 KiB."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, tuple[list[_Place], int, InferRequest, Layout | None]] = {}
+        self._known: dict[bytes, _Form] = {}
+        self._last: _Form | None = None
 
     def read(self, body: bytes, start: int) -> InferRequest | None:
         """The request whose tensors begin at ``start``; None when its JSON is new. Raises RequestError as decode."""
-        known = self._known.get(body[:start])
-        if known is None or known[1] != len(body) - start:
+        form = self._last  # most often it is the one before
+        if form is None or len(form.head) != start or not body.startswith(form.head):
+            form = self._known.get(body[:start])
+            self._last = form
+        if form is None or form.size != len(body) - start:
             return None
-        places, _, request, only = known
-        if only is not None:
+        request = form.request
+        if form.only is not None:
             one = InferRequest(None, None, request.outputs, request.parameters, request.encoding)
-            one.layout, one.data = only, body[start:]
+            one.layout, one.data = form.only, body[start:]
             return one
         inputs: dict[str, NDArray[Any]] = {}
-        for place in places:
+        for place in form.places:
             array = unpack(body, start + place.offset, place.size, place.datatype, place.field)
             if place.datatype.kind == "bytes" and array.size != request.inputs[place.name].size:
                 return None
@@ -69,7 +93,7 @@ class KnownHeads:
         only = None
         if len(ordered) == 1:
             only = layout(signature.inputs[ordered[0].name], ordered[0].shape, request.outputs)
-        self._known[head] = (ordered, sum(place.size for place in places), request, only)
+        self._known[head] = _Form(head, ordered, request, only)
 
 
 def _places(items: list[dict[str, Any]], signature: Signature) -> list[_Place] | None:

@@ -9,7 +9,7 @@ from plimsoll_serving.codec import Answer, InferRequest
 from plimsoll_serving.errors import RequestError
 from plimsoll_serving.http.message import Request, Response, error_response
 from plimsoll_serving.v2.decode import decode
-from plimsoll_serving.v2.encode import encode
+from plimsoll_serving.v2.encode import Descriptions, encode
 from plimsoll_serving.v2.heads import KnownHeads
 from plimsoll_serving.v2.signature import Signature
 from plimsoll_serving.v2.typed import TypedReader
@@ -25,18 +25,27 @@ class RestCodec:
     def __init__(self, signature: Signature) -> None:
         self._typed = TypedReader(signature)
         self._heads = KnownHeads()
+        self._descriptions: Descriptions = {}
 
     def decode(self, request: Request, signature: Signature) -> InferRequest:
+        body, kept = request.body, request.kept
+        if kept is not None and kept.json_bytes >= 0:
+            return self._binary(body, kept.json_bytes, signature)
         length = request.header(HEADER_LENGTH)
         if length is None:
-            return self._typed.read(request.body) or decode(request.body, signature)
-        body = request.body
+            return self._typed.read(body) or decode(body, signature)
         if not length.isdigit() or len(length) > _MAX_DIGITS or int(length) > len(body):
             told = length.decode("latin-1")[:20]
             raise RequestError(
                 f"{HEADER_LENGTH.decode()} is {told!r}, not the number of bytes of the JSON in a body of {len(body)}"
             )
         size = int(length)
+        if kept is not None:
+            kept.json_bytes = size
+        return self._binary(body, size, signature)
+
+    def _binary(self, body: bytes, size: int, signature: Signature) -> InferRequest:
+        """Tensors behind ``size`` bytes of JSON."""
         if size == 0:
             return decode(_lone_tensor(body, signature), signature, body)
         known = self._heads.read(body, size)
@@ -47,7 +56,7 @@ class RestCodec:
         return decoded
 
     def encode(self, answer: Answer) -> Response:
-        return encode(answer)
+        return encode(answer, self._descriptions)
 
     def refuse(self, status: int, message: str) -> Response:
         return error_response(status, message)

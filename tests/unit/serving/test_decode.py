@@ -66,7 +66,7 @@ def written(array: np.ndarray[Any, Any], datatype: str, binary: tuple[str, ...] 
     """The answer of a model with one output."""
     made = Made(Signature({}, {"y": tensor("y", datatype, (-1,) * array.ndim)}))
     request = InferRequest(None, {}, ["y"], encoding=frozenset(binary))
-    return encode(Answer(request, Run({"y": array}, None, made), (0, 1), alone=True))
+    return encode(Answer(request, Run({"y": array}, None, made), (0, 1), alone=True), {})
 
 
 @dataclass

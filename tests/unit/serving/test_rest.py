@@ -13,7 +13,7 @@ from plimsoll_serving.http.message import Request
 from plimsoll_serving.v2.binary import pack, unpack
 from plimsoll_serving.v2.datatypes import DATATYPES
 from plimsoll_serving.v2.decode import decode
-from plimsoll_serving.v2.encode import encode
+from plimsoll_serving.v2.encode import Descriptions, encode
 from plimsoll_serving.v2.rest import HEADER_LENGTH, RestCodec
 from plimsoll_serving.v2.signature import Signature
 from plimsoll_serving.v2.typed import LONG_BODY, TypedReader
@@ -197,10 +197,11 @@ def test_binary_answers_cut_from_one_run_are_those_that_are_written_alone(
     made = Made(Signature({}, {"y": tensor("y", one, (-1,)), "z": tensor("z", other, (-1, 2, 2))}))
     asked = InferRequest(None, {}, ["y", "z"], encoding=frozenset(outputs))
     run, start = Run(outputs, rows, made), 0
+    descriptions: Descriptions = {}
     for size in sizes:
-        cut = encode(Answer(asked, run, (start, start + size), alone=False))
+        cut = encode(Answer(asked, run, (start, start + size), alone=False), descriptions)
         own = {name: array[start : start + size] for name, array in outputs.items()}
-        alone = encode(Answer(asked, Run(own, None, made), (0, 1), alone=True))
+        alone = encode(Answer(asked, Run(own, None, made), (0, 1), alone=True), {})
         assert (cut.body, cut.headers, cut.content_type) == (alone.body, alone.headers, alone.content_type)
         start += size
 

@@ -21,13 +21,32 @@ def signer(*secrets: bytes, service: str = "demo/digits", names: tuple[str, str,
     return Signer(secrets or (SECRET,), service, names, start=2**64 - 2)
 
 
+whole = st.integers(-(2**63), 2**63 - 1) | st.integers(-130, 130)
+
+
 @law
-@given(stn.arrays(np.int64, st.integers(1, 2 * MAX_ROWS)), seconds)
+@given(stn.arrays(np.int64, st.integers(1, 2 * MAX_ROWS), elements=whole), seconds)
 def test_whole_numbers_come_back(values: Any, moment: int) -> None:
     found = signer().read(signer().sign(values, moment).decode())
     assert (found.model, found.version, found.revision) == NAMES
     assert (found.time, found.kind) == (moment, "i")
     assert found.values == tuple(values[:MAX_ROWS].tolist())
+
+
+@law
+@given(whole | st.floats())
+def test_a_number_by_itself_has_the_values_of_an_array_of_it(value: Any) -> None:
+    found = [
+        signer().read(made.decode()) for made in (signer().sign_number(value, 0), signer().sign(np.array([value]), 0))
+    ]
+    np.testing.assert_array_equal(np.array(found[0].values), np.array(found[1].values))
+    assert found[0].kind == found[1].kind
+
+
+@pytest.mark.parametrize(("values", "width"), [([-128, 127], 1), ([0, 128], 8), ([-129], 8), (np.float32([0.1]), 4)])
+def test_values_take_as_many_bytes_as_they_need(values: Any, width: int) -> None:
+    rest = signer().sign(np.asarray(values), 0).rsplit(b".", 1)[1]
+    assert len(rest) * 3 // 4 == 15 + width * len(values) + 12
 
 
 @law
