@@ -1,7 +1,7 @@
 """Prediction ids: what was predicted, by whom and when, signed.
 
 ``1.{static}.{rest}``, both parts base64url without padding. ``static`` is the JSON list ``[model, version, revision]``.
-``rest`` is, little-endian: time (u32, Unix seconds), number (u64, of this answer), form (1 byte), rows (u16), values,
+``rest`` is, little-endian: time (u32, Unix seconds), form (1 byte), rows (u16), number (u64, of this answer), values,
 signature. The values are those of the first ``MAX_ROWS`` rows. Their form is the letter that Python's ``struct`` has
 for it: whole numbers of 1 byte or 8 (``b``, ``q``), floats of 4 or 8 (``f``, ``d``); or ``t``, a digest of 8 bytes of
 each text. The signature is keyed BLAKE2b of 12 bytes over everything before it, with a key derived from the shared
@@ -30,11 +30,11 @@ DIGEST_BYTES = 8
 REMEMBERED_TEXTS = 1024
 # Bytes of a value.
 WIDTHS: Final = {b"b": 1, b"q": 8, b"f": 4, b"d": 8, b"t": DIGEST_BYTES}
-_HEAD = struct.Struct("<IQcH")
-_PACK_HEAD: Final = _HEAD.pack
-_ONE: Final = {form: struct.Struct("<IQcH" + form.decode()).pack for form in (b"b", b"q", b"d")}
-# Not an int to the compiler, which takes the long way with those of more than 62 bits.
-_NUMBER: Any = 0xFFFFFFFFFFFFFFFF
+_HEAD = struct.Struct("<IcH")
+_NUMBER_BYTES: Final = 8
+_ONE: Final = {b"b": struct.Struct("<b").pack, b"q": struct.Struct("<q").pack, b"d": struct.Struct("<d").pack}
+# Of base64 text, at its end: a newline, and the padding of what is no multiple of three.
+_SURPLUS: Final = (1, 3, 2)
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = bytes.maketrans(b"-_", b"+/")
 _TEXTS = "OUS"
@@ -84,10 +84,21 @@ def packed(values: NDArray[Any]) -> tuple[bytes, bytes]:
     if values.dtype.kind == "f":
         double = values.dtype.itemsize > WIDTHS[b"f"]
         return b"d" if double else b"f", values.astype(np.float64 if double else np.float32, copy=False).tobytes()
-    short = values.astype(np.int8)
-    if (short == values).all():
-        return b"b", short.tobytes()
+    if values.min() >= -128 and values.max() <= 127:
+        return b"b", values.astype(np.int8).tobytes()
     return b"q", values.astype(np.int64, copy=False).tobytes()
+
+
+class _Head:
+    """What ids begin with: the same for those of a second and so many rows."""
+
+    __slots__ = ("data", "form", "rows", "seconds")
+
+    def __init__(self, seconds: int, form: bytes, rows: int) -> None:
+        self.seconds = seconds
+        self.form = form
+        self.rows = rows
+        self.data = _HEAD.pack(seconds & 0xFFFFFFFF, form, rows)
 
 
 class Signer:
@@ -96,7 +107,7 @@ class Signer:
     Args:
         secrets: the first signs, each of them verifies (so that a secret can be replaced).
         service: namespace and name of the InferenceService.
-        start: number of the first id, random, so that two processes do not give the same.
+        start: number of the first id, at most 2**63, random, so that two processes do not give the same.
     """
 
     def __init__(self, secrets: Sequence[bytes], service: str, names: tuple[str, str, str], start: int) -> None:
@@ -107,6 +118,7 @@ class Signer:
         self._signing.update(self._prefix)
         # Answers may be signed in several threads; `next` of a count is one step.
         self._numbers = count(start)
+        self._head = _Head(0, b"b", 0)
         self._texts: dict[str | bytes, bytes] = {}
 
     def sign(self, values: NDArray[Any], seconds: int) -> bytes:
@@ -127,8 +139,7 @@ class Signer:
         Args:
             form, data: the values as an id holds them, of at most ``MAX_ROWS`` rows.
         """
-        number, rows = next(self._numbers) & _NUMBER, len(data) // WIDTHS[form]
-        return self._signed_id(_PACK_HEAD(seconds & 0xFFFFFFFF, number, form, rows) + data)
+        return self._signed_id(seconds, form, len(data) // WIDTHS[form], data)
 
     def sign_number(self, value: Any, seconds: int) -> bytes:
         """The id of an answer of one row with a number; whole ones are of 64 bits with a sign.
@@ -137,9 +148,13 @@ class Signer:
             value: int or float. Not declared so: compiled, what is declared a float is made one.
         """
         form = b"d" if type(value) is float else b"b" if -128 <= value <= 127 else b"q"
-        return self._signed_id(_ONE[form](seconds & 0xFFFFFFFF, next(self._numbers) & _NUMBER, form, 1, value))
+        return self._signed_id(seconds, form, 1, _ONE[form](value))
 
-    def _signed_id(self, body: bytes) -> bytes:
+    def _signed_id(self, seconds: int, form: bytes, rows: int, data: bytes) -> bytes:
+        head = self._head
+        if head.rows != rows or head.seconds != seconds or head.form != form:
+            self._head = head = _Head(seconds, form, rows)
+        body = head.data + next(self._numbers).to_bytes(_NUMBER_BYTES, "little") + data
         signing = self._signing.copy()
         signing.update(body)
         return self._prefix + _encode(body + signing.digest())
@@ -166,7 +181,7 @@ class Signer:
                 "malformed", "is not a prediction id; send the value of the answer's header plimsoll-prediction-id"
             )
         body = _decode(rest)
-        if len(body) < _HEAD.size + SIGNATURE_BYTES:
+        if len(body) < _HEAD.size + _NUMBER_BYTES + SIGNATURE_BYTES:
             raise TokenError(
                 "malformed", "is cut short; send the whole value of the answer's header plimsoll-prediction-id"
             )
@@ -194,8 +209,8 @@ def _key(secret: bytes, service: str) -> bytes:
 
 def _prediction(static: bytes, body: bytes, signature: bytes) -> Prediction:
     model, version, revision = json.loads(static)
-    seconds, _, form, rows = _HEAD.unpack_from(body)
-    data = body[_HEAD.size :]
+    seconds, form, rows = _HEAD.unpack_from(body)
+    data = body[_HEAD.size + _NUMBER_BYTES :]
     if form == b"t":
         values: tuple[Any, ...] = tuple(data[at : at + DIGEST_BYTES] for at in range(0, len(data), DIGEST_BYTES))
     else:
@@ -204,7 +219,8 @@ def _prediction(static: bytes, body: bytes, signature: bytes) -> Prediction:
 
 
 def _encode(data: bytes) -> bytes:
-    return b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=")
+    text = b2a_base64(data).translate(_TO_URL)
+    return text[: len(text) - _SURPLUS[len(data) % 3]]
 
 
 def _decode(text: bytes) -> bytes:

@@ -132,7 +132,7 @@ class ContentCoding:
     def _hand_over(self, pieces: "_Pieces", request: Request, respond: Respond) -> None:
         # The connection gives back what the body is at the end.
         self._budget.give_back(len(request.body))
-        request.body = b"".join(pieces.kept)
+        request.decompressed(b"".join(pieces.kept))
         self._handler(request, respond)
 
     def _refuse(self, error: RequestError, pieces: "_Pieces", respond: Respond) -> None:

@@ -63,12 +63,14 @@ class Kept:
     Attributes:
         sent_by, sent: the head with which it is sent on, and whose work that is.
         json_bytes: of the JSON before binary tensors; negative as long as nobody has read it.
+        without: what is left of it by the header that was left out: clients name the codings they accept each time.
     """
 
-    __slots__ = ("json_bytes", "sent", "sent_by")
+    __slots__ = ("json_bytes", "sent", "sent_by", "without")
 
     def __init__(self) -> None:
         self.json_bytes = -1
+        self.without: dict[bytes, tuple[list[Header], dict[bytes, bytes], Kept]] = {}
         self.sent_by: object = None
         self.sent = b""
 
@@ -117,8 +119,17 @@ class Request:
 
     def drop(self, name: bytes) -> None:
         """Leave a header out from now on."""
-        self.headers = [header for header in self.headers if header[0] != name]
-        self.fields = self.kept = None
+        less = None if self.kept is None else self.kept.without.get(name)
+        if less is None:
+            headers = [header for header in self.headers if header[0] != name]
+            less = (headers, fields_of(headers), Kept())
+            if self.kept is not None:
+                self.kept.without[name] = less
+        self.headers, self.fields, self.kept = less
+
+    def decompressed(self, body: bytes) -> None:
+        """Have another body than the one that came; what is kept with the head is of that one."""
+        self.body, self.kept = body, None
 
 
 def fields_of(headers: list[Header]) -> dict[bytes, bytes]:
