@@ -25,7 +25,7 @@ class Paced:
 
     ``took`` is from when a request was due, ``served`` from when it was sent: what is between them is waiting for a
     free connection, or for this client. ``broken`` are requests that were sent and got no answer, ``unsent`` those for
-    which no connection became free.
+    which no connection became free. ``sending`` is until the last was sent, ``seconds`` until all was over.
     """
 
     offered: float
@@ -35,6 +35,7 @@ class Paced:
     statuses: dict[int, int] = field(default_factory=dict)
     broken: int = 0
     unsent: int = 0
+    sending: float = 0.0
     seconds: float = 0.0
 
     def percentile_ms(self, percent: float) -> float:
@@ -52,6 +53,7 @@ class Paced:
             self.statuses[status] = self.statuses.get(status, 0) + count
         self.broken += other.broken
         self.unsent += other.unsent
+        self.sending += other.sending
         self.seconds += other.seconds
 
     @property
@@ -124,6 +126,7 @@ class OpenLoop:
                 self._receive(self._open[descriptor])
         # What never came back is broken: silence is no answer.
         self._result.broken += self._busy
+        self._result.sending = max(self._sent_at, last) - started
         self._result.seconds = time.perf_counter() - started
         for connection in self._open.values():
             connection.socket.close()

@@ -53,6 +53,7 @@ def _overload(rows: list[Row]) -> list[str]:
             row["server"],
             f"{row['capacity']:,.0f}",
             f"{row['sent_per_second']:,.0f}",
+            f"{row['sent_per_second'] / row['capacity']:.1f}",
             f"{row['accepted_per_second']:,.0f}",
             f"{row['refused']:,}",
             f"{row['p50_ms']:,.1f}",
@@ -63,12 +64,12 @@ def _overload(rows: list[Row]) -> list[str]:
         ]
         for row in rows
     ]
-    columns = ["server", "capacity/s", "sent/s", "accepted/s", "refused"]
+    columns = ["server", "capacity/s", "sent/s", "times capacity", "accepted/s", "refused"]
     return [
         "## Overload",
         paragraph(
-            """`v2-json-32rows-c16-forest`, three times the capacity offered, from at most 2000 connections. *Refused*:
-            429 or 503. *p99* is of the accepted ones, from when they were due; *p99 from sent* leaves out the waiting
+            """`v2-json-64rows-c16-forest`, three times the capacity offered, from at most 2000 connections. *Sent* is
+            less where they were all waiting for answers, or the client had no time. *Refused*: 429 or 503. *p99* is of the accepted ones, from when they were due; *p99 from sent* leaves out the waiting
             for one of the connections, which is the client's. *Errors*: another status, or no answer within two
             seconds of the last one sent. *Unsent*: no connection was free for it within two seconds of the end."""
         ),
