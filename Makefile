@@ -92,6 +92,10 @@ soak: venv cluster ## Releases of every outcome and lost pods under mixed load f
 bench-serving: venv $(UV) $(SERVER) ## This server against its peers on one core each; writes docs/benchmarks.md
 	UV=$(UV) PLIMSOLL_SERVING=$(SERVING) $(PY) -m bench.serving $(BENCH_ARGS)
 
+.PHONY: profile
+profile: venv $(UV) $(SERVER) ## Where a request's time goes in this server: a flame graph, in bench/results/profile.svg
+	UV=$(UV) PLIMSOLL_SERVING=$(SERVING) $(PY) -m bench.serving.profile $(PROFILE_ARGS)
+
 .PHONY: bench-release
 bench-release: venv $(UV) ## This release engine against its peers' rules, simulated; writes docs/benchmarks-release.md
 	UV=$(UV) $(PY) -m bench.release $(BENCH_ARGS)

@@ -23,6 +23,7 @@ def page(document: Row) -> str:
         "## What a request costs",
         "CPU of the server's processes for each request, in microseconds:",
         report.column(document, "cpu_us_per_request", 0),
+        f"Where it goes in this server: a [flame graph]({PROFILE}) of `v2-json-1row-c16`, written by `make profile`.",
         "p99 in milliseconds with the connections that the work names, each sending as fast as it is answered:",
         report.column(document, "p99_ms", 2),
         "Resident memory after the work, in MB, of all processes of the server:",

@@ -69,9 +69,10 @@ def _overload(rows: list[Row]) -> list[str]:
         "## Overload",
         paragraph(
             """`v2-json-64rows-c16-forest`, three times the capacity offered, from at most 2000 connections. *Sent* is
-            less where they were all waiting for answers, or the client had no time. *Refused*: 429 or 503. *p99* is of the accepted ones, from when they were due; *p99 from sent* leaves out the waiting
-            for one of the connections, which is the client's. *Errors*: another status, or no answer within two
-            seconds of the last one sent. *Unsent*: no connection was free for it within two seconds of the end."""
+            less where all were waiting for answers, or the client had no time. *Refused*: 429 or 503. *p99* is of the
+            accepted ones, from when they were due; *p99 from sent* leaves out the waiting for one of the connections,
+            which is the client's. *Errors*: another status, or no answer within two seconds of the last one sent.
+            *Unsent*: no connection was free for it within two seconds of the end."""
         ),
         table([*columns, "p50 ms", "p99 ms", "p99 from sent", "errors", "unsent"], cells),
     ]
