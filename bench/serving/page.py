@@ -6,6 +6,7 @@ from bench.serving.models import MODELS
 from bench.serving.report import SILENT, Row
 
 PLOT = "../bench/results/serving.svg"
+PROFILE = "../bench/results/profile.svg"
 QUIET = 0.1
 
 
