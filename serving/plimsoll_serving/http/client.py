@@ -22,6 +22,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length: (\d{1,18})\r\n")
 _ID_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 # Leaves those bytes as they are, and no other.
 _OTHERS: Final = bytes([byte if byte in _ID_BYTES else byte ^ 0xFF for byte in range(256)])
+_MADE_ANEW: Final = frozenset((b"content-type", b"date"))
 
 
 class Reason(Enum):
@@ -299,7 +300,8 @@ class ClientConnection(asyncio.Protocol):
             return
         response = Response(status, b"".join(self._body))
         response.content_type = next((v for k, v in self._headers if k == b"content-type"), b"application/json")
-        response.headers = [(k, v) for k, v in self._headers if k not in HOP_BY_HOP and k != b"content-type"]
+        # Whoever passes it on dates it.
+        response.headers = [(k, v) for k, v in self._headers if k not in HOP_BY_HOP and k not in _MADE_ANEW]
         self._complete.append((response, self._size))
         self._reset()
         self._in_answer = False

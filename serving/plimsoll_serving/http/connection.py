@@ -183,7 +183,7 @@ class Connection(asyncio.Protocol):
         request, self._current = self._current, None
         if request is None:
             raise RuntimeError("a request was answered twice")
-        self._send(request, response)
+        self._send(request, response, self._listener.date)
 
     def answer_in_turn(self) -> None:
         """Send the answers before which none is missing."""
@@ -194,7 +194,7 @@ class Connection(asyncio.Protocol):
                 self._line = TOGETHER_LINE if together is not None and together() else APART_LINE
             self._send(turn.request, cast("Response", turn.response), self._line)
 
-    def _send(self, request: Request, response: Response, line: bytes = b"") -> None:
+    def _send(self, request: Request, response: Response, line: bytes) -> None:
         self._listener.budget.give_back(len(request.body))
         transport, reader = self._transport, self._reader
         if transport is None or transport.is_closing() or self._linger_until is not None:
@@ -270,7 +270,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, response: Response) -> None:
         """Answer what could not be read; nothing more is."""
         if self._transport is not None:
-            self._transport.write(render(response, True, None))
+            self._transport.write(render(response, True, None, self._listener.date))
         self._linger()
 
     def _linger(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import math
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -26,6 +27,11 @@ def _not_listening(host: str, port: int, error: OSError) -> str:
     return f"{host} port {port} cannot be listened on: {error.strerror or error}"
 
 
+def date_line() -> bytes:
+    """The header `Date` of this moment. Source: RFC 9110, sections 5.6.7 and 6.6.1."""
+    return time.strftime("date: %a, %d %b %Y %H:%M:%S GMT\r\n", time.gmtime()).encode()
+
+
 class Admitted(Protocol):
     """A connection as its listener sees it."""
 
@@ -44,6 +50,9 @@ class Listener:
             connections opened after it.
         together: of requests that other pods send on, several of a connection are worked on at once; called to know
             whether that is worth asking for. None takes one after the other.
+
+    Attributes:
+        date: the line of that header; empty where pods ask, of whose answers the heads are to stay the same.
     """
 
     def __init__(
@@ -60,6 +69,7 @@ class Listener:
         self.budget = budget
         self.life = life
         self.heads = KnownHeads()
+        self.date = date_line() if together is None else b""
         self.closing = False
         self.retired_at = -math.inf
         self.port = 0
@@ -87,6 +97,8 @@ class Listener:
 
     def _check(self) -> None:
         now = self.now()
+        if self.date:
+            self.date = date_line()
         for connection in (*self._connections, *self._refused):
             connection.check(now)
         self._sweep = self._loop.call_later(SWEEP_SECONDS, self._check)

@@ -227,11 +227,12 @@ def render(response: Response, close: bool, request: Request | None, line: bytes
 
     Args:
         request: what it answers, None when that could not be read.
-        line: of a further header.
+        line: of a header that is not among its headers.
     """
     body = response.body
-    if response.head and not (close or line or request is None or request.http10 or request.method == "HEAD"):
-        return response.head + body
+    head = response.head
+    if head and not (close or request is None or request.http10 or request.method == "HEAD"):
+        return b"%b%b\r\n%b" % (head[:-2], line, body) if line else head + body
     pieces = [_start(response)]
     shared = response.shared
     if shared is not None:

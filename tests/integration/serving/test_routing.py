@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,21 @@ def test_an_answer_of_the_candidate_is_passed_on_unchanged_with_its_name(pair: P
     assert delegated.content == direct.content
     assert delegated.headers["plimsoll-model-version"] == "2"
     assert delegated.headers["plimsoll-revision"] == candidate.revision
+
+
+def test_each_answer_to_a_user_has_one_date(pair: Pair) -> None:
+    """RFC 9110, section 6.6.1; also one that was passed on, and was passed on before with the same head."""
+    stable, candidate = pair
+    began = datetime.now(UTC)
+    route(pair, [0, 100])
+    answers = [stable.infer(ROW) for _ in range(4)] + [stable.infer({"inputs": []}), stable.get("/nowhere")]
+    route(pair, [100, 0])
+    answers += [stable.infer(ROW), stable.get("/v2"), *[candidate.infer(ROW) for _ in range(3)]]
+    assert {answer.headers.get("plimsoll-model-version") for answer in answers[:4]} == {"2"}
+    for answer in answers:
+        (date,) = answer.headers.get_list("date")
+        assert began - timedelta(seconds=2) <= parsedate_to_datetime(date) <= datetime.now(UTC)
+    assert "date" not in candidate.infer(ROW, "direct").headers
 
 
 def test_a_candidate_that_raises_costs_users_nothing(pair: Pair) -> None:
