@@ -94,6 +94,26 @@ async def test_what_arrives_in_one_turn_of_the_loop_shares_a_run() -> None:
     assert all(bench.answers[number].response.body == str(number).encode() for number in range(5))
 
 
+async def test_where_several_came_those_of_the_next_turn_come_along_and_no_later_ones() -> None:
+    bench = Bench()
+    bench.submit(0)
+    bench.submit(1)
+    for number in range(2, 5):
+        await asyncio.sleep(0)
+        bench.submit(number)
+    await bench.until(5)
+    assert bench.model.runs == [[0, 1, 2], [3], [4]]
+
+
+async def test_one_by_itself_waits_for_nobody() -> None:
+    bench = Bench()
+    for number in range(3):
+        bench.submit(number)
+        await asyncio.sleep(0)
+    await bench.until(3)
+    assert bench.model.runs == [[0], [1], [2]]
+
+
 async def test_an_answer_that_cannot_be_given_costs_its_neighbours_nothing() -> None:
     def fails(_: Result) -> None:
         raise KeyError("a revision that no document names any more")

@@ -14,7 +14,7 @@ from plimsoll_serving.errors import RequestError
 from plimsoll_serving.http.coding import MEMBERS, ContentCoding, Inflater
 from plimsoll_serving.http.cors import Cors
 from plimsoll_serving.http.limits import Budget, Limits
-from plimsoll_serving.http.message import Request, Respond, Response
+from plimsoll_serving.http.message import Kept, Request, Respond, Response
 
 LIMIT = 100_000
 LIMITS = Limits(body_bytes=LIMIT)
@@ -53,6 +53,22 @@ async def test_a_compressed_body_arrives_as_it_was(body: bytes) -> None:
         response, seen = await ask(request(packed, content_encoding=coding))
         assert (response.status, seen.body) == (200, body)
         assert seen.header(b"content-encoding") is None
+
+
+async def test_what_is_kept_with_a_head_stays_known_when_the_codings_are_left_out_and_not_with_another_body() -> None:
+    def came(body: bytes, **headers: str) -> Request:
+        again = request(body, accept_encoding="gzip", host="t", **headers)
+        again.kept = kept
+        return again
+
+    kept = Kept()
+    seen = [(await ask(came(b"{}")))[1] for _ in range(2)]
+    assert seen[0].kept is not None and seen[0].kept is seen[1].kept and seen[0].kept is not kept
+    assert [one.headers for one in seen] == [[(b"host", b"t")]] * 2
+    assert seen[1].header(b"accept-encoding") is None and seen[1].header(b"host") == b"t"
+    kept = Kept()
+    packed = (await ask(came(gzip.compress(b"{}"), content_encoding="gzip")))[1]
+    assert packed.kept is None and packed.headers == [(b"host", b"t")]
 
 
 @given(parts=st.lists(st.binary(max_size=3000), min_size=1, max_size=MEMBERS), step=st.integers(1, 5000))
