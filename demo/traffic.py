@@ -65,12 +65,12 @@ class Body:
     json_size: int | None = None
 
 
-def body_of(row: list[float], binary: bool) -> Body:
-    """A request for one row."""
-    tensor: dict[str, object] = {"name": "input", "shape": [1, len(row)], "datatype": "FP32"}
+def body_of(row: list[float], binary: bool, times: int = 1) -> Body:
+    """A request for one row, so many times."""
+    tensor: dict[str, object] = {"name": "input", "shape": [times, len(row)], "datatype": "FP32"}
     if not binary:
-        return Body(json.dumps({"inputs": [tensor | {"data": row}]}).encode())
-    packed = struct.pack(f"<{len(row)}f", *row)
+        return Body(json.dumps({"inputs": [tensor | {"data": row * times}]}).encode())
+    packed = struct.pack(f"<{len(row)}f", *row) * times
     outputs = [{"name": "label", "parameters": {"binary_data": True}}]
     inputs = [tensor | {"parameters": {"binary_data_size": len(packed)}}]
     head = json.dumps({"inputs": inputs, "outputs": outputs}).encode()
@@ -78,9 +78,13 @@ def body_of(row: list[float], binary: bool) -> Body:
 
 
 def _label(content: bytes, json_size: str | None) -> int:
+    """The one label of all rows. Raises ValueError where they differ."""
     if json_size is not None:
-        return int(struct.unpack_from("<q", content, int(json_size))[0])
-    return int(next(output["data"][0] for output in json.loads(content)["outputs"] if output["name"] == "label"))
+        found = {label for (label,) in struct.iter_unpack("<q", content[int(json_size) :])}
+    else:
+        (found,) = [set(output["data"]) for output in json.loads(content)["outputs"] if output["name"] == "label"]
+    (label,) = found
+    return int(label)
 
 
 class Client:
@@ -106,7 +110,11 @@ class Client:
         if status != 200:
             self._tally.failures[f"status {status}: {content[:200].decode(errors='replace')}"] += 1
             return
-        label = _label(content, headers.get(HEADER_LENGTH))
+        try:
+            label = _label(content, headers.get(HEADER_LENGTH))
+        except ValueError as error:
+            self._tally.failures[f"equal rows have other labels: {error}"] += 1
+            return
         version = headers.get("plimsoll-model-version", "unknown")
         self._tally.answered(version, row, str(label), time.perf_counter() - began)
 
@@ -184,11 +192,11 @@ async def main() -> None:
     parser.add_argument("--rate", type=float, default=80, help="requests per second")
     parser.add_argument("--connections", type=int, default=8, help="kept-alive connections")
     parser.add_argument("--port", type=int, default=9000, help="port of the report")
-    parser.add_argument("--mixed", action="store_true", help="every row as JSON and as a binary tensor")
+    parser.add_argument("--mixed", action="store_true", help="every row by itself and eight times, as JSON and binary")
     options = parser.parse_args()
     rows = json.loads(options.rows.read_text())
-    forms = (False, True) if options.mixed else (False,)
-    bodies = [body_of(row, binary) for row in rows for binary in forms]
+    forms = [(binary, times) for times in (1, 8) for binary in (False, True)] if options.mixed else [(False, 1)]
+    bodies = [body_of(row, *form) for row in rows for form in forms]
     tally = Tally()
     await serve_report(tally, options.port)
     await drive(options.url, bodies, options.rate, options.connections, tally, len(forms))
