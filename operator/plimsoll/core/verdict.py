@@ -9,6 +9,9 @@ from itertools import accumulate, pairwise
 from operator import add
 from typing import Literal
 
+import numpy as np
+
+from plimsoll.core import breaker
 from plimsoll.core.recent import Recent
 from plimsoll.core.statistics.criteria import Judge
 from plimsoll.core.statistics.external import Levels, statistical
@@ -223,24 +226,22 @@ class _Trial:
         return found
 
     def _breaker(self, since: int) -> tuple[int, Verdict] | None:
-        """The first row from `since` on whose last windows hold too large a share of failures.
-
-        Where the stable arm has at least half of that share it is an incident of both: the comparison decides.
-        """
+        """The first row from `since` on whose last windows take the candidate back."""
         policy = self.policy
         for row in range(since, len(self.counted)):
-            for length in range(1, min(policy.breaker_windows, row + 1) + 1):
-                after, before = self.counts[row + 1], self.counts[row + 1 - length]
-                n, k = after[0] - before[0], after[1] - before[1]
-                if n < policy.breaker_requests or k < policy.breaker_share * n:
-                    continue
-                n_stable, k_stable = after[2] - before[2], after[3] - before[3]
-                if n_stable < policy.breaker_requests or 2 * k_stable * n < k * n_stable:
-                    return row, self._tripped(row, length, f"{k:,}/{n:,} requests ({k / n:.0%})")
+            first = max(0, row + 1 - policy.breaker_windows)
+            if self.counts[row + 1][1] - self.counts[first][1] < policy.breaker_share * policy.breaker_requests:
+                continue  # whatever the stable version did
+            last = self.counted[max(0, row + 1 - breaker.looks_back(policy)) : row + 1]
+            tripped = breaker.tripped(np.array(list(map(breaker.counts, last))), policy)
+            if tripped.any():
+                return row, self._tripped(row, int(tripped.argmax()) + 1)
         return None
 
-    def _tripped(self, row: int, length: int, failed: str) -> Verdict:
+    def _tripped(self, row: int, length: int) -> Verdict:
         policy, window = self.policy, self.counted[row].index
+        n, k = (self.counts[row + 1][arm] - self.counts[row + 1 - length][arm] for arm in (0, 1))
+        failed = f"{k:,}/{n:,} requests ({k / n:.0%})"
         share = f"{failed} within {length} window{'s' * (length > 1)}"
         bound = f"limit {policy.breaker_share:.0%} of at least {policy.breaker_requests}"
         reason = f"Fail: breaker: candidate failed {share}; {bound}{self._kinds(row + 1)}; window {window}"

@@ -422,6 +422,38 @@ def test_a_failure_in_probation_swaps_back_to_pods_that_are_still_there() -> Non
     assert service_["spec"]["selector"][names.LABEL_REVISION] == life.status["stable"]["revision"]
 
 
+@pytest.mark.parametrize("rate", [5.0, 20.0, 200.0])
+def test_an_outage_of_both_versions_in_probation_takes_nothing_back(rate: float) -> None:
+    """A database that both ask: what is left to the stable version, 1 request in 20, fails like the rest."""
+    life = in_probation(rate)
+    for number in (1, 2):
+        life.character(number).failing = 0.9
+    life.run(60)
+    for number in (1, 2):
+        life.character(number).failing = 0.0
+    life.run(30)
+    assert life.status["phase"] == "Probation"
+    assert life.weights == {"1": 5, "2": 95} and not life.status.get("quarantine")
+
+
+@pytest.mark.parametrize("rate", [5.0, 20.0, 200.0])
+def test_a_candidate_that_alone_breaks_in_probation_is_taken_back_within_three_windows(rate: float) -> None:
+    life = in_probation(rate)
+    life.character(2).failing = 0.9
+    assert life.run(31, stop=lambda: life.status["phase"] == "RolledBack")
+    assert life.status["verdict"]["mode"] == "Breaker"
+
+
+def in_probation(rate: float) -> Life:
+    """With some windows of 10 s behind it, at so many requests a second."""
+    life = serving(probation="10m", analysis={"window": "10s"}, progressDeadline="1h")
+    life.rate = rate
+    life.add(version(2))
+    life.until("Probation", 900.0)
+    life.run(40)
+    return life
+
+
 def test_a_retired_revision_keeps_its_pods_until_the_last_connections_have_ended() -> None:
     life = serving(replicas=2)
     life.add(version(2))

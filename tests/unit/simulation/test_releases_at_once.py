@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from plimsoll.core.breaker import looks_back
 from plimsoll.core.simulation import PROMOTED, ROLLED_BACK, UNDECIDED, Releases, Step, Traffic, Trial, run, simulate
 from plimsoll.core.simulation.judged import Judged
 from plimsoll.core.simulation.releases import Group, Walk
@@ -33,6 +34,7 @@ WORLDS = {
     "rare errors, four times as many": (Traffic(500.0, 0.001, 0.2, gaps_per_hour=5.0), 4.0),
     "watched before": (Traffic(200.0, 0.02, 0.2, gaps_per_hour=5.0), 4.0),
     "cold beside a baseline of the same age": (Traffic(100.0, 0.02, 0.2, cold_minutes=2, gaps_per_hour=5.0), 4.0),
+    "outages of both": (Traffic(50.0, 0.008, 0.2, incidents_per_hour=20.0, incident_factor=100.0), 1.0),
     "one stable pod, a cold start": (Traffic(30.0, 0.01, 0.5, stable_pods=1, cold_minutes=2), 1.0),
 }  # fmt: skip
 
@@ -43,6 +45,7 @@ ENDS = {
     "rare errors, four times as many": {ROLLED_BACK},
     "noisy and four times as bad": {ROLLED_BACK},
     "broken": {ROLLED_BACK},
+    "outages of both": {PROMOTED},
     "never an error": {PROMOTED},
     "hardly any requests": {UNDECIDED},
     "healthy with gaps": {PROMOTED},
@@ -161,7 +164,7 @@ def test_where_some_runs_stand_can_be_taken_out_and_put_back() -> None:
     walk.result()
     part = taken(walk.standing, mine)
     assert (part.stable > 0).all(), "these runs must have passed a step"
-    again = put(Standing.new(5, 3, 3), mine, part)
+    again = put(Standing.new(5, 3, looks_back(Policy())), mine, part)
     assert repr(taken(again, mine)) == repr(taken(again, np.array([1, 3, 4]))) == repr(part)
     others = taken(again, ~mine)
     assert (others.spell == -np.inf).all() and not others.stable.any()
@@ -186,6 +189,16 @@ def test_a_broken_candidate_is_taken_back_in_the_first_window() -> None:
     found = run(Trial(Policy(), STEPS, Traffic(500.0, 0.02, 0.2), 40.0), 20, 1)
     assert (found.outcome == ROLLED_BACK).all()
     assert (found.seconds == 10.0).all()
+
+
+@pytest.mark.parametrize("per_second", [5.0, 50.0])
+def test_outages_of_both_versions_take_hardly_any_healthy_release_back(per_second: float) -> None:
+    """80 % of the requests of both fail for a minute, 20 times an hour; a probation of five minutes with a holdback of
+    5 %. Of 200 at most two are taken back; where no stable requests were a sign of health, it were up to all."""
+    traffic = Traffic(per_second, 0.008, 0.0, incidents_per_hour=20.0, incident_factor=100.0)
+    steps = (Step(50), Step(95, 300.0, 0))
+    assert simulate(Policy(), steps, traffic, runs=200).rolled_back <= 0.01
+    assert simulate(Policy(), steps, traffic, effect=125.0, runs=200).rolled_back > 0.99
 
 
 def test_without_telemetry_nothing_is_decided_but_requests_still_fail() -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from plimsoll.core.breaker import tripped
 from plimsoll.core.simulation.standing import Standing, put, taken
 from plimsoll.core.simulation.world import Counts
 from plimsoll.core.statistics.criteria import Criterion, grown, reaches
@@ -61,17 +62,21 @@ class Judged:
     log_e: Array
 
 
-def judged(before: Standing, window: Counts, begins: Array, step: int, rules: Rules) -> tuple[Standing, Judged]:
+def judged(
+    before: Standing, window: Counts, begins: Array, step: int, rules: Rules, *, share: float
+) -> tuple[Standing, Judged]:
     """Where all runs stand after `window`, one row of counts that begins at `begins` (runs,), and what is said of it.
 
-    A window without telemetry is left out: nothing is said of it, and it changes nothing.
+    `share` is the candidate's in this step. A window without telemetry is left out: nothing is said of it, and it
+    changes nothing.
     """
     seen, anew = window.seen[0], before.step != step
     spells = anew | (begins + rules.seconds - before.spell > rules.policy.noise_seconds)
     arms = np.stack([window.n_candidate[0], window.k_candidate[0], window.n_stable[0], window.k_stable[0]])
+    told = np.concatenate([arms, np.full_like(arms[:1], share)])
     later = Standing(
         comparison=before.comparison,
-        recent=np.concatenate([before.recent, arms[None]])[1:],
+        recent=np.concatenate([before.recent, told[None]])[1:],
         spell=np.where(spells, begins, before.spell),
         step=np.full_like(before.step, step),
         in_step=np.where(anew, 0.0, before.in_step) + arms[0],
@@ -79,7 +84,7 @@ def judged(before: Standing, window: Counts, begins: Array, step: int, rules: Ru
     )
     after = later if seen.all() else put(before, seen, taken(later, seen))
     enough = (after.in_step >= max(1, rules.policy.min_requests)) & (after.stable > 0)
-    fails, passes, log_e = _breaker(after.recent, rules.policy), enough, np.full((2, len(seen)), np.nan)
+    fails, passes, log_e = tripped(after.recent, rules.policy).any(axis=0), enough, np.full((2, len(seen)), np.nan)
     if rules.policy.error_margin is not None:
         after, log_e, (rises, both) = _compared(after, window, (anew, spells), rules)
         fails = fails | (reaches(log_e[0], rules.alpha) & rises & both)
@@ -114,14 +119,3 @@ def _rows(window: Counts, *, begins: bool) -> Rows:
     pods = np.stack([window.k_pods, window.n_pods], axis=1)
     arms = np.stack([window.k_candidate, window.n_candidate, window.k_stable, window.n_stable], axis=1)
     return Rows(arms, pods, np.array([1]), np.array([begins]))
-
-
-def _breaker(recent: Array, policy: Policy) -> Mask:
-    """Where the last windows hold too large a share of failures, as in plimsoll.core.verdict."""
-    fails = np.zeros(recent.shape[-1], dtype=np.bool_)
-    for total in np.cumsum(recent[::-1], axis=0):
-        n, k, n_stable, k_stable = total
-        tripped = (n >= policy.breaker_requests) & (k >= policy.breaker_share * n)
-        shared = (n_stable >= policy.breaker_requests) & (2 * k_stable * n >= k * n_stable)
-        fails |= tripped & ~shared
-    return fails

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from plimsoll.core.breaker import looks_back
 from plimsoll.core.simulation.baseline import draw_beside, pods_of
 from plimsoll.core.simulation.judged import Judged, Rules, judged
 from plimsoll.core.simulation.standing import Standing, joined, put, taken
@@ -103,7 +104,7 @@ class Walk:
         self.ended = np.full(runs, self.windows)
         self.bad = np.zeros(runs)
         pods = pods_of(trial.traffic) if trial.fresh else trial.traffic.stable_pods
-        self.standing = Standing.new(runs, pods, trial.policy.breaker_windows)
+        self.standing = Standing.new(runs, pods, looks_back(trial.policy))
 
     def result(self) -> Releases:
         """Take all runs to their ends."""
@@ -156,8 +157,8 @@ class Walk:
 
     def window(self, number: int, group: Group, begins: Array) -> Counts:
         """What the runs of a group count in a window of step `number` that begins at `begins`, in seconds: one row."""
-        trial, percent = self.trial, 0 if number == _BEFORE else self.trial.steps[number].weight
-        weight = np.full((1, len(begins)), percent / 100)
+        trial = self.trial
+        weight = np.full((1, len(begins)), self._percent(number) / 100)
         # What is before the first share are the last minutes of the hour, so that nothing else is moved by it.
         drawn = begins[None] % (trial.minutes * MINUTE)
         traffic, seconds = trial.traffic, trial.window_seconds
@@ -168,7 +169,10 @@ class Walk:
 
     def judged(self, number: int, group: Group, counts: Counts, begins: Array) -> tuple[Standing, Judged]:
         """Where the runs of a group stand after this window as well, and what is said of it."""
-        return judged(group.standing, counts, begins, number, self.rules)
+        return judged(group.standing, counts, begins, number, self.rules, share=self._percent(number) / 100)
+
+    def _percent(self, number: int) -> int:
+        return 0 if number == _BEFORE else self.trial.steps[number].weight
 
     def _roll_back(self, runs: NDArray[np.int64], entered: NDArray[np.int64], row: int) -> None:
         self.outcome[runs] = ROLLED_BACK

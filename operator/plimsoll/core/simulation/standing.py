@@ -26,9 +26,9 @@ _FEW, _MORE = 101, 103
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Of each run: the comparison of its errors, the counts of the last windows that the breaker looks at (windows, 4,
-    runs), when the spell under way began, the step of the last window that counts, the candidate's requests in it, and
-    the stable version's in all."""
+    """Of each run: the comparison of its errors, what the breaker takes of the last windows (windows, 5, runs), when
+    the spell under way began, the step of the last window that counts, the candidate's requests in it, and the stable
+    version's in all."""
 
     comparison: Comparison
     recent: Array
@@ -38,13 +38,13 @@ class Standing:
     stable: Array
 
     @classmethod
-    def new(cls, runs: int, pods: int, breaker_windows: int) -> Standing:
+    def new(cls, runs: int, pods: int, looks_back: int) -> Standing:
         """Before the first window. A row of zeros says nothing, and gives every array its shape."""
         bounds = Bounds(np.full(runs, 1.5), np.zeros(runs), np.full(runs, 0.01))
         rows = Rows(np.zeros((1, 4, runs)), np.zeros((1, 2, pods, runs)), np.zeros(1, dtype=np.int64), np.array([True]))
         return cls(
             comparison=Comparison().after(rows, bounds, 0.2)[0],
-            recent=np.zeros((breaker_windows, 4, runs)),
+            recent=np.zeros((looks_back, 5, runs)),
             spell=np.full(runs, -np.inf),
             step=np.full(runs, -2),  # no step's name
             in_step=np.zeros(runs),

@@ -17,6 +17,8 @@ The modules, each usable by itself, with its source in its docstrings:
     bins            shifts of histograms; the population stability index without its bias
     mcnemar         two models on the same requests
     means           differences of means: bounded values exactly, unbounded ones asymptotically
+    labels          right and wrong answers, as labels of equal age tell
+    disagreement    how often two answers to one request differ, against a bound
     intervals       intervals of a difference that hold at every look
     sample_ratio    whether the split is the one that was asked for
     sample_size     how much longer it takes
@@ -40,8 +42,8 @@ package alone.
 What runs over time is kept so that the next window costs one window (`LearnedNoise`, `Dispersion`, `Capped`, and
 `Measured` of all that the pods count); however the windows are dealt out, the evidence is the same.
 
-Nothing in here knows Kubernetes; only `tables`, `measures`, `measured`, `criteria` and `policy` know windows, and they
-build on the rest.
+Nothing in here knows Kubernetes; only `tables`, `measures`, `measured`, `labels`, `disagreement`, `shift`, `split`,
+`inputs`, `external` and `policy` know windows, and they build on the rest.
 """
 
 from __future__ import annotations

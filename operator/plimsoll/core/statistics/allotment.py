@@ -6,9 +6,10 @@ depend on each other in any way). Over attempts: whoever retries a healthy relea
 until it slips through, looks again, so attempt k gets the part 6/(π²k²), and all attempts together never more than
 alpha. A new revision begins at attempt 1.
 
-How it is used: count the attempts that this revision (the key of the quarantine) already had, add 1, and give each
-criterion `of_attempt(policy.alpha, attempt, shares)[name]` as its alpha. The first attempt gets 61 % of alpha, which
-costs ln(π²/6) = 0.5 of log e-value, some 8 to 11 % of the evidence needed; the second needs 1.4 more, the third 2.2.
+No verdict uses it: there each attempt has all of alpha (docs/releases.md). How one would: count the attempts that this
+revision (the key of the quarantine) already had, add 1, and give each criterion
+`of_attempt(policy.alpha, attempt, shares)[name]` as its alpha. The first attempt gets 61 % of alpha, which costs
+ln(π²/6) = 0.5 of log e-value, some 8 to 11 % of the evidence needed; the second needs 1.4 more, the third 2.2.
 """
 
 from __future__ import annotations
@@ -37,5 +38,5 @@ def of_attempt(alpha: float, attempt: int, shares: Mapping[str, float]) -> dict[
 
 
 def part_of_attempt(attempt: int) -> float:
-    """6/(π²·attempt²): the parts of all attempts sum to 1."""
+    """6/(π²·attempt²): the parts of all attempts sum to 1 (as in Foster & Stine, JRSS B 2008)."""
     return 6 / (pi * attempt) ** 2

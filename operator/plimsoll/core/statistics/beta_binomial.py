@@ -1,4 +1,8 @@
-"""The likelihood ratio that every test here is made of."""
+"""The likelihood ratio that every test here is made of.
+
+The beta-binomial law is Skellam's (JRSS B 1948), who has the moments that `concentration` is made of; that its trials
+are correlated by 1/(s + 1): Prentice, JASA 1986.
+"""
 
 from __future__ import annotations
 

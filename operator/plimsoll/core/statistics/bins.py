@@ -58,7 +58,8 @@ def _part(odds: Array | float, base: Array) -> Array:
 
 
 def enough(candidate: Array, stable: Array) -> bool:
-    """Whether both arms hold at least MIN_PER_BIN·(B−1) predictions, for the index to mean something."""
+    """Whether both arms hold at least MIN_PER_BIN·(B−1) predictions, for the index to mean something: what
+    chance adds goes with B − 1 and 1/n (Yurdakul & Naranjo 2020); the figure is ours."""
     used = int(((candidate + stable) > 0).sum())
     return bool(min(candidate.sum(), stable.sum()) >= max(1, MIN_PER_BIN * (used - 1)))
 

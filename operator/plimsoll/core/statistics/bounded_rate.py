@@ -1,4 +1,8 @@
-"""One arm against a fixed rate: what the comparison of two arms cannot say when nothing ever fails."""
+"""One arm against a fixed rate: what the comparison of two arms cannot say when nothing ever fails.
+
+Either way a mixture over alternatives (Robbins, Ann. Math. Statist. 1970) of beta-binomial likelihood ratios (Lindon &
+Malek, NeurIPS 2022).
+"""
 
 from __future__ import annotations
 

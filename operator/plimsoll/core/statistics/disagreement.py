@@ -1,7 +1,8 @@
 """How often a shadow's answer differs from the one that the user got: against a bound, for nobody knows who is right.
 
 Where requests are mirrored nobody learns which of the two was right, so that the sequential McNemar test of `mcnemar`
-has nothing to count: it needs labels of both answers to one request.
+has nothing to count: it needs labels of both answers to one request. What is left is one share against a bound:
+`bounded_rate` (Robbins, Ann. Math. Statist. 1970; Lindon & Malek, NeurIPS 2022).
 """
 
 from __future__ import annotations

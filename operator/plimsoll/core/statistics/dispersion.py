@@ -1,4 +1,7 @@
-"""How much the rates of like pods differ beyond chance: the noise that a comparison of two arms must allow for."""
+"""How much the rates of like pods differ beyond chance: the noise that a comparison of two arms must allow for.
+
+By moments, from Pearson's X² of pods of unequal size (Kleinman, JASA 1973; Williams, Applied Statistics 1982).
+"""
 
 from __future__ import annotations
 

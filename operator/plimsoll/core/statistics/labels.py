@@ -3,6 +3,10 @@
 Labels that come late are of other cases than those that come at once (a loan that fails does so late), and at first the
 candidate has young ones only. Within a cohort labels are gathered into blocks in which both arms have some, so that
 few and far between are not lost; a block ends by how many there are, never by what they say.
+
+Cohorts are strata (Mantel & Haenszel 1959); what compares them is `means`: exactly for classes, whose values are
+bounded (Howard et al., Ann. Statist. 2021), asymptotically for the errors of numbers (Waudby-Smith et al., Ann.
+Statist. 2024). That half is bet on a single age is a mixture, too (Robbins 1970).
 """
 
 from __future__ import annotations

@@ -36,7 +36,8 @@ class Policy:
     `negligible_latency` (slow requests), `error_floor` (no less a rise of the failure rate fails).
     `latency_floor_seconds`: edges at or below it do not count; differences down there are noise of the machine.
     `cv_floor`: least coefficient of variation of an arm's rate, `noise_seconds`: how long one draw of that noise may
-    last. `breaker_*`: this share of failures, in at least so many requests of the last windows, fails at once.
+    last. `breaker_*`: this share of failures, in at least so many requests of the last windows, fails at once,
+    unless the stable version fails like it.
 
     `shift_psi`: population stability index of predictions that is accepted; above it the release is held, or fails
     with `shift_fails`. `split_tolerance`: how far the split may be from the one that was asked, as a part of the

@@ -1,4 +1,9 @@
-"""Sample ratio mismatch: the split that happened is not the split that was asked for, so nothing may be compared."""
+"""Sample ratio mismatch: the split that happened is not the split that was asked for, so nothing may be compared.
+
+Why it comes first: Fabijan et al., KDD 2019. The tests are mixtures after Lindon & Malek, "Anytime-Valid Inference for
+Multinomial Count Data" (NeurIPS 2022), against the end of a band of chances that are accepted: all others in the band
+are further away (monotone likelihood ratio).
+"""
 
 from __future__ import annotations
 

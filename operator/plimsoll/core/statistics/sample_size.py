@@ -1,4 +1,4 @@
-"""How much longer it takes: by the drift of the log e-value at counts as they are expected."""
+"""How much longer it takes: by the drift of the log e-value at counts as they are expected (Wald 1945)."""
 
 from __future__ import annotations
 

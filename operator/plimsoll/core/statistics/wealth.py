@@ -1,4 +1,9 @@
-"""Putting e-values together: over time, over alternatives, over metrics."""
+"""Putting e-values together: over time, over alternatives, over metrics.
+
+Mixtures over alternatives: Robbins, Ann. Math. Statist. 1970. Averages under any dependence: Vovk & Wang, "E-values",
+Ann. Statist. 2021. Bets that begin at several times, with weights that sum to 1: Shin, Ramdas & Rinaldo, "E-detectors",
+NEJSDS 2023. Caps: Skorokhod's reflection (1961); who throws wealth away keeps an e-process.
+"""
 
 from __future__ import annotations
 
