@@ -168,7 +168,7 @@ def _method(document: Row) -> str:
         """**The peers' rules** follow the documentation of Argo Rollouts v1.10.2, Flagger v1.36.1 and Spinnaker. Where
         it is silent the programs were asked: tests hold the rules against 40 recorded runs of Argo Rollouts' real
         analysis controller, 16 of Flagger's, and what Kayenta's real classifier said of 19 pairs of series
-        (`bench/release/recorded`).""",
+        (`bench/release/recorded`, with the recorders).""",
         """**Bad requests** in the JSON file: failed requests of the candidate, until the decision and, once promoted,
         until the horizon (30 minutes; Argo Rollouts as documented 40, Kayenta as documented 180).
         Delays of scrapes and the extrapolation of `rate` are not simulated.""",

@@ -95,6 +95,18 @@ def asked(kubernetes: Kubernetes, namespace: str) -> list[str]:
     return found
 
 
+def kill_prometheus(kubernetes: Kubernetes, namespace: str) -> None:
+    """Until it is brought back: kubelet starts its container again at once, but its program is not there."""
+    hide_and_kill = "mv /work/prometheus /work/hidden && kill 1"
+    kubernetes.kubectl("-n", namespace, "exec", POD, "-c", "prometheus", "--", "sh", "-c", hide_and_kill)
+
+
+def bring_prometheus_back(kubernetes: Kubernetes, namespace: str) -> None:
+    """Until it answers; what it had stored is still there."""
+    kubernetes.kubectl("-n", namespace, "exec", POD, "-c", "prometheus", "--", "mv", "/work/hidden", "/work/prometheus")
+    kubernetes.kubectl("-n", namespace, "wait", f"pod/{POD}", "--for=condition=Ready", "--timeout=180s")
+
+
 def _objects(image: str) -> list[dict[str, Any]]:
     head = {"name": POD, "labels": {"app.kubernetes.io/name": POD}}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": POD}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
@@ -11,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from demo import install, load
+from demo import install, load, watch
 from demo.shell import ROOT, Kubernetes
-from tests.e2e.releases import MANIFEST, SERVICE, Service, serving
+from tests.e2e.follow import following
+from tests.e2e.releases import AT_REST, MANIFEST, SERVICE, Service, progressing, serving
 from tests.e2e.test_faults import devcluster, on_the_development_cluster
 
 CHART = str(ROOT / "charts" / "plimsoll")
@@ -110,10 +112,103 @@ def test_a_quota_that_leaves_no_room_for_the_ledger_stops_a_release_until_it_doe
     assert ended["history"][0]["outcome"] == "Promoted"
 
 
-def progressing(status: dict[str, Any]) -> dict[str, str]:
-    """The condition of this type; empty words before there is one."""
-    found = [one for one in status["conditions"] if one["type"] == "Progressing"]
-    return found[0] if found else {"reason": "", "message": ""}
+def test_a_release_waits_for_the_service_that_goes_first_and_for_the_end_of_a_freeze(service: Service) -> None:
+    before = service.until(lambda status: status["phase"] in AT_REST)["stable"]
+    service.kubectl("apply", "-f", "-", stdin=json.dumps(MANIFEST | {"metadata": {"name": "stage"}}))
+    where = (service.kubernetes, service.namespace, "inf", "stage")
+    watch.until(*where, lambda inf: inf.get("status", {}).get("phase") == "Idle")
+    frozen = [{"from": "2000-01-01", "to": "9999-12-31", "timeZone": "UTC"}]
+    with service.users_notice_nothing(), order(service):
+        attempt = service.release("2")
+        service.until(lambda status: promoted(status)["reason"] == "WaitsForOthers")
+        change_release(service, {"freezeWindows": frozen})
+        load.start(service.kubernetes, service.namespace, "stage", IMAGE, *to("stage", service.namespace), pod="users")
+        model = {"spec": {"model": {"version": "2"}}}
+        service.kubectl("patch", "inf", "stage", "--type=merge", "-p", json.dumps(model))
+        watch.until(*where, lambda inf: serves(inf, "2"))
+        waits = service.until(lambda status: promoted(status)["reason"] == "FreezeWindow")
+        assert (waits["stable"], waits["attempt"]) == (before, attempt - 1)
+        change_release(service, {"freezeWindows": None})
+        ended = service.ended(attempt)
+    assert (ended["phase"], ended["stable"]["version"]) == ("Idle", "2")
+    load.stop(service.kubernetes, service.namespace, "users")
+    service.kubectl("delete", "inf", "stage")
+
+
+@contextlib.contextmanager
+def order(service: Service) -> Iterator[None]:
+    """The service waits for `stage`, until the block ends."""
+    change_release(service, {"after": ["stage"]})
+    try:
+        yield
+    finally:
+        change_release(service, {"after": None, "freezeWindows": None})
+
+
+def to(name: str, namespace: str) -> tuple[str, str]:
+    return "--url", f"http://{name}.{namespace}.svc/v2/models/{SERVICE}/infer"
+
+
+def serves(inf: dict[str, Any], version: str) -> bool:
+    status = inf.get("status", {})
+    return (status["phase"], status["stable"]["version"]) == ("Idle", version)
+
+
+def promoted(status: dict[str, Any]) -> dict[str, str]:
+    """The condition of this type."""
+    return next(one for one in status["conditions"] if one["type"] == "Promoted")
+
+
+def change_release(service: Service, change: dict[str, Any]) -> None:
+    service.kubectl("patch", "inf", SERVICE, "--type=merge", "-p", json.dumps({"spec": {"release": change}}))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"env": [{"name": "PYTHONHOME", "value": "/nowhere"}]}, r"crashes: \d+ restarts"),
+        ({"resources": {"memory": "32Mi"}}, r"OOMKilled: raise spec\.runtime\.resources\.memory"),
+    ],
+    ids=["it crashes", "it runs out of memory"],
+)
+def test_a_candidate_that_does_not_come_up_is_taken_back_before_it_has_a_share(
+    service: Service, change: dict[str, Any], told: str
+) -> None:
+    before = service.until(lambda status: status["phase"] in AT_REST)
+    served = service.kubernetes.get("inf", SERVICE, service.namespace)["spec"]["runtime"]
+    where = (service.kubernetes, service.namespace, f"configmap/{SERVICE}-route", r".data.route\.json")
+    with service.users_notice_nothing(), following(*where) as routes:
+        runtime(service, change)
+        ended = service.ended(before["attempt"] + 1)
+    assert (ended["phase"], ended["stable"]) == ("RolledBack", before["stable"])
+    assert re.search(told, ended["history"][0]["reason"]), ended["history"][0]["reason"]
+    stable = {arm["revision"] for route in routes for arm in route["arms"] if arm["weight"]}
+    assert stable == {before["stable"]["revision"]}
+    runtime(service, {"env": served.get("env"), "resources": served["resources"]})
+
+
+def runtime(service: Service, change: dict[str, Any]) -> None:
+    service.kubectl("patch", "inf", SERVICE, "--type=merge", "-p", json.dumps({"spec": {"runtime": change}}))
+
+
+def test_a_version_that_fails_in_the_probation_of_recreate_is_taken_back_by_the_bound_of_the_spec(
+    service: Service,
+) -> None:
+    """Nothing is compared, so users see its failures until the bound tells."""
+    before = service.until(lambda status: status["phase"] in AT_REST)
+    release = {"strategy": "Recreate", "steps": None, "holdback": None, "probation": "10m"}
+    change = {"spec": {"release": release | {"analysis": {"errorRate": {"max": 0.05}}}}}
+    service.kubectl("patch", "inf", SERVICE, "--type=merge", "-p", json.dumps(change))
+    try:
+        ended = service.ended(service.release("3"))
+    finally:
+        back = MANIFEST["spec"]["release"] | {"analysis": {"errorRate": {"max": None}}}
+        service.kubectl("patch", "inf", SERVICE, "--type=merge", "-p", json.dumps({"spec": {"release": back}}))
+    assert (ended["phase"], ended["stable"]) == ("RolledBack", before["stable"])
+    assert (ended["verdict"]["outcome"], ended["verdict"]["mode"]) == ("Fail", "Absolute")
+    assert re.match(r"Fail: error rate candidate \d+/[\d,]+ \(\d+\.\d+%\)", ended["history"][0]["reason"])
+    with service.users_notice_nothing():
+        time.sleep(5)  # for requests to be counted: it is well again at once
 
 
 def test_a_version_that_proves_bad_after_its_release_is_taken_back_to_the_one_that_is_kept_warm(

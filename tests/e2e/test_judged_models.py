@@ -8,7 +8,7 @@ import itertools
 import json
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -19,8 +19,9 @@ import yaml
 from sklearn.datasets import load_digits
 
 from demo import install, store
-from demo.shell import Kubernetes
+from demo.shell import Kubernetes, Stop
 from examples.quickstart import elsewhere
+from tests.e2e.follow import following
 from tests.e2e.releases import MANIFEST, SERVICE, Service, sound
 
 pytestmark = pytest.mark.usefixtures("namespace")
@@ -28,6 +29,8 @@ pytestmark = pytest.mark.usefixtures("namespace")
 NAMESPACE = f"e2e-judged-{uuid.uuid4().hex[:6]}"
 #: The one class that the second version says too often.
 CLASS = 8
+#: Requests on one way from here to the service.
+FORWARDED = 200
 
 
 @pytest.fixture(scope="module")
@@ -79,31 +82,40 @@ def service(kubernetes: Kubernetes, namespace: str) -> Iterator[Service]:
 
 
 @contextlib.contextmanager
-def users(service: Service) -> Iterator[None]:
-    """They send rows, and tell at once which digit it was; at most 40 requests a second."""
+def users(service: Service, known: Callable[..., Any] = load_digits) -> Iterator[None]:
+    """They send rows of what is known, and tell at once what was true of them; at most 40 requests a second."""
     over, failures = threading.Event(), []
+    data, truths = known(return_X_y=True)
+    rows = itertools.cycle(zip(data.astype(numpy.float32).tolist(), truths.tolist(), strict=True))
 
-    def ask(port: int) -> None:
-        rows, truths = load_digits(return_X_y=True)
-        url = f"http://127.0.0.1:{port}/v2/models/{SERVICE}"
-        with httpx.Client(timeout=60) as client:
-            for row, truth in itertools.cycle(zip(rows.astype(numpy.float32).tolist(), truths.tolist(), strict=True)):
-                tensor = {"name": "input", "datatype": "FP32", "shape": [1, len(row)], "data": row}
-                answer = client.post(f"{url}/infer", json={"inputs": [tensor]})
-                label = {"prediction_id": answer.headers["plimsoll-prediction-id"], "label": truth}
-                told = client.post(f"{url}/feedback", json=label)
-                if (answer.status_code, told.status_code) != (200, 200):
-                    failures.append((answer.text, told.text))
-                if over.wait(1 / 40):
-                    return
+    def ask(client: httpx.Client) -> None:
+        for row, truth in itertools.islice(rows, FORWARDED):
+            tensor = {"name": "input", "datatype": "FP32", "shape": [1, len(row)], "data": row}
+            answer = client.post("infer", json={"inputs": [tensor]})
+            label = {"prediction_id": answer.headers["plimsoll-prediction-id"], "label": truth}
+            told = client.post("feedback", json=label)
+            if (answer.status_code, told.status_code) != (200, 200):
+                failures.append((answer.text, told.text))
+            if over.wait(1 / 40):
+                return
 
-    with service.kubernetes.port_forward(service.namespace, f"service/{SERVICE}", 80) as port:
-        thread = threading.Thread(target=ask, args=(port,), daemon=True)
-        thread.start()
-        yield
-        over.set()
-        thread.join(120)
-        assert not thread.is_alive() and not failures, failures[:3]
+    def come() -> None:
+        """The way from here to the service leads to one pod, which stays when it is not the primary any more, and goes
+        when its version does: another way is taken again and again."""
+        while not over.is_set():
+            with (
+                contextlib.suppress(httpx.TransportError, Stop),
+                service.kubernetes.port_forward(service.namespace, f"service/{SERVICE}", 80) as port,
+                httpx.Client(timeout=60, base_url=f"http://127.0.0.1:{port}/v2/models/{SERVICE}") as client,
+            ):
+                ask(client)
+
+    thread = threading.Thread(target=come, daemon=True)
+    thread.start()
+    yield
+    over.set()
+    thread.join(120)
+    assert not thread.is_alive() and not failures, failures[:3]
 
 
 def analysis(service: Service, **changes: Any) -> None:
@@ -129,7 +141,24 @@ def test_a_version_that_says_one_class_too_often_is_held_and_the_sentence_names_
     assert (held["weight"], held["stable"]["version"]) == (50, "1")
     assert {one["type"]: one["reason"] for one in held["conditions"]}["Progressing"] == "PredictionShift"
     command(service, "abort")
-    assert service.ended(attempt)["history"][0]["outcome"] == "Aborted"
+    with contextlib.suppress(Stop):  # refused as long as the abort was not read, and obeyed by nobody after it
+        command(service, "promote")
+    ended = service.ended(attempt)
+    assert (ended["history"][0]["outcome"], ended["stable"]["version"]) == ("Aborted", "1")
+
+
+def test_a_shift_takes_a_version_back_where_the_spec_says_so_and_a_commit_begins_it_anew(service: Service) -> None:
+    analysis(service, predictionShift={"onShift": "Rollback"})
+    with following(service.kubernetes, service.namespace, f"inf/{SERVICE}", ".status", lambda status: None) as seen:
+        attempt = service.release("2")
+        service.until(lambda status: status["attempt"] == attempt and status["phase"] != "Preparing")
+        env = [{"name": "RUN", "value": uuid.uuid4().hex}]
+        service.kubectl("patch", "inf", SERVICE, "--type=merge", "-p", json.dumps({"spec": {"runtime": {"env": env}}}))
+        ended = service.ended(attempt + 1)
+    anew = next(status for status in seen if status["attempt"] == attempt + 1)
+    assert not anew.get("weight"), "it begins at no share"
+    assert ended["history"][0]["reason"].startswith("Fail: prediction shift of label: PSI ")
+    assert (ended["phase"], ended["stable"]["version"]) == ("RolledBack", "1")
 
 
 def test_a_version_that_labels_show_to_be_worse_is_taken_back(service: Service) -> None:

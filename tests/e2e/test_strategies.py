@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ import yaml
 from demo import install, load, store, watch
 from demo.shell import ROOT, Kubernetes
 from examples.quickstart import elsewhere
-from tests.e2e.releases import fragile, sound, sound_too, wrong_answers
+from tests.e2e.releases import fragile, sound, sound_again, sound_too, wrong_answers
 
 IMAGE = "localhost/plimsoll-serving:dev"
 NAMESPACE = f"e2e-strategies-{uuid.uuid4().hex[:6]}"
@@ -23,8 +24,13 @@ MODEL = "digits"
 MANIFESTS = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "examples" / "strategies").glob("*.yaml")}
 #: Those that ask for a person on the way, and where.
 WAITS = {"shadow": "AwaitingApproval", "canary": "PauseStep"}
-#: Those in which a version that fails on copies never answers a user.
+#: Those in which a version that is bad by its copies never answers a user.
 SHADOWED = ("shadow", "canary")
+#: Those in which users get an answer whatever the candidate does: it is never the one that they ask.
+SPARED = tuple(example for example in MANIFESTS if example != "blue-green")
+#: The versions that are promoted and taken back: what a shadow answers must be what users got, but for a tenth.
+GOOD = dict.fromkeys(MANIFESTS, "2") | {"shadow": "4"}
+BAD = dict.fromkeys(MANIFESTS, "3") | {"shadow": "2"}
 #: A verdict takes some hundred answers of each arm: where one has but a few percent, users ask more often.
 RATES = {"canary": 160, "baseline": 160, "blue-green": 160}
 Status = dict[str, Any]
@@ -67,10 +73,10 @@ class Services:
         self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(elsewhere.manifest(MODEL, number, uri, content)))
         self.models[str(number)] = content
 
-    def serving(self, version: str) -> None:
-        """Every example serves the version under traffic; those that do not are made anew with it."""
+    def serving(self, versions: dict[str, str]) -> None:
+        """Every example serves its version under traffic; those that do not are made anew with it."""
         with ThreadPoolExecutor(len(MANIFESTS)) as together:
-            list(together.map(self._serving, MANIFESTS, itertools.repeat(version)))
+            list(together.map(self._serving, *zip(*versions.items(), strict=True)))
 
     def _serving(self, example: str, version: str) -> None:
         found = self.kubectl("get", "inf", f"digits-{example}", "--ignore-not-found", "-o", "json")
@@ -84,8 +90,8 @@ class Services:
         options = ("--url", url, "--rate", str(RATES.get(example, 60)), "--connections", "2")
         load.start(self.kubernetes, NAMESPACE, f"digits-{example}", IMAGE, *options, pod=f"traffic-{example}")
 
-    def release(self, version: str) -> None:
-        for example in MANIFESTS:
+    def release(self, versions: dict[str, str]) -> None:
+        for example, version in versions.items():
             change = json.dumps({"spec": {"model": {"version": version}}})
             self.kubectl("patch", "inf", f"digits-{example}", "--type=merge", "-p", change)
 
@@ -126,27 +132,27 @@ def namespace(kubernetes: Kubernetes) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def services(kubernetes: Kubernetes, namespace: str) -> Services:
-    """The versions: 2 is as good as 1, 3 fails on every fifth row."""
+    """The versions: 2 is as good as 1, 3 fails on every fifth row, 4 answers what 1 does."""
     found = Services(kubernetes)
     # The first artifact that is to be read makes the operator prepare the bucket; nobody waits for this one.
     nowhere = elsewhere.manifest("nothing", 1, f"s3://plimsoll-{namespace}/nothing.onnx", b"nothing")
     found.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(nowhere))
     watch.until(kubernetes, namespace, "secret", "plimsoll-store", bool)
-    for number, content in enumerate((sound(), sound_too(), fragile()), 1):
+    for number, content in enumerate((sound(), sound_too(), fragile(), sound_again()), 1):
         found.publish(number, content)
     return found
 
 
 def test_a_good_version_is_promoted_by_every_strategy_and_no_request_fails(services: Services) -> None:
-    services.serving("1")
-    services.release("2")
+    services.serving(dict.fromkeys(MANIFESTS, "1"))
+    services.release(GOOD)
     for example, reason in WAITS.items():
         services.until(example, reason)
         if example == "shadow":
-            assert "2" not in services.counted(example)["requests"], "a shadow answers nobody"
+            assert GOOD[example] not in services.counted(example)["requests"], "a shadow answers nobody"
         services.resume(example)
     for example in MANIFESTS:
-        status = services.until(example, "Idle", "2")
+        status = services.until(example, "Idle", GOOD[example])
         assert (status["history"][0]["outcome"], status["verdict"]["outcome"]) == ("Promoted", "Pass"), example
         counted = services.counted(example)
         assert counted["failures"] == {}, example
@@ -161,17 +167,23 @@ def test_a_good_version_is_promoted_by_every_strategy_and_no_request_fails(servi
 
 
 def test_a_bad_version_is_taken_back_by_every_strategy(services: Services) -> None:
-    services.serving("2")
-    before = {example: services.counted(example)["failures"] for example in SHADOWED}
-    services.release("3")
+    services.serving(GOOD)
+    before = {example: services.counted(example) for example in MANIFESTS}
+    services.release(BAD)
+    reasons = {}
     for example in MANIFESTS:
-        status = services.until(example, "RolledBack", "2")
-        assert status["history"][0]["reason"].startswith("Fail: "), example
+        status = services.until(example, "RolledBack", GOOD[example])
+        reasons[example] = status["history"][0]["reason"]
         assert not status.get("mirror") and not status["weight"]
+    assert re.match(r"Fail: shadow disagreement candidate \d+/\d+ pairs ", reasons.pop("shadow")), "it failed nobody"
+    assert all(one.startswith("Fail: error rate candidate ") for one in reasons.values()), reasons
+    after = {example: services.counted(example) for example in MANIFESTS}
+    for example in SPARED:
+        assert after[example]["failures"] == before[example]["failures"] == {}, example
+        assert sum(after[example]["requests"].values()) > sum(before[example]["requests"].values())
+        assert wrong_answers(services.models, after[example]["answers"]) == 0
     for example in SHADOWED:
-        counted = services.counted(example)
-        assert counted["failures"] == before[example]
-        assert "3" not in counted["requests"], "users were spared"
+        assert BAD[example] not in after[example]["requests"], "users were spared"
     attempt, ledger = services.ledger("baseline")
     fresh = ledger["stable"]
     assert fresh.endswith(f"-b{attempt}"), "a candidate is taken back, too, by pods as young as its own"

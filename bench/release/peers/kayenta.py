@@ -5,7 +5,7 @@ Sources: https://spinnaker.io/docs/guides/user/canary/judge/ (the test, its 98 %
 estimate), https://spinnaker.io/docs/guides/user/canary/best-practices/ (a lifetime of three hours, an interval of one,
 a baseline of the same size), https://spinnaker.io/docs/guides/user/canary/config/canary-config/, docs/canary-config.md
 (defaults of `nanStrategy` and `effectSize`), thresholds 95 and 75 as in Spinnaker's own examples. Checked against what
-its real classifier said: `recorded/kayenta.json`.
+its real classifier said: `recorded/kayenta.json`, recorded by `recorded/kayenta`.
 """
 
 from __future__ import annotations

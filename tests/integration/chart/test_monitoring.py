@@ -11,8 +11,15 @@ from typing import Any
 
 import pytest
 import yaml
+from plimsoll.api.modelversion import ModelVersionSpec
+from plimsoll.api.runtime import Runtime
+from plimsoll.core.revision import baseline_name
+from plimsoll.core.revision import render as revision_of
+from plimsoll.core.serving_pod import Serving
+from plimsoll.facts import Settings
 
 from tests.builders import prometheus
+from tests.builders.release import version
 from tests.integration.chart.rendering import CHART, Manifest, named, of_kind, render
 from tests.unit.docs import source
 from tests.unit.docs.pages import ROOT, Page
@@ -108,6 +115,22 @@ def test_the_dashboard_asks_the_data_source_that_its_reader_chooses() -> None:
     asked = [panel["datasource"] for panel in PANELS]
     asked += [target["datasource"] for panel in PANELS for target in panel["targets"]]
     assert {one["uid"] for one in asked} == {"${datasource}"}
+
+
+def test_a_panel_shows_the_revisions_of_the_chosen_service_and_of_none_whose_name_begins_alike() -> None:
+    texts = {target["expr"] for panel in PANELS for target in panel["targets"]}
+    (asked,) = {found for text in texts for found in re.findall(r'revision=~"([^"]+)"', text)}
+    pattern = asked.replace("$inferenceservice", "digits")
+    stable, other = revision("digits"), revision("digits-eu")
+    assert all(re.fullmatch(pattern, one) for one in (stable, baseline_name(stable, 7)))
+    assert not re.fullmatch(pattern, other) and not re.fullmatch(pattern, baseline_name(other, 7))
+
+
+def revision(service: str) -> str:
+    """The name of a revision of this service."""
+    model = ModelVersionSpec.model_validate(version(7)["spec"])
+    serving = Serving(service, "demo", "7", model, Runtime())
+    return revision_of(serving, Settings(serving_image="any"), None, 1).name
 
 
 # --- in the chart ---------------------------------------------------------------------------------------------------

@@ -28,6 +28,13 @@ def series(values: list[float | None]) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
+@pytest.mark.parametrize("name", ["argo", "flagger", "kayenta"])
+def test_each_recording_says_what_was_recorded_and_has_its_recorder(name: str) -> None:
+    document = json.loads((CASES / f"{name}.json").read_text())
+    assert re.search(r" v\d+\.\d+\.\d+$", document["program"]) or re.fullmatch(r"[0-9a-f]{40}", document["commit"])
+    assert any((CASES / name).iterdir())
+
+
 @pytest.mark.parametrize("case", cases("kayenta"))
 def test_kayentas_judge_as_recorded(case: dict[str, Any]) -> None:
     nan = "replace" if case["nanStrategy"] == "replace" else "remove"

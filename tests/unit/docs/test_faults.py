@@ -19,6 +19,14 @@ def test_the_table_has_the_faults_that_are_promised() -> None:
     assert all(line.count("|") == 4 for line in ROWS)
 
 
+def test_each_word_for_evidence_that_is_missing_is_a_fault_with_its_row() -> None:
+    table = Page(ROOT / "docs/evidence-sources.md").text.partition("| begins with |")[2].partition("\n\n")[0]
+    words = set(re.findall(r"^\| (`\w+`) \|", table, re.MULTILINE))
+    assert len(words) == 7
+    told = {word for row in ROWS for word in re.findall(r"`\w+`", row.split("|")[2])}
+    assert words - told == set()
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.split("|")[1].strip())
 def test_every_fault_names_a_test_that_is_run(row: str) -> None:
     found = re.fullmatch(r"`(tests/[\w/]+\.py)::(test_\w+)`", row.split("|")[3].strip())
