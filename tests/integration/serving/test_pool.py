@@ -11,11 +11,12 @@ import grpc
 import httpx
 import numpy as np
 import pytest
+from plimsoll_serving.pool.residents import FILE_FACTOR, FIXED_BYTES
 
 from tests.builders import onnx_models
 from tests.integration.serving.grpc_client import channel, infer, raw
 from tests.integration.serving.harness import COEFFICIENTS, INTERCEPTS, eventually
-from tests.integration.serving.pool_harness import PoolServer, Store, classifier, document, outcomes, seconds_of
+from tests.integration.serving.pool_harness import LONG, PoolServer, Store, classifier, document, outcomes, seconds_of
 
 Start = Callable[..., PoolServer]
 
@@ -142,6 +143,55 @@ def test_what_does_not_fit_into_memory_is_put_out_and_comes_back_with_the_next_r
     states = [one for i in range(8) for one in pool.revisions(f"m{i}").values()]
     assert {one["state"] for one in states} == {"ready"}
     assert 0 < sum(one["inMemory"] for one in states) < 8
+
+
+def test_models_that_are_all_at_work_keep_the_others_waiting_and_never_take_more_than_the_budget(
+    start: Start, store: Store
+) -> None:
+    """Eight models of about the same size, room for two: each works for a while, at the same time if it could."""
+    files = [store.put(working(number)) for number in range(8)]
+    budget = 29 * (FILE_FACTOR * Path(files[0]["uri"][7:]).stat().st_size + FIXED_BYTES) // 10
+    documents = [document(f"m{number}", {"1": file}) for number, file in enumerate(files)]
+    pool = start(*documents, PLIMSOLL_POOL_MEMORY_BYTES=str(budget), PLIMSOLL_MAX_QUEUE_SECONDS="600")
+    answered: list[int] = []
+
+    def ask(number: int) -> None:
+        with httpx.Client() as client:
+            answered.extend(pool.ask(f"m{number}", client=client).status_code for _ in range(3))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    used = []
+    while any(thread.is_alive() for thread in threads):
+        used.append(pool.value("plimsoll_pool_memory_bytes", "kind")["used"])
+    assert answered == [200] * 24
+    assert 0 < max(used) <= budget
+
+
+def test_a_model_for_which_there_is_no_room_in_time_is_refused_with_when_to_come_again(
+    start: Start, store: Store
+) -> None:
+    files = [store.put(working(number)) for number in range(2)]
+    budget = 3 * (FILE_FACTOR * Path(files[0]["uri"][7:]).stat().st_size + FIXED_BYTES) // 2
+    pool = start(
+        *(document(f"m{number}", {"1": file}) for number, file in enumerate(files)),
+        PLIMSOLL_POOL_MEMORY_BYTES=str(budget),
+        PLIMSOLL_MAX_QUEUE_SECONDS="0.05",
+    )
+    held = threading.Thread(target=pool.ask, args=("m0", LONG, 1.0, 2.0, 3.0))
+    held.start()
+    eventually(lambda: pool.counts("plimsoll_inflight_requests", "model")["m0"] == 1, "the first to be at work")
+    refused = pool.ask("m1")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert "leave no room for it" in refused.json()["error"]
+    held.join()
+    pool.serves("m1")
+
+
+def working(number: int) -> bytes:
+    """A model of some 2 MiB that takes a while for rows whose first feature is above 0. No two are the same."""
+    return onnx_models.slow_classifier(COEFFICIENTS, INTERCEPTS + number, rounds=40, width=512, feature=0)
 
 
 def test_a_model_that_no_memory_would_hold_is_refused_with_the_remedy(start: Start, store: Store) -> None:
