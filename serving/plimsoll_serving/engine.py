@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from plimsoll_serving import memory
 from plimsoll_serving.artifact import read_verified
 from plimsoll_serving.codec import Answer, InferRequest, Run
 from plimsoll_serving.errors import ArtifactError, ModelError, RequestError
@@ -338,6 +339,7 @@ def load(settings: Settings) -> Engine:
         engine.sample = sample_inputs(engine.profile)
         engine.columns = feature_names(engine.profile)
     engine.warm_up(engine.sample)
+    memory.give_back()
     laps.lap("warmUp")
     engine.seconds = laps.seconds
     return engine

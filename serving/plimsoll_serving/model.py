@@ -71,6 +71,9 @@ class Model:
         # third of a small run.
         direct = self.providers == [CPU]
         self._answer = getattr(self._session, "_sess", self._session).run if direct else self._session.run
+        if direct:
+            # The file, which it would only need again to fall back from another processor to this one.
+            self._session._model_bytes = None
         tensors = [*self.signature.inputs.values(), *self.signature.outputs.values()]
         self._raw = any(tensor.datatype.kind == "raw" for tensor in tensors)
         self._maps = [node.name for node in self._session.get_outputs() if node.type in _MAPS]

@@ -17,8 +17,10 @@ from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.pool import running
 from plimsoll_serving.pool.host import MAX_WAITING, Host, State, Waiting
 
-# A session keeps its weights about twice (as read, and as laid out for its kernels), and a little besides.
-FILE_FACTOR = 2
+# A session keeps its weights once, as laid out for its kernels, and a little besides. On the way there they are kept
+# three times (the file, the graph as read, the session); the half of the limit that is not the models' bears one.
+KEPT_FACTOR = 1
+LOADING_FACTOR = 2
 FIXED_BYTES = 1 << 20
 # What is waited for room, and a load under way, are looked at this often.
 ROOM_SECONDS = 0.01
@@ -81,7 +83,7 @@ class Residents:
                 return False
             host.waiting.append(Waiting(answer, self.now()))
         if host not in self._residents:
-            self._wanted.setdefault(host, _expected(host))
+            self._wanted.setdefault(host, self._expected(host))
             host.loads()
             if self._running is None:
                 self._running = self._loop.create_task(self._run())
@@ -157,7 +159,8 @@ class Residents:
             loaded = await self._loaded(host)
             if not host.dropped:
                 # Other work makes the process grow, too: one model is never taken for more than all may have.
-                host.serves(loaded.engine, min(self.budget, max(expected, loaded.grown)))
+                host.took = min(self.budget, max(_from_file(host, KEPT_FACTOR), loaded.grown))
+                host.serves(loaded.engine, host.took)
                 self.loads += 1
                 host.used_at = self.now()
         except (ArtifactError, SettingsError) as error:
@@ -169,6 +172,10 @@ class Residents:
         finally:
             if not host.in_memory:
                 self._put_out(host)
+
+    def _expected(self, host: Host) -> int:
+        """Bytes that loading it takes, by its file, or by what it took the last time."""
+        return max(_from_file(host, LOADING_FACTOR), host.took)
 
     async def _loaded(self, host: Host) -> Loaded:
         load = self._loop.run_in_executor(self._loader, self._load, host)
@@ -221,10 +228,10 @@ def _answer(waiting: Waiting, host: Host, why: str) -> None:
         LOGGER.exception("a request could not be handled", extra={"fields": {"revision": host.revision}})
 
 
-def _expected(host: Host) -> int:
+def _from_file(host: Host, factor: int) -> int:
     """Bytes in memory, from the size of the file; loading says when there is none."""
     try:
-        return FILE_FACTOR * (host.settings.model_dir / MODEL_FILE).stat().st_size + FIXED_BYTES
+        return factor * (host.settings.model_dir / MODEL_FILE).stat().st_size + FIXED_BYTES
     except FileNotFoundError:
         return 0
 

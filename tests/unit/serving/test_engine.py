@@ -1,6 +1,7 @@
 """Answers and warm-up of the engine with real models."""
 
 import json
+import sys
 from typing import Any
 
 import numpy as np
@@ -262,3 +263,11 @@ def test_scores_by_class_are_a_matrix_whatever_the_keys_and_the_rows(classes: An
         item = {"name": "input", "datatype": "FP32", "shape": [rows, 3], "data": list(range(3 * rows))}
         (scores,) = json.loads(answer(model, json.dumps({"inputs": [item]}).encode()).response.body)["outputs"]
         assert (scores["shape"], scores["data"]) == ([rows, 3], list(range(3 * rows)))
+
+
+def test_the_file_does_not_stay_in_memory_beside_the_model_made_of_it() -> None:
+    content = onnx_models.linear_classifier(COEFFICIENTS, INTERCEPTS)
+    before = sys.getrefcount(content)
+    model = Model(content)
+    assert model.signature.inputs
+    assert sys.getrefcount(content) == before

@@ -11,11 +11,12 @@ import pytest
 from plimsoll_serving.errors import ArtifactError
 from plimsoll_serving.pool import residents as module
 from plimsoll_serving.pool.host import MAX_WAITING, Waiting
-from plimsoll_serving.pool.residents import FILE_FACTOR, FIXED_BYTES, NO_ROOM, Residents
+from plimsoll_serving.pool.residents import FIXED_BYTES, KEPT_FACTOR, LOADING_FACTOR, NO_ROOM, Residents
 
 FILE_BYTES = 1000
-#: What each model is expected to take.
-SIZE = FILE_FACTOR * FILE_BYTES + FIXED_BYTES
+#: What each model is expected to take while it is loaded, and then.
+SIZE = LOADING_FACTOR * FILE_BYTES + FIXED_BYTES
+KEPT = KEPT_FACTOR * FILE_BYTES + FIXED_BYTES
 
 
 class FakeHost:
@@ -27,7 +28,7 @@ class FakeHost:
         self.settings.model_dir.mkdir()
         (self.settings.model_dir / "model.onnx").write_bytes(bytes(size))
         self.in_memory = self.dropped = self.pinned = False
-        self.size, self.used_at, self.under_way, self.deaths = 0, 0.0, 0, 0
+        self.size, self.took, self.used_at, self.under_way, self.deaths = 0, 0, 0.0, 0, 0
         self.waiting: list[Waiting] = []
         self.said: list[str] = []
 
@@ -102,10 +103,10 @@ def test_a_model_waits_until_one_that_is_at_work_has_ended_and_takes_its_place(t
         world.ask(late)
         await a_while()
         assert (late.said, late.reason, busy.in_memory) == ([], NO_ROOM, True)
-        assert world.residents.used == SIZE
+        assert world.residents.used == KEPT
         busy.under_way -= 1
         await until(lambda: late.said == [""])
-        assert (busy.in_memory, late.in_memory, late.reason, world.residents.used) == (False, True, "", SIZE)
+        assert (busy.in_memory, late.in_memory, late.reason, world.residents.used) == (False, True, "", KEPT)
         assert (world.residents.loads, world.residents.evictions) == (2, 1)
 
     play(story())
@@ -185,7 +186,7 @@ def test_a_small_model_does_not_wait_behind_a_large_one_that_lacks_room(tmp_path
     async def story() -> None:
         world = World(tmp_path, hosts=2, room=2)
         busy, small = world.hosts
-        large = FakeHost(tmp_path, "large", FILE_BYTES + SIZE // FILE_FACTOR)
+        large = FakeHost(tmp_path, "large", FILE_BYTES + SIZE // LOADING_FACTOR)
         world.ask(busy)
         await until(lambda: busy.said == [""])
         world.ask(large)
@@ -208,7 +209,7 @@ def test_a_model_that_no_memory_would_hold_fails_at_once_though_all_others_are_a
         world.ask(large)
         await until(lambda: large.said == [""])
         assert "raise spec.resources.memory of the ServingPool" in large.reason
-        assert (large.in_memory, world.residents.used) == (False, SIZE)
+        assert (large.in_memory, world.residents.used) == (False, KEPT)
 
     play(story())
 
@@ -237,7 +238,7 @@ def test_a_model_that_no_document_names_any_more_holds_its_room_while_it_answers
         world.residents.look()
         world.ask(late)
         await a_while()
-        assert (world.residents.used, late.said) == (SIZE, [])
+        assert (world.residents.used, late.said) == (KEPT, [])
         leaving.under_way -= 1
         await until(lambda: late.said == [""])
         late.under_way, late.dropped = 0, True
@@ -291,6 +292,28 @@ def test_a_model_that_seems_to_take_more_than_the_whole_budget_stays_while_it_is
         await until(lambda: world.hosts[0].in_memory)
         world.residents.look()
         assert (world.hosts[0].in_memory, world.residents.used) == (True, SIZE)
+
+    play(story())
+
+
+def test_a_model_that_comes_back_is_expected_to_take_what_it_took_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        world = World(tmp_path, hosts=2, room=3)
+        readings = iter((0, 2 * SIZE + 1, 0, 0))
+        monkeypatch.setattr(module, "_resident_bytes", lambda: next(readings))
+        grown, busy = world.hosts
+        world.residents.want(grown)
+        await until(lambda: grown.in_memory)
+        assert world.residents.used == 2 * SIZE + 1
+        world.ask(busy)
+        await until(lambda: busy.said == [""])
+        assert not grown.in_memory
+        busy.size = SIZE
+        world.residents.want(grown)
+        await a_while()
+        assert (grown.in_memory, grown.reason) == (False, NO_ROOM)
 
     play(story())
 
