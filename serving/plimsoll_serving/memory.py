@@ -1,5 +1,7 @@
-"""How much memory this container may use, what one request body may be of that, and when it is looked through."""
+"""How much memory this container may use, what one request body may be of that, when it is looked through, and what is
+given back."""
 
+import ctypes
 import gc
 from pathlib import Path
 
@@ -33,3 +35,10 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECTOR_THRESHOLD, 20, 20)
+
+
+def give_back() -> None:
+    """Give freed memory back to the system: what is freed once a model is made lies between what stays."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:  # the GNU library has it
+        trim(0)

@@ -52,11 +52,11 @@ class Front:
             respond(_unavailable(f"model {host.settings.identity.model!r}: {host.readiness.reason}"))
             return
 
-        def resume() -> None:
+        def resume(why: str) -> None:
             if host.in_memory:
                 handled(endpoints, request, respond)
             else:
-                respond(_unavailable(f"model {host.settings.identity.model!r}: {host.readiness.reason}"))
+                respond(_unavailable(f"model {host.settings.identity.model!r}: {why or host.readiness.reason}"))
 
         if not self._pool.residents.want(host, resume):
             respond(_unavailable("too many requests wait for the model to be loaded; try again later"))

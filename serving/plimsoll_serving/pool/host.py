@@ -80,15 +80,24 @@ class Shared:
     common: Common
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A request for a model that is not in memory: see `Residents.want`. ``since`` is loop time."""
+
+    answer: Callable[[str], None]
+    since: float
+
+
 class Host:
     """A revision.
 
     Attributes:
         public, direct: its endpoints; the public ones split as the service's route says.
         used_at: loop time of its last request.
-        size: bytes that it is taken to have in memory while it is there.
+        size: bytes that it is taken to have in memory while it is there, or on its way there.
+        took: bytes that it had the last time; 0 before it was in memory.
         pinned: it takes a share of a release, and goes out of memory last.
-        resume: requests that wait for it, each a call that answers one.
+        waiting: requests that wait for it, in the order in which they came.
     """
 
     def __init__(self, settings: Settings, shared: Shared) -> None:
@@ -109,10 +118,10 @@ class Host:
         )
         self.state = State.WAITING
         self.used_at = asyncio.get_running_loop().time()
-        self.size = 0
+        self.size = self.took = 0
         self.pinned = False
         self.dropped = False
-        self.resume: list[Callable[[], None]] = []
+        self.waiting: list[Waiting] = []
         if refused:
             self.fails(refused)
 
@@ -136,7 +145,8 @@ class Host:
 
     @property
     def idle(self) -> bool:
-        return self.inference.under_way == 0 and not self.resume
+        """Whether it is in memory and could be put out."""
+        return self.in_memory and self.inference.under_way == 0
 
     def waits(self, why: str = "") -> None:
         """Its file is not there yet."""
@@ -147,6 +157,11 @@ class Host:
         if self.state is not State.READY:
             self.state = State.LOADING
             self.readiness.why = ""
+
+    def lacks(self, what: str) -> None:
+        """It would be loaded if there were room."""
+        if self.state is State.LOADING:
+            self.readiness.why = what
 
     def serves(self, engine: Engine, size: int) -> None:
         """In memory, verified and warm. Raises SettingsError when its payload log cannot be kept as asked for."""

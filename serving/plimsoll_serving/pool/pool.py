@@ -33,7 +33,8 @@ class Pool:
         self._common = Common(self._workers, readiness, self._running, Held(), WaitingBytes(each=WAITING_BYTES // 4))
         self.services: dict[str, Service] = {}
         self.by_model: dict[str, list[Service]] = {}
-        self.residents = Residents(settings.memory_bytes, settings.folder / "marks", self.hosts)
+        queue_seconds = settings.common.bounds.queue_seconds
+        self.residents = Residents(settings.memory_bytes, queue_seconds, settings.folder / "marks")
         self._timer: asyncio.TimerHandle | None = None
         self._polls = 0
 
@@ -56,6 +57,7 @@ class Pool:
             for host in self.hosts():
                 if host.state is State.WAITING and host.look():
                     self.residents.want(host)
+        self.residents.look()
         self._polls += 1
         if not self._readiness.loaded and not unproven(self.hosts()):
             self._readiness.loaded = True
@@ -81,7 +83,7 @@ class Pool:
     @property
     def under_way(self) -> int:
         """Requests not answered yet."""
-        return sum(host.inference.under_way + len(host.resume) for host in self.hosts())
+        return sum(host.inference.under_way + len(host.waiting) for host in self.hosts())
 
     async def close(self) -> None:
         if self._timer is not None:

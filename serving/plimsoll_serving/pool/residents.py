@@ -1,4 +1,7 @@
-"""Which models are in memory. One at a time is loaded; the least recently used is put out under the budget."""
+"""Which models are in memory. One at a time is loaded, once there is room: the least recently used is put out for it,
+but none that is at work, and so a model may have to wait. Nothing that is under way waits for a model to be loaded, so
+that room comes as soon as runs end.
+"""
 
 import asyncio
 import os
@@ -12,11 +15,19 @@ from plimsoll_serving.engine import Engine, load
 from plimsoll_serving.errors import ArtifactError, SettingsError
 from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.pool import running
-from plimsoll_serving.pool.host import MAX_WAITING, Host, State
+from plimsoll_serving.pool.host import MAX_WAITING, Host, State, Waiting
 
-# A session keeps its weights about twice (as read, and as laid out for its kernels), and a little besides.
-FILE_FACTOR = 2
+# A session keeps its weights once, as laid out for its kernels, and a little besides. On the way there they are kept
+# three times (the file, the graph as read, the session); the half of the limit that is not the models' bears one.
+KEPT_FACTOR = 1
+LOADING_FACTOR = 2
 FIXED_BYTES = 1 << 20
+# What is waited for room, and a load under way, are looked at this often.
+ROOM_SECONDS = 0.01
+NO_ROOM = (
+    "the models in memory are all at work and leave no room for it; try again later, or raise spec.resources.memory of "
+    "the ServingPool"
+)
 # A process that died this often while it loaded a model does not load it again.
 DEATHS = 2
 
@@ -34,17 +45,21 @@ class Residents:
 
     Args:
         budget: bytes that all models in memory together may be taken to have.
+        queue_seconds: what a request may wait for room.
         marks: where a file says which model is being loaded, for the process that comes after this one.
     """
 
-    def __init__(self, budget: int, marks: Path, hosts: Callable[[], Iterable[Host]]) -> None:
+    def __init__(self, budget: int, queue_seconds: float, marks: Path) -> None:
         self.budget = budget
+        self._queue_seconds = queue_seconds
         self._marks = marks
-        self._hosts = hosts
         self._loop = asyncio.get_running_loop()
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
-        self._wanted: dict[Host, None] = {}
-        self._loading: asyncio.Task[None] | None = None
+        # Bytes that each is expected to take.
+        self._wanted: dict[Host, int] = {}
+        # In memory, or on the way there; those too that no document names any more, while they answer.
+        self._residents: set[Host] = set()
+        self._running: asyncio.Task[None] | None = None
         self.loads = 0
         self.evictions = 0
 
@@ -54,77 +69,136 @@ class Residents:
 
     @property
     def used(self) -> int:
-        return sum(host.size for host in self._hosts())
+        return sum(host.size for host in self._residents)
 
-    @property
-    def settled(self) -> bool:
-        """Whether nothing waits to be loaded."""
-        return not self._wanted and self._loading is None
+    def want(self, host: Host, answer: Callable[[str], None] | None = None) -> bool:
+        """Bring a model into memory soon. False when too many wait for it.
 
-    def want(self, host: Host, resume: Callable[[], None] | None = None) -> bool:
-        """Bring a model into memory soon, then call ``resume``. False when too many wait for it."""
-        if resume is not None:
-            if len(host.resume) >= MAX_WAITING:
+        Args:
+            answer: called once, with nothing when the model is there or cannot be loaded, else with why it was not
+                tried.
+        """
+        if answer is not None:
+            if len(host.waiting) >= MAX_WAITING:
                 return False
-            host.resume.append(resume)
-        if not host.in_memory:
-            self._wanted[host] = None
+            host.waiting.append(Waiting(answer, self.now()))
+        if host not in self._residents:
+            self._wanted.setdefault(host, self._expected(host))
             host.loads()
-        if self._loading is None:
-            self._loading = self._loop.create_task(self._run())
+            if self._running is None:
+                self._running = self._loop.create_task(self._run())
         return True
 
+    def look(self) -> None:
+        """Put out what no document names any more, and what is over the budget, as far as nothing is under way."""
+        for host in [one for one in self._residents if one.dropped and one.idle]:
+            self._put_out(host)
+        self._make_room(0)
+
     def close(self) -> None:
+        if self._running is not None:
+            self._running.cancel()
         self._loader.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self) -> None:
         try:
             while self._wanted:
-                # Whom somebody waits for comes first; else in the order in which they were wanted.
-                host = next((one for one in self._wanted if one.resume), next(iter(self._wanted)))
-                del self._wanted[host]
-                if not host.dropped and not host.in_memory:
-                    await self._bring(host)
-                waiting, host.resume = host.resume, []
-                for resume in waiting:
-                    _resumed(resume, host)
+                host = self._next()
+                if host is None:
+                    for lacking in self._wanted:
+                        lacking.lacks(NO_ROOM)
+                    self._refuse_late()
+                    await asyncio.sleep(ROOM_SECONDS)
+                    continue
+                expected = self._wanted.pop(host)
+                if not host.dropped:
+                    await self._bring(host, expected)
+                waiting, host.waiting = host.waiting, []
+                for one in waiting:
+                    _answer(one, host, "")
+                self._make_room(0)
         finally:
-            self._loading = None
+            self._running = None
 
-    async def _bring(self, host: Host) -> None:
+    def _next(self) -> Host | None:
+        """The first for which there is room, or nothing to be made; whom somebody waits for comes before the others."""
+        held = self._held()
+        for host in sorted(self._wanted, key=lambda one: not one.waiting):
+            expected = self._wanted[host]
+            if host.dropped or expected > self.budget or held + expected <= self.budget:
+                return host
+        return None
+
+    def _held(self) -> int:
+        """Bytes that cannot be had: of models that are being loaded or have requests under way."""
+        return sum(host.size for host in self._residents if not host.idle)
+
+    def _refuse_late(self) -> None:
+        """Whoever waits for room for longer than a queue may take is told so. The model comes when there is room."""
+        oldest = self.now() - self._queue_seconds
+        late = [host for host in self._wanted if host.waiting and host.waiting[0].since < oldest]
+        held = self._held() if late else 0
+        for host in late:
+            if held + self._wanted[host] > self.budget:
+                told = [one for one in host.waiting if one.since < oldest]
+                host.waiting = host.waiting[len(told) :]
+                for one in told:
+                    _answer(one, host, NO_ROOM)
+
+    async def _bring(self, host: Host, expected: int) -> None:
         try:
-            expected = _expected(host)
             if expected > self.budget:
                 raise ArtifactError(
                     f"the model takes about {expected >> 20} MiB of memory, all models of the pool share "
                     f"{self.budget >> 20} MiB: raise spec.resources.memory of the ServingPool"
                 )
             self._make_room(expected)
-            loaded = await self._loop.run_in_executor(self._loader, self._load, host)
-            if host.dropped:
-                return
-            host.serves(loaded.engine, max(expected, loaded.grown))
+            host.loads()
+            host.size = expected
+            self._residents.add(host)
+            loaded = await self._loaded(host)
+            if not host.dropped:
+                # Other work makes the process grow, too: one model is never taken for more than all may have.
+                host.took = min(self.budget, max(_from_file(host, KEPT_FACTOR), loaded.grown))
+                host.serves(loaded.engine, host.took)
+                self.loads += 1
+                host.used_at = self.now()
         except (ArtifactError, SettingsError) as error:
             LOGGER.error("a model cannot be served: %s", error, extra={"fields": {"revision": host.revision}})
             host.fails(str(error))
-            return
         except Exception as error:
             LOGGER.exception("a model could not be loaded", extra={"fields": {"revision": host.revision}})
             host.fails(f"it could not be loaded: {type(error).__name__}")
-            return
-        self.loads += 1
-        host.used_at = self._loop.time()
-        self._make_room(0, keep=host)
+        finally:
+            if not host.in_memory:
+                self._put_out(host)
 
-    def _make_room(self, size: int, keep: Host | None = None) -> None:
+    def _expected(self, host: Host) -> int:
+        """Bytes that loading it takes, by its file, or by what it took the last time."""
+        return max(_from_file(host, LOADING_FACTOR), host.took)
+
+    async def _loaded(self, host: Host) -> Loaded:
+        load = self._loop.run_in_executor(self._loader, self._load, host)
+        while not load.done():
+            await asyncio.wait([load], timeout=ROOM_SECONDS)
+            self._refuse_late()
+        return load.result()
+
+    def _make_room(self, size: int) -> None:
         """Put out what was not used for the longest time; never one with requests under way."""
-        idle = [host for host in self._hosts() if host.in_memory and host.idle and host is not keep]
-        idle.sort(key=lambda host: (not host.pinned, -host.used_at))
-        while idle and self.used + size > self.budget:
-            host = idle.pop()
-            host.put_out()
-            self.evictions += 1
-            LOGGER.info("put out of memory", extra={"fields": {"revision": host.revision}})
+        over = self.used + size - self.budget
+        if over <= 0:
+            return
+        for host in sorted(self._residents, key=lambda one: (one.pinned, one.used_at)):
+            if over > 0 and host.idle:
+                over -= host.size
+                self._put_out(host)
+                self.evictions += 1
+                LOGGER.info("put out of memory", extra={"fields": {"revision": host.revision}})
+
+    def _put_out(self, host: Host) -> None:
+        self._residents.discard(host)
+        host.put_out()
 
     def _load(self, host: Host) -> Loaded:
         """In the loader's thread. A mark stays behind when the process does not survive it."""
@@ -146,21 +220,20 @@ class Residents:
         return Loaded(engine, _resident_bytes() - before)
 
 
-def _resumed(resume: Callable[[], None], host: Host) -> None:
+def _answer(waiting: Waiting, host: Host, why: str) -> None:
     """What fails for one request must keep no other from being answered, and no other model from being loaded."""
     try:
-        resume()
+        waiting.answer(why)
     except Exception:
         LOGGER.exception("a request could not be handled", extra={"fields": {"revision": host.revision}})
 
 
-def _expected(host: Host) -> int:
-    """Bytes in memory, from the size of the file. Raises ArtifactError when there is none."""
-    path = host.settings.model_dir / MODEL_FILE
+def _from_file(host: Host, factor: int) -> int:
+    """Bytes in memory, from the size of the file; loading says when there is none."""
     try:
-        return FILE_FACTOR * path.stat().st_size + FIXED_BYTES
+        return factor * (host.settings.model_dir / MODEL_FILE).stat().st_size + FIXED_BYTES
     except FileNotFoundError:
-        raise ArtifactError(f"{path} does not exist") from None
+        return 0
 
 
 def _deaths(mark: Path) -> int:

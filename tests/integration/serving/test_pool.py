@@ -11,6 +11,7 @@ import grpc
 import httpx
 import numpy as np
 import pytest
+from plimsoll_serving.pool.residents import FIXED_BYTES, LOADING_FACTOR
 
 from tests.builders import onnx_models
 from tests.integration.serving.grpc_client import channel, infer, raw
@@ -117,10 +118,10 @@ def test_a_sticky_header_keeps_its_users_with_one_version(start: Start, store: S
 def test_what_does_not_fit_into_memory_is_put_out_and_comes_back_with_the_next_request(
     start: Start, store: Store
 ) -> None:
-    """Each model is taken for about 3 MiB; there is room for three of eight."""
+    """Each model is taken for about 2 MiB, and for 4 while it is loaded; there is room for three of eight."""
     wide = [onnx_models.weights(features=4, classes=70_000, seed=seed) for seed in range(8)]
     documents = [document(f"m{i}", {"1": store.put(onnx_models.linear_classifier(*one))}) for i, one in enumerate(wide)]
-    pool = start(*documents, PLIMSOLL_POOL_MEMORY_BYTES=str(24 << 20))
+    pool = start(*documents, PLIMSOLL_POOL_MEMORY_BYTES=str(8 << 20), PLIMSOLL_MAX_QUEUE_SECONDS="600")
     failures: list[str] = []
 
     def use(first: int) -> None:
@@ -142,6 +143,57 @@ def test_what_does_not_fit_into_memory_is_put_out_and_comes_back_with_the_next_r
     states = [one for i in range(8) for one in pool.revisions(f"m{i}").values()]
     assert {one["state"] for one in states} == {"ready"}
     assert 0 < sum(one["inMemory"] for one in states) < 8
+
+
+def test_models_that_are_all_at_work_keep_the_others_waiting_and_never_take_more_than_the_budget(
+    start: Start, store: Store
+) -> None:
+    """Eight models of about the same size, room for three: each works for a while, at the same time if it could."""
+    files = [store.put(working(number)) for number in range(8)]
+    budget = 24 * (LOADING_FACTOR * Path(files[0]["uri"][7:]).stat().st_size + FIXED_BYTES) // 10
+    documents = [document(f"m{number}", {"1": file}) for number, file in enumerate(files)]
+    pool = start(*documents, PLIMSOLL_POOL_MEMORY_BYTES=str(budget), PLIMSOLL_MAX_QUEUE_SECONDS="600")
+    answered: list[int] = []
+
+    def ask(number: int) -> None:
+        with httpx.Client() as client:
+            answered.extend(pool.ask(f"m{number}", client=client).status_code for _ in range(3))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    most = 0
+    while any(thread.is_alive() for thread in threads):
+        services = pool.get("/route", "metrics").json()["services"].values()
+        most = max(most, sum(one["inMemory"] for service in services for one in service["revisions"].values()))
+    assert answered == [200] * 24
+    assert 1 <= most <= 3
+    eventually(lambda: pool.value("plimsoll_pool_memory_bytes", "kind")["used"] <= budget, "what grew put out")
+
+
+def test_a_model_for_which_there_is_no_room_in_time_is_refused_with_when_to_come_again(
+    start: Start, store: Store
+) -> None:
+    files = [store.put(working(number)) for number in range(2)]
+    budget = 3 * (LOADING_FACTOR * Path(files[0]["uri"][7:]).stat().st_size + FIXED_BYTES) // 2
+    pool = start(
+        *(document(f"m{number}", {"1": file}) for number, file in enumerate(files)),
+        PLIMSOLL_POOL_MEMORY_BYTES=str(budget),
+        PLIMSOLL_MAX_QUEUE_SECONDS="0.05",
+    )
+    held = threading.Thread(target=pool.ask, args=("m0", 60.0, 1.0, 2.0, 3.0))
+    held.start()
+    eventually(lambda: pool.counts("plimsoll_inflight_requests", "model")["m0"] == 1, "the first to be at work")
+    refused = pool.ask("m1")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert "leave no room for it" in refused.json()["error"]
+    held.join()
+    pool.serves("m1")
+
+
+def working(number: int) -> bytes:
+    """A model of some 2 MiB that takes a while for rows whose first feature is above 0. No two are the same."""
+    return onnx_models.slow_classifier(COEFFICIENTS, INTERCEPTS + number, rounds=40, width=512, feature=0)
 
 
 def test_a_model_that_no_memory_would_hold_is_refused_with_the_remedy(start: Start, store: Store) -> None:
