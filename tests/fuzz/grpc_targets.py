@@ -29,9 +29,9 @@ SERVICE = "/inference.GRPCInferenceService/"
 Frame = tuple[int, int, int, bytes]
 
 
-def _infer(typed: bool, rows: int) -> bytes:
+def _infer(typed: bool, rows: int, model: str = MODEL) -> bytes:
     values = np.array(ROW * rows, np.float32)
-    request = message("inference.ModelInferRequest")(model_name=MODEL, id="canary")
+    request = message("inference.ModelInferRequest")(model_name=model, id="canary")
     tensor = request.inputs.add(name="input", datatype="FP32", shape=[rows, 4])
     if typed:
         tensor.contents.fp32_contents.extend(values.tolist())
@@ -109,9 +109,9 @@ def http2_frames(chance: random.Random) -> bytes:
     return damaged(data, chance) if chance.random() < 0.4 else data
 
 
-def sound_call(port: int) -> dict[str, str]:
+def sound_call(port: int, model: str = MODEL) -> dict[str, str]:
     """Trailers of a sound inference."""
-    encoder, path, body = Encoder(), *CALLS[0]
+    encoder, path, body = Encoder(), CALLS[0][0], _infer(typed=False, rows=1, model=model)
     head = _head(path, random.Random(0))[:6]
     frames: list[Frame] = [(SETTINGS, 0, 0, b""), (HEADERS, END_HEADERS, 1, encoder.encode(head))]
     received = exchange(port, _written([*frames, (DATA, END_STREAM, 1, _prefixed(body))]), ANSWER_SECONDS)
