@@ -175,13 +175,22 @@ class Engine:
         try:
             inputs = synthetic_inputs(self.signature) if body is None else decode(body, self.signature).inputs
             for _ in range(WARM_UP_RUNS):
-                self._model.run(inputs, list(self.signature.outputs))
+                answers = self._model.run(inputs, list(self.signature.outputs))
         except (ModelError, RequestError) as error:
             if body is not None:
                 raise ArtifactError(f"the model does not answer its profile's sample: {error}") from None
             LOGGER.warning("the model does not answer zeros, and no profile gives a sample: %s", error)
             return
+        self._learn_no_rows(inputs, answers)
         self._measure(inputs)
+
+    def _learn_no_rows(self, inputs: Arrays, answers: list[NDArray[Any]]) -> None:
+        """What answers without rows are, from answers with some."""
+        lengths = {len(array) if array.ndim else None for array in [*inputs.values(), *answers]}
+        if self._may_share_rows() and len(lengths) == 1:
+            self._model.without_rows = {
+                name: array[:0].copy() for name, array in zip(self.signature.outputs, answers, strict=True)
+            }
 
     def _measure(self, inputs: Arrays) -> None:
         names = list(self.signature.outputs)

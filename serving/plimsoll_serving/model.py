@@ -43,6 +43,8 @@ class Model:
         providers: those that ONNX Runtime uses.
         loops: whether one row may take any time, whatever the others take.
         steady: whether what a run takes follows from the shapes of its inputs.
+        without_rows: each output for inputs without rows, once it is known. Many graphs raise on those (a neighbour
+            that is not there, a matrix of no size), others do not: a request must not tell versions apart by it.
 
     Raises:
         ArtifactError: ONNX Runtime refuses the graph, or an input or output is not a tensor the protocol can carry.
@@ -72,12 +74,14 @@ class Model:
         tensors = [*self.signature.inputs.values(), *self.signature.outputs.values()]
         self._raw = any(tensor.datatype.kind == "raw" for tensor in tensors)
         self._maps = [node.name for node in self._session.get_outputs() if node.type in _MAPS]
+        self.without_rows: dict[str, NDArray[Any]] = {}
 
     def run(self, inputs: dict[str, NDArray[Any]], outputs: list[str]) -> list[NDArray[Any]]:
         """Compute the named outputs. Safe from several threads; the interpreter lock is released meanwhile.
 
         Raises:
-            RequestError: the inputs differ in their number of rows and the graph could not join them.
+            RequestError: the inputs differ in their number of rows and the graph could not join them; or they have no
+                values and the graph raised.
             ModelError: the graph raised.
         """
         try:
@@ -86,16 +90,31 @@ class Model:
             answers = self._answer(outputs, inputs, _RUN_OPTIONS)
             if self._maps:
                 return [
-                    _table(answer) if name in self._maps else answer
+                    self._table(name, answer) if name in self._maps else answer
                     for name, answer in zip(outputs, answers, strict=True)
                 ]
             return list(answers)
         except Exception as error:
-            rows = {name: array.shape[0] for name, array in inputs.items() if array.ndim}
-            if len(set(rows.values())) > 1:
-                told = ", ".join(f"{name!r} has {count}" for name, count in rows.items())
-                raise RequestError(f"inputs differ in rows (first size of shape): {told}") from None
-            raise ModelError(_first_line(str(error))) from None
+            return self._instead(inputs, outputs, error)
+
+    def _instead(self, inputs: dict[str, NDArray[Any]], outputs: list[str], error: Exception) -> list[NDArray[Any]]:
+        """What is answered where the graph raised."""
+        rows = {name: array.shape[0] for name, array in inputs.items() if array.ndim}
+        if len(set(rows.values())) > 1:
+            told = ", ".join(f"{name!r} has {count}" for name, count in rows.items())
+            raise RequestError(f"inputs differ in rows (first size of shape): {told}") from None
+        if self.without_rows and not any(rows.values()):
+            return [self.without_rows[name] for name in outputs]
+        empty = next((name for name, array in inputs.items() if not array.size), None)
+        if empty is not None:
+            raise RequestError(f"input {empty!r} has no values, and the model does not answer that") from None
+        raise ModelError(_first_line(str(error))) from None
+
+    def _table(self, name: str, rows: list[dict[Any, float]]) -> NDArray[Any]:
+        """The matrix that ZipMap made a list of dictionaries of: a column a class, ordered by the classes' names."""
+        if not rows:
+            return self.without_rows.get(name, np.empty((0, 0), np.float32))
+        return np.array([list(row.values()) for row in rows], dtype=np.float32)
 
     def _run_raw(self, inputs: dict[str, NDArray[Any]], outputs: list[str]) -> list[NDArray[Any]]:
         """For tensors of a type that numpy does not have: their 16 bits pass as UINT16."""
@@ -124,11 +143,6 @@ def _bits(value: Any) -> NDArray[Any]:
     size = math.prod(shape) * 2
     data = ctypes.string_at(value.data_ptr(), size) if size else b""
     return np.frombuffer(data, np.uint16).reshape(shape)
-
-
-def _table(rows: list[dict[Any, float]]) -> NDArray[Any]:
-    """The matrix that scikit-learn's ZipMap made a list of dictionaries of: a column a class, in their order."""
-    return np.array([list(row.values()) for row in rows], dtype=np.float32).reshape(len(rows), -1)
 
 
 def _options(threads: int) -> onnxruntime.SessionOptions:

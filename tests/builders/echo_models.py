@@ -86,6 +86,23 @@ def of_several_widths() -> bytes:
     return model_bytes(nodes, _values(tensors), outputs, [numpy_helper.from_array(np.array([1]), "last")])
 
 
+def of_classes(classes: Sequence[int] | Sequence[str]) -> bytes:
+    """``input`` FP32 [rows, classes] → ``scores``: a dictionary a row, from each class to its column (ZipMap).
+
+    What scikit-learn's classifiers are by default where skl2onnx converts them, with ``output_probability`` for scores.
+    """
+    texts = isinstance(classes[0], str)
+    labels = {"classlabels_strings" if texts else "classlabels_int64s": list(classes)}
+    score = helper.make_tensor_type_proto(TensorProto.FLOAT, [])
+    row = helper.make_map_type_proto(TensorProto.STRING if texts else TensorProto.INT64, score)
+    return model_bytes(
+        [helper.make_node("ZipMap", ["input"], ["scores"], domain="ai.onnx.ml", **labels)],
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [ROWS, len(classes)])],
+        [helper.make_value_info("scores", helper.make_sequence_type_proto(row))],
+        domains=["ai.onnx.ml"],
+    )
+
+
 def column_shares() -> bytes:
     """``input`` FP32 [rows, 3] → ``shares`` [rows, 3], each value less the largest of its column, ``largest`` [1, 3].
 

@@ -28,6 +28,7 @@ def main(pytest: list[str]) -> int:
         "classifier": RIGHT,
         "types": echo_models.of_every_type(PLAIN_TYPES),
         "typed": echo_models.of_every_type(TYPED_TYPES),
+        "classes": echo_models.of_classes(["blue", "green", "red"]),
         "small": echo_models.of_every_type([SMALL_FLOAT]),
     }
     with tempfile.TemporaryDirectory() as folder:

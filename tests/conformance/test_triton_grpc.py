@@ -72,6 +72,13 @@ def test_bf16_comes_back_as_it_went(clients: dict[str, InferenceServerClient]) -
     assert same(clients["small"].infer(MODEL, [infer_input("bf16", array)]).as_numpy("echo_bf16"), array)
 
 
+@pytest.mark.parametrize("rows", [0, 1, 2])
+def test_scores_by_class_come_as_a_matrix(clients: dict[str, InferenceServerClient], rows: int) -> None:
+    array = np.arange(3 * rows, dtype=np.float32).reshape(rows, 3)
+    result = clients["classes"].infer(MODEL, [infer_input("input", array)])
+    assert same(result.as_numpy("scores"), array)
+
+
 def test_only_the_outputs_asked_for_come_in_their_order(classifier: InferenceServerClient) -> None:
     wanted = [InferRequestedOutput("probabilities"), InferRequestedOutput("label")]
     response = classifier.infer(MODEL, [row(2)], outputs=wanted, model_version=VERSION).get_response()

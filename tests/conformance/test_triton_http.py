@@ -100,6 +100,13 @@ def test_bf16_comes_back_as_it_went(clients: dict[str, InferenceServerClient]) -
     assert same(result.as_numpy("echo_bf16"), array)
 
 
+@pytest.mark.parametrize("rows", [0, 1, 2])
+def test_scores_by_class_come_as_a_matrix(clients: dict[str, InferenceServerClient], rows: int) -> None:
+    array = np.arange(3 * rows, dtype=np.float32).reshape(rows, 3)
+    result = clients["classes"].infer(MODEL, [infer_input("input", array, True)])
+    assert same(result.as_numpy("scores"), array)
+
+
 @pytest.mark.parametrize("binary", [False, True])
 def test_numbers_that_are_not_finite_come_back(clients: dict[str, InferenceServerClient], binary: bool) -> None:
     arrays = models.every_type()

@@ -36,6 +36,8 @@ MODELS: dict[str, Callable[[], bytes]] = {
     "widths": echo_models.of_several_widths,
     "shares": echo_models.column_shares,
     "counts": echo_models.column_counts,
+    "numbered classes": lambda: echo_models.of_classes([7, 10, 20]),
+    "named classes": lambda: echo_models.of_classes(["blau", "gelb", "Übel"]),
 }
 #: More by hand: `EQUALITY_EXAMPLES=2000`.
 EXAMPLES = int(os.environ.get("EQUALITY_EXAMPLES", "40"))
@@ -52,7 +54,10 @@ class Served:
         self.outputs = [node.name for node in self.session.get_outputs()]
 
     def expected(self, arrays: Arrays) -> Arrays:
-        return dict(zip(self.outputs, self.session.run(self.outputs, arrays), strict=True))
+        answers = self.session.run(self.outputs, arrays)
+        # A list of dictionaries (ZipMap) is served as a matrix, and as wide without rows.
+        tables = [_table(answer, arrays["input"].shape) if isinstance(answer, list) else answer for answer in answers]
+        return dict(zip(self.outputs, tables, strict=True))
 
     def check(self, ask: Ask, told: Told) -> None:
         """The answer is to this request and is right."""
@@ -68,6 +73,10 @@ class Served:
                 # Which NaN a calculation makes depends on where its operands lie in memory.
                 array, right = _with_one_nan(array), _with_one_nan(right)
             assert same(array, right), f"{name}: {array!r} instead of {right!r}"
+
+
+def _table(rows: list[dict[Any, float]], shape: tuple[int, ...]) -> NDArray[Any]:
+    return np.array([list(row.values()) for row in rows], np.float32).reshape(shape)
 
 
 def _datatype(onnx_type: str) -> str:

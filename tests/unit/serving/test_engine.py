@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from onnx import TensorProto, helper
 from plimsoll_serving.engine import Engine, sample_request
@@ -10,8 +11,14 @@ from plimsoll_serving.errors import ArtifactError
 from plimsoll_serving.http.message import Request
 from plimsoll_serving.jobs import Result
 from plimsoll_serving.model import Model, sample_inputs
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 
-from tests.builders import onnx_models
+from tests.builders import echo_models, onnx_models
 
 COEFFICIENTS, INTERCEPTS = onnx_models.weights(features=4, classes=3)
 
@@ -206,3 +213,52 @@ def test_models_whose_rows_depend_on_one_another_do_not_share_runs(
     model = engine(made.SerializeToString())
     model.warm_up([])
     assert model.batches is shares
+
+
+def without_rows(columns: int = 4) -> bytes:
+    return json.dumps({"inputs": [{"name": "input", "datatype": "FP32", "shape": [0, columns], "data": []}]}).encode()
+
+
+def shapes(result: Result) -> dict[str, list[int]]:
+    return {one["name"]: one["shape"] for one in json.loads(result.response.body)["outputs"]}
+
+
+def converted(estimator: Any, **options: Any) -> bytes:
+    """A classifier of four columns and three classes, as skl2onnx writes it."""
+    rows = np.random.default_rng(5).normal(size=(60, 4)).astype(np.float32)
+    fitted = estimator.fit(rows, np.array(["small", "middle", "big"])[np.arange(60) % 3])
+    types = [("input", FloatTensorType([None, 4]))]
+    return bytes(to_onnx(fitted, initial_types=types, target_opset=17, **options).SerializeToString())
+
+
+@pytest.mark.parametrize(
+    "estimator", [MLPClassifier(max_iter=5), KNeighborsClassifier(), GaussianNB(), LogisticRegression()]
+)
+@pytest.mark.parametrize("options", [{}, {"options": {"zipmap": False}}], ids=["dictionaries", "matrix"])
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_no_rows_are_answered_with_no_rows_by_models_that_raise_on_them_too(
+    estimator: Any, options: dict[str, Any]
+) -> None:
+    model = engine(converted(estimator, **options))
+    model.warm_up([])
+    found = answer(model, without_rows())
+    assert (found.response.status, found.failure) == (200, None)
+    assert sorted(shapes(found).values()) == [[0], [0, 3]]
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_a_model_that_raises_without_rows_is_not_blamed_where_nothing_is_known_of_its_rows() -> None:
+    found = answer(engine(converted(MLPClassifier(max_iter=5))), without_rows())
+    assert (found.response.status, found.failure) == (400, None)
+    assert "input 'input' has no values" in json.loads(found.response.body)["error"]
+
+
+@pytest.mark.parametrize("classes", [[7, 10, 20], ["blau", "gelb", "rot"]])
+def test_scores_by_class_are_a_matrix_whatever_the_keys_and_the_rows(classes: Any) -> None:
+    model = engine(echo_models.of_classes(classes))
+    model.warm_up([])
+    assert model.batches
+    for rows in (0, 1, 3):
+        item = {"name": "input", "datatype": "FP32", "shape": [rows, 3], "data": list(range(3 * rows))}
+        (scores,) = json.loads(answer(model, json.dumps({"inputs": [item]}).encode()).response.body)["outputs"]
+        assert (scores["shape"], scores["data"]) == ([rows, 3], list(range(3 * rows)))
