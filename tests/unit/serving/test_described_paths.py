@@ -10,9 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from plimsoll_serving import endpoints, repository
-from plimsoll_serving.adaptors import endpoints as adaptors
-from plimsoll_serving.description import about
+import plimsoll_serving
+import pytest
+from plimsoll_serving import build, endpoints
 from plimsoll_serving.description.example import describe
 from plimsoll_serving.description.openapi import document
 from plimsoll_serving.http.message import Request, Response, json_response
@@ -22,6 +22,7 @@ from tests.unit.serving.adaptor_models import NUMBERS
 
 MODEL, VERSION = "digits", "7"
 NOTHING_THERE = {404, 405}
+SOURCES = Path(plimsoll_serving.__file__).parent
 
 
 class Inferences:
@@ -50,9 +51,8 @@ def served() -> endpoints.Endpoints:
 def words() -> set[str]:
     """What a part of a path may be: whatever word the modules that look at paths have in a literal."""
     found = {MODEL, VERSION}
-    for module in (endpoints, adaptors, repository, about):
-        assert module.__file__ is not None
-        tree = ast.parse(Path(module.__file__).read_text())
+    for name in ("endpoints", "adaptors/endpoints", "repository", "description/about"):
+        tree = ast.parse((SOURCES / f"{name}.py").read_text())
         texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
         paths = [text for text in texts if isinstance(text, str) and re.fullmatch(r"[a-z0-9/:._-]+", text)]
         found |= {word for path in paths for word in path.split("/") if word}
@@ -78,6 +78,7 @@ def answers(handler: endpoints.Endpoints, method: str, path: str) -> bool:
     return told[0].status not in NOTHING_THERE
 
 
+@pytest.mark.skipif(build.code() == build.COMPILED, reason="compiled, what answers takes no stand-ins")
 def test_every_path_that_is_served_is_described_and_nothing_else() -> None:
     assert {"infer", "versions", "ready", "feedback", f"{MODEL}:predict", f"{MODEL}.json", "load"} <= words()
     handler = served()
