@@ -15,8 +15,10 @@ DONE = 0
 FAILED = 1
 REFUSED = 2
 VERBS = ("serve", "fetch")
+LAST_PORT = 65535
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
+OPTIONS = ("name", "profile", "port", "grpc_port", "host", "model_version")
 
 DESCRIPTION = (
     "Serves an ONNX model over the Open Inference Protocol V2, and in the forms of KServe V1, SageMaker and MLflow: "
@@ -25,7 +27,7 @@ DESCRIPTION = (
 EPILOG = """\
 examples:
   plimsoll-serve iris.onnx                       then open http://127.0.0.1:8080/docs
-  plimsoll-serve iris.onnx --name flowers --port 9000 --profile profile.json
+  plimsoll-serve iris.onnx --name flowers --port 9000 --grpc-port 9001 --profile profile.json
 
 in a pod:
   serve   (default without a file) serve the model in PLIMSOLL_MODEL_DIR until SIGTERM
@@ -74,6 +76,8 @@ exit codes: 0 done, 2 the settings, the file or the artifact are refused, 1 anyt
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a verb or serve a file; returns the exit code."""
+    if not (sys.argv[1:] if arguments is None else arguments) and _is_person():
+        _parser().error("name the model's file, as in `plimsoll-serve iris.onnx`; --help tells the rest")
     if (sys.argv[1:] if arguments is None else arguments) in ([], ["serve"]):
         return _run("serve", False)  # as pods are started: they do without a parser
     parser = _parser()
@@ -88,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("a pool takes no file: its documents say what to serve")
     if files:
         return _serve_file(given, Path(files[0]))
-    if any(getattr(given, option) is not None for option in ("name", "profile", "port", "host", "model_version")):
+    if any(getattr(given, option) is not None for option in OPTIONS):
         parser.error("the options belong to a file; without one the environment says everything")
     return _run(verb, given.pool)
 
@@ -107,10 +111,24 @@ def _parser() -> "ArgumentParser":
     parser.add_argument("--model-version", help="its version (1)")
     parser.add_argument("--profile", type=Path, help="its profile.json: names of columns and a real row")
     parser.add_argument("--host", help=f"address to listen on ({DEFAULT_HOST})")
-    parser.add_argument("--port", type=int, help=f"port ({DEFAULT_PORT}); 0 takes a free one")
+    parser.add_argument("--port", type=_port, help=f"port of HTTP ({DEFAULT_PORT}); 0 takes a free one")
+    parser.add_argument("--grpc-port", type=_port, help="port of gRPC (a free one, told on the first screen)")
     parser.add_argument("--pool", action="store_true", help="many models: those named in PLIMSOLL_POOL_DOCUMENTS")
     parser.add_argument("--version", action="version", version=__version__)
     return parser
+
+
+def _port(text: str) -> int:
+    from argparse import ArgumentTypeError
+
+    if not (text.isascii() and text.isdigit() and int(text) <= LAST_PORT):
+        raise ArgumentTypeError(f"{text!r} is not a port: 0 to {LAST_PORT}")
+    return int(text)
+
+
+def _is_person() -> bool:
+    """Whether somebody at a terminal asks, and not a pod, whose environment names the model."""
+    return sys.stderr.isatty() and not os.environ.get("PLIMSOLL_MODEL_NAME")
 
 
 def _serve_file(given: "Namespace", path: Path) -> int:
@@ -120,7 +138,8 @@ def _serve_file(given: "Namespace", path: Path) -> int:
     version, host = given.model_version or "1", given.host or DEFAULT_HOST
     port = DEFAULT_PORT if given.port is None else given.port
     try:
-        serve(Options(path, given.name, version, given.profile, host, port), os.environ, sys.stderr.isatty())
+        options = Options(path, given.name, version, given.profile, host, port, given.grpc_port)
+        serve(options, os.environ, sys.stderr.isatty())
     except (SettingsError, ArtifactError) as error:
         print(f"plimsoll-serve: {error}", file=sys.stderr)  # noqa: T201
         return REFUSED

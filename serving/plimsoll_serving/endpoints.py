@@ -16,6 +16,7 @@ from plimsoll_serving.http.message import (
     json_response,
     method_not_allowed,
     only_get,
+    whole_server,
 )
 from plimsoll_serving.inference import Inference
 from plimsoll_serving.readiness import Readiness
@@ -79,7 +80,8 @@ class Endpoints:
             self._tell(request, only_get(request) or self._description.answer(request), respond)
         else:
             respond(
-                error_response(
+                whole_server(request)
+                or error_response(
                     404,
                     f"nothing is served at {request.path[:200]}; inference is POST {self._infer_path}, "
                     "and /docs tells everything else",

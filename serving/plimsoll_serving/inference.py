@@ -23,6 +23,7 @@ from plimsoll_serving.route import Arm
 from plimsoll_serving.routing import Role, Routing
 from plimsoll_serving.settings import Settings
 from plimsoll_serving.shadow.mirror import Mirror
+from plimsoll_serving.v2.values import json_text
 
 REVISION = b"plimsoll-revision"
 TIMEOUT_MICROSECONDS = "timeout"
@@ -273,7 +274,7 @@ class Inference:
     def _limit(self, request: Request, timeout: Any) -> str | None:
         """Set the deadline that the parameter ``timeout`` asks for; the error when it is none."""
         if type(timeout) is not int or not 0 <= timeout < 2**63:
-            return f"parameters.timeout is {str(timeout)[:50]}, not a number of microseconds"
+            return f"parameters.timeout is {json_text(timeout)}, not a number of microseconds"
         if timeout:
             until = self._loop.time() + timeout / 1e6
             request.deadline = until if request.deadline is None else min(request.deadline, until)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from plimsoll_serving import logs
-from plimsoll_serving.artifact import file_digest
+from plimsoll_serving.artifact import PROFILE_FILE, file_digest
 from plimsoll_serving.description.example import describe
 from plimsoll_serving.description.screen import first_screen
 from plimsoll_serving.errors import ArtifactError, SettingsError
@@ -26,6 +26,7 @@ class Options:
     Attributes:
         name: None takes it from the file's name.
         profile: a ``profile.json`` of the model, for its column names and its sample.
+        grpc_port: None takes a free one, or that of the environment.
     """
 
     path: Path
@@ -34,6 +35,7 @@ class Options:
     profile: Path | None
     host: str
     port: int
+    grpc_port: int | None = None
 
 
 def name_of(path: Path) -> str:
@@ -66,6 +68,8 @@ def settings_of(options: Options, environment: Mapping[str, str]) -> Settings:
         "PLIMSOLL_HOST": options.host,
         "PLIMSOLL_PUBLIC_PORT": str(options.port),
     }
+    if options.grpc_port is not None:
+        values["PLIMSOLL_GRPC_PORT"] = str(options.grpc_port)
     if options.profile is not None:
         values["PLIMSOLL_PROFILE_SHA256"] = _digest(options.profile)
         values["PLIMSOLL_PROFILE_FILE"] = os.fspath(options.profile.absolute())
@@ -101,4 +105,11 @@ def serve(options: Options, environment: Mapping[str, str], human: bool) -> None
     try:
         run(settings, ready)
     except ArtifactError as error:
-        raise ArtifactError(f"{options.path}: {error}") from None
+        raise ArtifactError(_told(str(error), options)) from None
+
+
+def _told(error: str, options: Options) -> str:
+    """With the path of the file at fault; a profile's is known by the name that it has in a store."""
+    if options.profile is not None and error.startswith(PROFILE_FILE):
+        return f"{options.profile}{error.removeprefix(PROFILE_FILE)}"
+    return f"{options.path}: {error}"

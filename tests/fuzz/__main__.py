@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import plimsoll_serving  # noqa: F401 - before ONNX Runtime is loaded: it turns its telemetry off
 
 from tests.fuzz.campaign import Campaign
-from tests.integration.serving.harness import RIGHT, Server, running
+from tests.fuzz.servers import attacked
+from tests.integration.serving.harness import running
 
 SETTLE_SECONDS = 60.0
 
@@ -23,11 +25,10 @@ def main() -> int:
     parser.add_argument("--case", type=int, help="only this case of the seed")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running(Server(Path(folder), RIGHT, "fuzzed", PLIMSOLL_READ_TIMEOUT_SECONDS="2")) as (server,),
-    ):
-        campaign = Campaign(server, options.seed)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        servers = attacked(Path(folder))
+        stack.enter_context(running(*servers.values()))
+        campaign = Campaign(servers, options.seed)
         if options.case is None:
             report = campaign.run(options.seconds, min(SETTLE_SECONDS, options.seconds / 2))
         else:

@@ -1,4 +1,4 @@
-"""A run of damaged requests against one real server process, watched from outside."""
+"""A run of damaged requests against real server processes, watched from outside."""
 
 from __future__ import annotations
 
@@ -49,10 +49,11 @@ class Report:
 class Campaign:
     """Cases are numbered: the same seed and number are the same bytes, whatever ran before."""
 
-    def __init__(self, server: Server, seed: int, folder: Path = FINDINGS) -> None:
-        self._server = server
+    def __init__(self, servers: dict[str, Server], seed: int, folder: Path = FINDINGS) -> None:
+        self._servers = servers
+        self._classifier = servers["classifier"]
         self._folder = folder
-        self._log_read = 0
+        self._log_read = dict.fromkeys(servers, 0)
         self._expected = self._canary()
         self.report = Report(seed)
 
@@ -72,7 +73,7 @@ class Campaign:
             number += 1
             if elapsed >= settle_seconds and not report.settled_bytes:
                 report.settled_bytes = self._resident_bytes()
-            if self._server.process is None or self._server.process.poll() is not None:
+            if not all(map(_alive, self._servers.values())):
                 break
         report.seconds = time.monotonic() - begin
         self._check_memory()
@@ -80,13 +81,14 @@ class Campaign:
 
     def _try(self, number: int) -> None:
         name, data = self.case(number)
-        _, port, send = TARGETS[name]
+        _, server, port, send = TARGETS[name]
         self.report.cases[name] += 1
         try:
-            send(self._server.ports[port], data)
+            send(self._servers[server].ports[port], data)
             if number % CANARY_EVERY == 0:
                 self._check_canary()
-                self._check_log()
+                for key in self._servers:
+                    self._check_log(key)
         except (Finding, OSError) as error:
             self._found(name, number, data, error)
 
@@ -94,14 +96,14 @@ class Campaign:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{name}-{self.report.seed}-{number}.bin"
         path.write_bytes(data)
-        process = self._server.process
-        if process is not None and process.poll() is not None:
-            error = Finding(f"the server ended with {process.returncode}")
-        (self._folder / "server.log").write_bytes(self._server.log_path.read_bytes())
+        server = self._servers[TARGETS[name][1]]
+        if server.process is not None and not _alive(server):
+            error = Finding(f"the server ended with {server.process.returncode}")
+        (self._folder / "server.log").write_bytes(server.log_path.read_bytes())
         self.report.findings.append(f"{path}: {error}")
 
     def _canary(self) -> object:
-        answer = httpx.post(self._server.url(), json=corpus.document(), timeout=CANARY_SECONDS)
+        answer = httpx.post(self._classifier.url(), json=corpus.document(), timeout=CANARY_SECONDS)
         return answer.status_code, answer.json()
 
     def _check_canary(self) -> None:
@@ -109,31 +111,40 @@ class Campaign:
             told = self._canary()
         except httpx.HTTPError as error:
             raise Finding(f"a sound request is not answered: {error!r}") from None
-        status = sound_call(self._server.ports["grpc"]).get("grpc-status")
+        status = sound_call(self._classifier.ports["grpc"]).get("grpc-status")
         if status != "0":
             raise Finding(f"a sound call over gRPC ends with {status}")
         if told != self._expected:
             raise Finding(f"a sound request is answered {told}, not {self._expected}")
 
-    def _check_log(self) -> None:
+    def _check_log(self, key: str) -> None:
         """No exception that nobody caught: such a line tells of a failure that the client may not have seen."""
-        with self._server.log_path.open() as log:
-            log.seek(self._log_read)
+        with self._servers[key].log_path.open() as log:
+            log.seek(self._log_read[key])
             lines = log.readlines()
-            self._log_read = log.tell()
+            self._log_read[key] = log.tell()
         for line in lines:
             if "Traceback" in line or json.loads(line).get("level") == "critical":
                 raise Finding(f"the log has, within the last {CANARY_EVERY} cases: {line[:2000]}")
 
     def _check_memory(self) -> None:
-        report, process = self.report, self._server.process
-        if process is None or process.poll() is not None:
+        report = self.report
+        if not all(map(_alive, self._servers.values())):
             return
         report.last_bytes = self._resident_bytes()
         if report.settled_bytes and report.last_bytes - report.settled_bytes > GROWTH_BYTES:
             report.findings.append(f"memory grew from {report.settled_bytes} to {report.last_bytes} bytes")
 
     def _resident_bytes(self) -> int:
-        assert self._server.process is not None
-        lines = Path(f"/proc/{self._server.process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
+        """Of all servers."""
+        return sum(map(_resident_bytes, self._servers.values()))
+
+
+def _alive(server: Server) -> bool:
+    return server.process is not None and server.process.poll() is None
+
+
+def _resident_bytes(server: Server) -> int:
+    assert server.process is not None
+    lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from hpack import Decoder, Encoder, HPACKError
@@ -27,11 +27,12 @@ QUIET_SECONDS = 0.2
 SERVICE = "/inference.GRPCInferenceService/"
 
 Frame = tuple[int, int, int, bytes]
+Calls = Sequence[tuple[str, bytes]]
 
 
-def _infer(typed: bool, rows: int) -> bytes:
+def _infer(typed: bool, rows: int, model: str = MODEL) -> bytes:
     values = np.array(ROW * rows, np.float32)
-    request = message("inference.ModelInferRequest")(model_name=MODEL, id="canary")
+    request = message("inference.ModelInferRequest")(model_name=model, id="canary")
     tensor = request.inputs.add(name="input", datatype="FP32", shape=[rows, 4])
     if typed:
         tensor.contents.fp32_contents.extend(values.tolist())
@@ -45,7 +46,7 @@ def _named(kind: str) -> bytes:
 
 
 #: Path and message of sound calls.
-CALLS: list[tuple[str, bytes]] = [
+CALLS: Calls = [
     (f"{SERVICE}ModelInfer", _infer(typed=False, rows=1)),
     (f"{SERVICE}ModelInfer", _infer(typed=True, rows=3)),
     (f"{SERVICE}ModelStreamInfer", _infer(typed=False, rows=2)),
@@ -72,9 +73,9 @@ def _head(path: str, chance: random.Random) -> list[tuple[str, str]]:
     return head
 
 
-def _call(stream: int, encoder: Encoder, chance: random.Random, break_message: bool) -> list[Frame]:
+def _call(stream: int, encoder: Encoder, chance: random.Random, break_message: bool, calls: Calls) -> list[Frame]:
     """The frames of one call."""
-    path, body = chance.choice(CALLS)
+    path, body = chance.choice(calls)
     messages = _prefixed(body) * (chance.randint(1, 3) if "Stream" in path else 1)
     if break_message:
         whole = chance.random() < 0.7
@@ -88,10 +89,10 @@ def _call(stream: int, encoder: Encoder, chance: random.Random, break_message: b
     return [*frames, (DATA, 0, stream, messages[:middle]), (DATA, END_STREAM, stream, messages[middle:])]
 
 
-def grpc_message(chance: random.Random) -> bytes:
+def grpc_message(chance: random.Random, calls: Calls = CALLS) -> bytes:
     """Sound HTTP/2; messages whose bytes, lengths or compression are damaged."""
     encoder = Encoder()
-    frames = [frame for stream in (1, 3) for frame in _call(stream, encoder, chance, break_message=True)]
+    frames = [frame for stream in (1, 3) for frame in _call(stream, encoder, chance, True, calls)]
     return _written([(SETTINGS, 0, 0, b""), *frames])
 
 
@@ -100,7 +101,7 @@ def http2_frames(chance: random.Random) -> bytes:
     encoder = Encoder()
     frames: list[Frame] = [(SETTINGS, 0, 0, b"")]
     for stream in range(1, 2 * chance.randint(1, 4), 2):
-        frames += _call(stream, encoder, chance, break_message=False)
+        frames += _call(stream, encoder, chance, False, CALLS)
         if chance.random() < 0.5:
             frames.insert(chance.randrange(1, len(frames) + 1), _other(chance))
     for _ in range(chance.randint(0, 3)):
@@ -109,9 +110,9 @@ def http2_frames(chance: random.Random) -> bytes:
     return damaged(data, chance) if chance.random() < 0.4 else data
 
 
-def sound_call(port: int) -> dict[str, str]:
+def sound_call(port: int, model: str = MODEL) -> dict[str, str]:
     """Trailers of a sound inference."""
-    encoder, path, body = Encoder(), *CALLS[0]
+    encoder, path, body = Encoder(), CALLS[0][0], _infer(typed=False, rows=1, model=model)
     head = _head(path, random.Random(0))[:6]
     frames: list[Frame] = [(SETTINGS, 0, 0, b""), (HEADERS, END_HEADERS, 1, encoder.encode(head))]
     received = exchange(port, _written([*frames, (DATA, END_STREAM, 1, _prefixed(body))]), ANSWER_SECONDS)

@@ -7,11 +7,12 @@ import random
 import re
 from collections.abc import Callable
 
-from tests.fuzz import corpus
+from tests.fuzz import corpus, corpus_types
 from tests.fuzz.exchange import Finding, exchange
 from tests.fuzz.grpc_targets import grpc_message, http2_frames, over_http2
 from tests.fuzz.mutate import altered, damaged
-from tests.integration.serving.harness import post
+from tests.fuzz.servers import prediction_id
+from tests.integration.serving.harness import MODEL, post
 
 # 504 is what the parameter `timeout` asks for.
 _FAILURE = re.compile(rb"HTTP/1\.1 5(?!04)\d\d [^\r\n]*")
@@ -46,6 +47,45 @@ def binary_header(chance: random.Random) -> bytes:
     return post(head + tail, header, b"content-type: application/octet-stream", b"connection: close")
 
 
+def typed_body(chance: random.Random) -> bytes:
+    """Inputs of every datatype, those of some as binary data; JSON, sizes or bytes are changed."""
+    binary = tuple(name for name in corpus_types.TYPES if chance.random() < 0.4)
+    document, tail = corpus_types.typed(binary)
+    if chance.random() < 0.7:
+        document = altered(document, chance)
+    head = json.dumps(document).encode()
+    if chance.random() < 0.4:
+        tail = damaged(tail, chance)
+    return post(head + tail, b"inference-header-content-length: %d" % len(head), b"connection: close")
+
+
+def mapped_body(chance: random.Random) -> bytes:
+    """JSON to a model that answers dictionaries."""
+    body = json.dumps(altered(chance.choice(corpus_types.MAPPED), chance)).encode()
+    return post(damaged(body, chance) if chance.random() < 0.2 else body, b"connection: close")
+
+
+def feedback_body(chance: random.Random) -> bytes:
+    """Labels, for an id that is right unless it is what is changed."""
+    body = json.dumps(altered(chance.choice(corpus_types.feedback(prediction_id())), chance)).encode()
+    if chance.random() < 0.3:
+        body = damaged(body, chance)
+    return post(body, b"connection: close", path=f"/v2/models/{MODEL}/feedback")
+
+
+def gzip_body(chance: random.Random) -> bytes:
+    """Compressed bodies, damaged; the head is sound but for the length, which follows."""
+    head, _, body = chance.choice(corpus_types.compressed()).partition(b"\r\n\r\n")
+    body = damaged(body, chance)
+    lines = [line for line in head.split(b"\r\n") if not line.startswith(b"content-length")]
+    return b"\r\n".join([*lines, b"content-length: %d" % len(body)]) + b"\r\n\r\n" + body
+
+
+def typed_message(chance: random.Random) -> bytes:
+    """Sound HTTP/2; messages with raw tensors of every datatype, damaged."""
+    return grpc_message(chance, [(f"{corpus_types.SERVICE}ModelInfer", corpus_types.typed_call())])
+
+
 def over_http(port: int, data: bytes) -> None:
     """Send, half-close, read to the end. Raises Finding for a 5xx and for a server that does not come to an end."""
     received = exchange(port, data)
@@ -56,11 +96,16 @@ def over_http(port: int, data: bytes) -> None:
 
 Make = Callable[[random.Random], bytes]
 Send = Callable[[int, bytes], None]
-#: Name → how a case is made, over which port it goes, how it is sent and judged.
-TARGETS: dict[str, tuple[Make, str, Send]] = {
-    "http-bytes": (http_bytes, "public", over_http),
-    "json-body": (json_body, "public", over_http),
-    "binary-header": (binary_header, "public", over_http),
-    "grpc-message": (grpc_message, "grpc", over_http2),
-    "http2-frames": (http2_frames, "grpc", over_http2),
+#: Name → how a case is made, to which server and over which port it goes, how it is sent and judged.
+TARGETS: dict[str, tuple[Make, str, str, Send]] = {
+    "http-bytes": (http_bytes, "classifier", "public", over_http),
+    "json-body": (json_body, "classifier", "public", over_http),
+    "binary-header": (binary_header, "classifier", "public", over_http),
+    "grpc-message": (grpc_message, "classifier", "grpc", over_http2),
+    "http2-frames": (http2_frames, "classifier", "grpc", over_http2),
+    "feedback": (feedback_body, "classifier", "public", over_http),
+    "gzip": (gzip_body, "classifier", "public", over_http),
+    "types": (typed_body, "types", "public", over_http),
+    "types-grpc": (typed_message, "types", "grpc", over_http2),
+    "dictionaries": (mapped_body, "classes", "public", over_http),
 }

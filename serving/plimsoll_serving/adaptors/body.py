@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from plimsoll_serving.errors import RequestError
+from plimsoll_serving.v2 import unread
 from plimsoll_serving.v2.values import json_name
 
 
@@ -33,8 +34,7 @@ def _read_loosely(body: bytes, refusal: Exception) -> Any:
             raise RequestError("the body is not JSON: a text has half of a surrogate pair, which is no UTF-8") from None
         except (ValueError, RecursionError):
             pass  # told below in the words of the strict reader
-    told = "it is nested too deep" if isinstance(refusal, RecursionError) else str(refusal)
-    raise RequestError(f"the body is not JSON: {told}") from None
+    raise RequestError(unread.told(body, refusal)) from None
 
 
 def one_of(document: dict[str, Any], keys: tuple[str, ...]) -> str:

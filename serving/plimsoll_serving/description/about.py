@@ -43,11 +43,11 @@ class Description:
             return page(models, document(models, self._sagemaker), base_of(request))
         if path == "/openapi.json":
             return json_response(200, document(models, self._sagemaker))
-        name = unquote(path.removeprefix(EXAMPLES).removesuffix(".json"))
+        file = unquote(path.removeprefix(EXAMPLES))
         for model in models:
-            if model.name == name:
+            if f"{model.name}.json" == file:
                 return json_response(200, v2_request(model))
-        return error_response(404, f"model {name[:100]!r} is not served here")
+        return error_response(404, f"there is no {file[:100]!r}: an example is a model's name and .json")
 
 
 def base_of(request: Request) -> str:

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from plimsoll_serving import __version__
 from plimsoll_serving.description.example import Described, frame_request, instances_request, v2_request
+from plimsoll_serving.feedback.endpoint import MAX_ITEMS
 from plimsoll_serving.v2.signature import Tensor
 
 Json = dict[str, Any]
@@ -18,6 +19,7 @@ VALUES: dict[str, Json] = {
     "raw": {},
 }
 ERROR = {"$ref": "#/components/responses/Error"}
+MISSING = {"404": ERROR}
 FAILURES = {"400": ERROR, "413": ERROR, "500": ERROR, "503": ERROR}
 
 
@@ -58,8 +60,8 @@ def _json(schema: Json, examples: dict[str, Any] | None = None) -> Json:
     return {"application/json": media}
 
 
-def _get(summary: str, schema: Json | None = None, failures: Json | None = None) -> Json:
-    content = _json(schema or {"type": "object"})
+def _get(summary: str, schema: Json | None = None, failures: Json | None = None, media: str = "") -> Json:
+    content = {media: {"schema": {"type": "string"}}} if media else _json(schema or {"type": "object"})
     return {
         "get": {
             "summary": summary,
@@ -98,6 +100,8 @@ def _server_paths() -> Json:
         "/v2/repository/index": _post(
             "Models and their state", _json(asked, {"all": {}}), _json(index), {"400": ERROR}
         ),
+        "/docs": _get("A page for people", failures={"503": ERROR}, media="text/html"),
+        "/openapi.json": _get("This document", failures={"503": ERROR}),
     }
 
 
@@ -111,13 +115,63 @@ def _model_paths(model: Described) -> Json:
     response["properties"] |= {"model_name": {"const": model.name}, "model_version": {"type": "string"}}
     row = instances_request(model)
     instances = _json(_instances(model), {"row": row} if row else None)
-    return {
-        f"/v2/models/{name}": _get("Inputs and outputs of the model", None, {"503": ERROR}),
-        f"/v2/models/{name}/ready": _get("Whether the model takes inferences", _flag("ready"), {"503": ERROR}),
-        f"/v2/models/{name}/infer": _post("An inference", _json(request, {"row": v2_request(model)}), _json(response)),
-        f"/v1/models/{name}": _get("Whether the model takes inferences", _flag("ready"), {"503": ERROR}),
-        f"/v1/models/{name}:predict": _post("An inference, as KServe V1", instances, _json(_predictions())),
+    ready = _get("Whether the model takes inferences", _flag("ready"), {"503": ERROR})
+    v2 = {
+        "": _get("Inputs and outputs of the model", None, {"503": ERROR}),
+        "/ready": ready,
+        "/infer": _post("An inference", _json(request, {"row": v2_request(model)}), _json(response)),
+        "/feedback": _feedback(),
     }
+    v1 = {"": ready, ":predict": _post("An inference, as KServe V1", instances, _json(_predictions()))}
+    changed = _json({"type": "object"}, {"whole": {}}), _json({"type": "object"}), {"400": ERROR, "403": ERROR}
+    return {
+        **_versions(f"/v2/models/{name}", model.version, v2),
+        **_versions(f"/v1/models/{name}", model.version, v1),
+        f"/v2/repository/models/{name}/load": _post("Load the model, where that is allowed", *changed),
+        f"/v2/repository/models/{name}/unload": _post("Unload the model, where that is allowed", *changed),
+        model.example_path: _get("A row that the model takes, as the body of an inference", request, {"503": ERROR}),
+    }
+
+
+def _versions(path: str, version: str, operations: Json) -> Json:
+    """The operations of the version that the route chooses, and of this one by name."""
+    pinned = f"{path}/versions/{quote(version)}"
+    return {
+        **{path + verb: operation for verb, operation in operations.items()},
+        **{pinned + verb: _of_version(operation) for verb, operation in operations.items()},
+    }
+
+
+def _of_version(operation: Json) -> Json:
+    """The same; another version is a 404."""
+    return {
+        method: told | {"summary": f"{told['summary']}, by this version", "responses": told["responses"] | MISSING}
+        for method, told in operation.items()
+    }
+
+
+def _feedback() -> Json:
+    """One piece of feedback, or a list of them (`FeedbackEndpoint`)."""
+    one = {
+        "type": "object",
+        "required": ["prediction_id", "label"],
+        "properties": {
+            "prediction_id": {"type": "string", "description": "The answer's header plimsoll-prediction-id"},
+            "label": {"description": "What turned out to be true; of several rows a list, null where it is not known"},
+        },
+    }
+    told = {
+        "type": "object",
+        "required": ["counted", "repeated", "refused"],
+        "properties": {
+            "counted": {"type": "integer", "description": "Rows"},
+            "repeated": {"type": "integer", "description": "Ids that were counted before"},
+            "refused": {"type": "array", "items": {"type": "object", "required": ["index"]}},
+        },
+    }
+    body = {"oneOf": [one, {"type": "array", "minItems": 1, "maxItems": MAX_ITEMS, "items": one}]}
+    example = {"label": {"prediction_id": "1.WyJka", "label": 3}}
+    return _post("What turned out to be true", _json(body, example), _json(told), {"400": ERROR, "413": ERROR})
 
 
 def _sagemaker_paths(model: Described) -> Json:
@@ -127,6 +181,7 @@ def _sagemaker_paths(model: Described) -> Json:
     ping = {"summary": "Whether it takes inferences", "responses": {"200": {"description": "It does"}, "503": ERROR}}
     return {
         "/ping": {"get": ping},
+        "/health": {"get": ping},
         "/invocations": _post("An inference, as SageMaker and MLflow", content, _json(_predictions())),
     }
 

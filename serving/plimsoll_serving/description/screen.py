@@ -28,6 +28,7 @@ def first_screen(models: Sequence[Described], base: str, grpc: str, metrics: str
     lines += [
         f"  docs     {base}/docs",
         f"  API      {base}/openapi.json",
+        f"  gRPC     {grpc}",
         f"  metrics  {metrics}",
         "",
         "Ctrl-C stops it.",

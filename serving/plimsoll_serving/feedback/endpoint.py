@@ -7,6 +7,7 @@ import msgspec
 from plimsoll_serving.errors import RequestError
 from plimsoll_serving.feedback.book import FeedbackBook, Refusal
 from plimsoll_serving.http.message import Request, Response, error_response, json_response
+from plimsoll_serving.v2 import unread
 
 MAX_ITEMS = 1000
 MAX_BODY_BYTES = 4 << 20
@@ -57,7 +58,5 @@ def _parse(body: bytes) -> Any:
         raise RequestError(f"the body has {len(body)} bytes; send at most {MAX_BODY_BYTES} at a time", 413)
     try:
         return msgspec.json.decode(body)
-    except RecursionError:
-        raise RequestError("the body is not JSON that can be read: it is nested too deep") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise RequestError(f"the body is not JSON: {error}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestError(unread.told(body, error)) from None

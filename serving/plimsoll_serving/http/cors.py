@@ -2,9 +2,8 @@
 
 from functools import partial
 
-from plimsoll_serving.http.message import Handler, Header, Request, Respond, Response
+from plimsoll_serving.http.message import METHODS, Handler, Header, Request, Respond, Response
 
-METHODS = b"GET, HEAD, POST"
 EXPOSED = b"plimsoll-model-version, plimsoll-revision, plimsoll-prediction-id, inference-header-content-length"
 PREFLIGHT_SECONDS = b"600"
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
+METHODS: Final = b"GET, HEAD, POST"
 STATUS_LINES: Final = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 _OK: Final = STATUS_LINES[200]
 _OK_JSON: Final = b"%bcontent-type: application/json\r\ncontent-length: " % _OK
@@ -211,6 +212,13 @@ def only_get(request: Request) -> Response | None:
     if request.method in ("GET", "HEAD"):
         return None
     return method_not_allowed(request.method, request.path, "GET, HEAD")
+
+
+def whole_server(request: Request) -> Response | None:
+    """The answer to ``OPTIONS *`` (RFC 9110, section 9.3.7), which asks about no path."""
+    if request.method != "OPTIONS" or request.path != "*":
+        return None
+    return Response(204, headers=[(b"allow", METHODS)])
 
 
 def split_target(target: bytes) -> tuple[str, str]:

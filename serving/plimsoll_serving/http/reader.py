@@ -59,7 +59,7 @@ class RequestReader:
         try:
             self._parse(data)
         except httptools.HttpParserError as error:
-            self.fail(400, f"the request is not valid HTTP/1.1: {error}")
+            self.fail(400, self._why_invalid(error))
         if not self.in_message:
             return
         # The parser keeps an unfinished line to itself: what it was fed is the bound then. Where something else ended
@@ -135,6 +135,11 @@ class RequestReader:
         self.broken = True
         if self.ready and isinstance(self.ready[-1], Request):
             self.ready[-1].keep_alive = False
+
+    def _why_invalid(self, error: Exception) -> str:
+        if self._parser.get_method() == b"PRI":
+            return "this port speaks HTTP/1.1; HTTP/2, as gRPC is sent, is spoken on the port of gRPC (8081 of a pod)"
+        return f"the request is not valid HTTP/1.1: {error}"
 
     def _check_head(self, size: int) -> None:
         if size > self._limits.header_bytes:

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 from plimsoll_serving import __version__
 from plimsoll_serving.endpoints import Endpoints
-from plimsoll_serving.http.message import Request, Respond, Response, error_response, json_response
+from plimsoll_serving.http.message import Request, Respond, Response, error_response, json_response, whole_server
 from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.pool.host import Host, State
 from plimsoll_serving.pool.pool import Pool
@@ -94,7 +94,8 @@ class Front:
         if path == "/v2/health/ready":
             ready = self._readiness.ready
             return json_response(200 if ready else 503, {"ready": ready})
-        return error_response(404, f"nothing is served at {request.path[:200]}; /v2/models lists the models")
+        told = f"nothing is served at {request.path[:200]}; /v2/models lists the models"
+        return whole_server(request) or error_response(404, told)
 
 
 def handled(endpoints: Endpoints, request: Request, respond: Respond) -> None:

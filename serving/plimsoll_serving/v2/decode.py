@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from plimsoll_serving.codec import InferRequest
 from plimsoll_serving.errors import RequestError
+from plimsoll_serving.v2 import unread
 from plimsoll_serving.v2.binary import unpack
 from plimsoll_serving.v2.datatypes import DATATYPES, Datatype
 from plimsoll_serving.v2.signature import Signature, Tensor
-from plimsoll_serving.v2.values import MAX_RANK, flatten, json_name, to_array
+from plimsoll_serving.v2.values import MAX_RANK, flatten, json_name, json_text, to_array
 
 # The sizes of a tensor without values, multiplied, zeros left out: nothing else bounds what a model makes of them.
 MAX_EMPTY = 2**20
@@ -24,7 +25,7 @@ def decode(body: bytes, signature: Signature, tail: bytes = b"") -> InferRequest
         body: the JSON.
         tail: the binary tensors behind it, in the order of the inputs that have ``binary_data_size``.
     """
-    document = _parse(body)
+    document = _parse(body, len(tail))
     identifier = document.get("id")
     if identifier is not None and type(identifier) is not str:
         raise RequestError(f"id is {json_name(identifier)}, not a string")
@@ -50,7 +51,7 @@ class Tail:
             return None
         where = f"{field}.parameters.binary_data_size"
         if type(size) is not int or size < 0:
-            raise RequestError(f"{where} is {size!r}, not a number of bytes")
+            raise RequestError(f"{where} is {json_text(size)}, not a number of bytes")
         if "data" in item:
             raise RequestError(f"{field} has both data and parameters.binary_data_size; send one of them")
         left = len(self._data) - self._taken
@@ -68,13 +69,16 @@ class Tail:
             )
 
 
-def _parse(body: bytes) -> dict[str, Any]:
+def _parse(body: bytes, behind: int) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(body)
-    except RecursionError:
-        raise RequestError("the body is not JSON that can be read: it is nested too deep") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise RequestError(f"the body is not JSON: {error}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        why = unread.told(body, error)
+        if behind:
+            why = (
+                f"inference-header-content-length is {len(body)}, of a body of {len(body) + behind} bytes: there {why}"
+            )
+        raise RequestError(why) from None
     if type(document) is not dict:
         raise RequestError(f'the body is {json_name(document)}, not an object with "inputs"')
     return document

@@ -180,7 +180,7 @@ def _array(item: Any, raw: bytes | None, field: str, tensor: Tensor) -> NDArray[
     elif item.HasField("contents"):
         raise RequestError(f"{field}.contents is given besides raw_input_contents; send one of them")
     else:
-        where = f"the raw contents of {field}"
+        where = f"raw_input_contents{field.removeprefix('inputs')}"
         array = unpack(raw, 0, len(raw), datatype, where)
     if array.size != math.prod(shape):
         raise RequestError(f"{where} has {array.size} values, but {field}.shape {shape} needs {math.prod(shape)}")

@@ -4,6 +4,7 @@ JSON has no number for NaN and the infinities. They are read from the strings ``
 ``"-Infinity"`` (as in protobuf's JSON mapping), NaN also from ``null``, and are written as those strings.
 """
 
+import json
 import math
 from itertools import chain
 from typing import Any
@@ -30,6 +31,11 @@ _JSON_NAMES = {
 def json_name(value: object) -> str:
     """What a decoded JSON value is called in an error message."""
     return _JSON_NAMES[type(value)]
+
+
+def json_text(value: object) -> str:
+    """A decoded JSON value in an error message: a plain one as JSON writes it, up to 50 characters."""
+    return json_name(value) if isinstance(value, list | dict) else json.dumps(value)[:50]
 
 
 def flatten(data: list[Any], field: str) -> tuple[list[Any], list[int]]:

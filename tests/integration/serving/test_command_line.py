@@ -16,7 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.fuzz.grpc_targets import sound_call
 from tests.integration.serving.harness import HOST, RIGHT, SOURCES, eventually
+from tests.ports import free_port
 
 ENVIRONMENT = {
     "PATH": os.environ["PATH"],
@@ -75,8 +77,18 @@ def test_the_first_screens_command_works_and_ctrl_c_ends_it(model: Path) -> None
         for page in re.findall(r"http://\S+(?:docs|json|metrics)$", screen, re.MULTILINE):
             assert httpx.get(page).status_code == 200
         assert shlex.split(shell)[2].startswith(f"http://{HOST}:")
+        (grpc,) = re.findall(r"^  gRPC +(\S+)$", screen, re.MULTILINE)
+        host, port = grpc.split(":")
+        assert (host, sound_call(int(port), "my-iris.v2")["grpc-status"]) == (HOST, "0")
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
+
+
+def test_grpc_listens_where_it_was_asked_to(model: Path) -> None:
+    port = free_port()
+    with serving(str(model), "--grpc-port", str(port)) as (_, screen):
+        assert re.search(rf"^  gRPC +{HOST}:{port}$", screen, re.MULTILINE)
+        assert sound_call(port, "my-iris.v2")["grpc-status"] == "0"
 
 
 def test_a_profile_gives_a_real_row(model: Path, tmp_path: Path) -> None:
@@ -135,7 +147,19 @@ def test_what_cannot_be_served_is_one_sentence(model: Path, tmp_path: Path) -> N
     odd = tmp_path / "profile.json"
     odd.write_text("[]")
     code, _, said = run(str(model), "--port", "0", "--profile", str(odd))
-    assert (code, said[: len("plimsoll-serve: ")], said.count("\n")) == (2, "plimsoll-serve: ", 1)
+    assert (code, said[: len(f"plimsoll-serve: {odd} is ")], said.count("\n")) == (2, f"plimsoll-serve: {odd} is ", 1)
+
+
+def test_a_person_who_names_no_file_is_shown_how() -> None:
+    reader, writer = pty.openpty()
+    done = subprocess.run(COMMAND, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=writer, timeout=120)
+    os.close(writer)
+    said = os.read(reader, 65536).decode().splitlines()
+    os.close(reader)
+    assert (done.returncode, done.stdout, said[0][:7]) == (2, b"", "usage: ")
+    assert said[-1].endswith("name the model's file, as in `plimsoll-serve iris.onnx`; --help tells the rest")
+    code, _, log = run()  # elsewhere it is a pod, whose log is JSON
+    assert (code, json.loads(log)["message"][:19]) == (2, "PLIMSOLL_MODEL_NAME")
 
 
 def test_a_port_in_use_is_one_sentence(model: Path) -> None:
@@ -150,6 +174,8 @@ def test_a_port_in_use_is_one_sentence(model: Path) -> None:
     [
         (["a.onnx", "b.onnx"], "one model: 2 files were given; start one server for each, with its own --port"),
         (["fetch", "a.onnx"], "fetch takes no file: the environment says what to fetch"),
+        (["a.onnx", "--port", "99999"], "argument --port: '99999' is not a port: 0 to 65535"),
+        (["a.onnx", "--grpc-port", "x"], "argument --grpc-port: 'x' is not a port: 0 to 65535"),
         (["serve", "--port", "1"], "the options belong to a file; without one the environment says everything"),
     ],
 )

@@ -103,6 +103,20 @@ def test_a_wrong_address_is_told_what_is_right(
         assert response.headers["allow"] in sentence
 
 
+@pytest.mark.parametrize(("given", "told"), [("x", '"x"'), (True, "true"), (-1, "-1"), ([1], "a list"), (1.5, "1.5")])
+def test_a_timeout_that_is_none_is_told_as_it_was_sent(server: Server, given: object, told: str) -> None:
+    response = server.infer({**v2([1, 2, 3, 4]), "parameters": {"timeout": given}})
+    sentence = f"parameters.timeout is {told}, not a number of microseconds"
+    assert (response.status_code, response.json()) == (400, {"error": sentence})
+
+
+def test_options_of_the_whole_server_are_told(server: Server) -> None:
+    with Raw(server) as raw:
+        answer = raw.send(b"OPTIONS * HTTP/1.1\r\nhost: t\r\n\r\n").finish().read_all()
+    assert answer.startswith(b"HTTP/1.1 204 No Content\r\nallow: GET, HEAD, POST\r\n")
+    assert answer.endswith(b"\r\n\r\n")
+
+
 def test_the_operations_port_has_its_own_pages(server: Server) -> None:
     assert server.get("/healthz", "metrics").json() == {"live": True}
     assert server.get("/readyz", "metrics").json() == {"ready": True, "reason": "ready"}
@@ -124,6 +138,11 @@ def test_only_inferences_are_counted(server: Server) -> None:
 NONSENSE = [
     (b"hello\r\n\r\n", 400, "the request is not valid HTTP/1.1: "),
     (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "the request is not valid HTTP/1.1: "),
+    (
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        400,
+        "this port speaks HTTP/1.1; HTTP/2, as gRPC is sent, is spoken on the port of gRPC (8081 of a pod)",
+    ),
     (b"GET /v2 HTTP/9.9\r\n\r\n", 400, "the request is not valid HTTP/1.1: "),
     (post(b"", b"transfer-encoding: chunked"), 400, "the request is not valid HTTP/1.1: "),
     (post(b"", b"content-length: 5"), 400, "the request is not valid HTTP/1.1: "),

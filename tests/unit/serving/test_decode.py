@@ -137,7 +137,22 @@ def body(**changes: Any) -> bytes:
 
 REFUSALS = [
     (b"", "the body is not JSON: Input data was truncated"),
-    (b'{"inputs": [NaN]}', "the body is not JSON: JSON is malformed: invalid character (byte 12)"),
+    (b'{"inputs": [NaN]}', 'inputs[0] is NaN, which JSON has no word for; send "NaN" in quotes, or null'),
+    (b'{"inputs": [NaN', "the body is not JSON: JSON is malformed: invalid character (byte 12)"),
+    (b'{"inputs": [NaN' + b"[" * 100_000, "the body is not JSON: JSON is malformed: invalid character (byte 12)"),
+    (b'{"id": "NaN", "inputs": x}', "the body is not JSON: JSON is malformed: invalid character (byte 24)"),
+    (
+        b'{"inputs": [{"name": "x", "data": [1, [-Infinity]]}]}',
+        'inputs[0].data[1][0] is -Infinity, which JSON has no word for; send "-Infinity" in quotes',
+    ),
+    (
+        b'{"inputs": [{"name": "x", "data": [1, 1e999]}]}',
+        'inputs[0].data[1] is 1e999, beyond the largest 64-bit float; if that is meant, send "Infinity" in quotes',
+    ),
+    (
+        b"-" + b"9" * 5000,
+        f'the body is -{"9" * 19}…, beyond the largest 64-bit float; if that is meant, send "-Infinity" in quotes',
+    ),
     (b"[" * 100_000, "the body is not JSON that can be read: it is nested too deep"),
     (b"[]", 'the body is a list, not an object with "inputs"'),
     (b"{}", "inputs is missing; the model takes x"),

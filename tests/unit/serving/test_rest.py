@@ -149,6 +149,12 @@ def test_strings_of_a_known_head_are_counted_again() -> None:
         (binary({"inputs": [item()]}, b"", b"x"), "is 'x', not the number of bytes of the JSON in a body of"),
         (binary({"inputs": [item()]}, b"", b"9999"), "is '9999', not the number of bytes"),
         (binary({"inputs": [item(-1)]}, b""), "inputs[0].parameters.binary_data_size is -1, not a number of bytes"),
+        (binary({"inputs": [item(True)]}, b""), "inputs[0].parameters.binary_data_size is true, not a number of bytes"),
+        (
+            binary({"inputs": [item(8)]}, b"", length=b"5"),
+            "inference-header-content-length is 5, of a body of 100 bytes: there the body is not JSON: Input data was "
+            "truncated",
+        ),
         (
             binary({"inputs": [item(7)]}, b"\0" * 7),
             "the binary data of inputs[0] has 7 bytes, not a multiple of 4 for FP32",

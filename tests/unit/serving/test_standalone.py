@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 
@@ -38,6 +39,16 @@ def test_a_file_is_all_the_settings_that_are_needed(tmp_path: Path) -> None:
     assert (read.host, read.public_port, read.metrics_port) == ("127.0.0.1", 8080, 0)
     assert (read.limits.body_bytes, read.drain_seconds, str(read.route_path)) == (7, 0, NO_ROUTE)
     assert settings_of(options(model), {"PLIMSOLL_PROFILE_SHA256": "ab"}).profile_sha256 is None
+
+
+def test_the_port_of_grpc_is_the_options_then_the_environments_then_a_free_one(tmp_path: Path) -> None:
+    model = tmp_path / "iris.onnx"
+    model.touch()
+    environment = {"PLIMSOLL_GRPC_PORT": "8081"}
+    asked = dataclasses.replace(options(model), grpc_port=9001)
+    assert settings_of(asked, environment).grpc_port == 9001
+    assert settings_of(options(model), environment).grpc_port == 8081
+    assert settings_of(options(model), {}).grpc_port == 0
 
 
 def test_a_file_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> None:

@@ -147,6 +147,7 @@ def test_of_an_answer_with_many_rows_the_first_ones_count() -> None:
     [
         (b"{", "the body is not JSON", None),
         (b"[" * 100000, "the body is not JSON", None),
+        (b'{"prediction_id": "x", "label": NaN}', "label is NaN, which JSON has no word for; send", None),
         ([], "the list has 0 items; send 1 to 1000 at a time", None),
         (7, 'the body is not an object with "prediction_id" and "label"', "malformed"),
         ({"prediction_id": 7, "label": 1}, "prediction_id is not a string", "malformed"),
