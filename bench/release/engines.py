@@ -19,7 +19,7 @@ OURS = "plimsoll"
 #: The same with `analysis.baseline: Fresh`, in the scene that it is made for.
 FRESH = "plimsoll-fresh"
 #: 10 and 50 %, then all but a holdback of 5 % for a minute of probation: the defaults of an InferenceService.
-STEPS = (Step(10), Step(50), Step(95, 60.0, 0))
+STEPS = (Step(10), Step(50), Step(95, 60.0, 0, probation=True))
 HORIZON_MINUTES = 30
 CHUNK = 500
 #: Three hours each, and series of 180 points to rank, cost the most of all peers.

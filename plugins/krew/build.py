@@ -22,7 +22,7 @@ from plimsoll.cli import __version__
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM, COMPLETE = "kubectl-plimsoll", "kubectl_complete-plimsoll"
 #: Of the operator what is pure, and so needs nothing else.
-PARTS = ("cli", "core", "facts", "names.py", "__init__.py")
+PARTS = ("api", "cli", "core", "crdgen", "facts", "names.py", "__init__.py")
 LIBRARIES = ("click", "pyyaml")
 _SHEBANG = b"#!/usr/bin/env python3\n"
 _MAIN = """\
@@ -57,10 +57,10 @@ def _sources() -> Iterator[tuple[str, bytes]]:
 
 
 def _libraries() -> Iterator[tuple[str, bytes]]:
-    """Their Python alone, with their licenses."""
+    """Their Python alone, with their licenses and metadata: pydantic reads those of all that is on the path."""
     for library in LIBRARIES:
         for file in importlib.metadata.files(library) or ():
-            if file.suffix == ".py" or "LICENSE" in file.name.upper():
+            if file.suffix == ".py" or file.name == "METADATA" or "LICENSE" in file.name.upper():
                 yield str(file), Path(str(file.locate())).read_bytes()
 
 

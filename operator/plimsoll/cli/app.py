@@ -36,7 +36,7 @@ _HELP = """Releases of models: what they do and why, and commands to them.
 \b
 Exit codes:
   0  done
-  1  the cluster or kubectl said no
+  1  the cluster or kubectl said no, or a manifest would be refused
   2  wrong usage
   3  the answer is no: a command was refused, what was waited for can no longer come, a replay differs
   4  the time given was not enough

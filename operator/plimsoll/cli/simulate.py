@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+import sys
+from typing import IO, Any
 
 import click
 
+from plimsoll.cli.libraries import loaded
 from plimsoll.cli.options import examples, output, show
 from plimsoll.cli.times import lasted, table
 from plimsoll.cli.trouble import Trouble
 
 Object = dict[str, Any]
 EFFECTS = (1.0, 1.5, 2.0, 4.0)
+LIBRARIES = ("numpy", "scipy", "pydantic")
 
 
 class Share(click.ParamType[float]):
@@ -35,10 +37,12 @@ class Share(click.ParamType[float]):
     epilog=examples("""
     kubectl plimsoll simulate -f service.yaml --requests-per-second 50 --error-rate 0.5%
     kubectl plimsoll simulate -f service.yaml --requests-per-second 5 --error-rate 0.1% --effect 1 --effect 3 -o json
+    kubectl get inf churn -o yaml | kubectl plimsoll simulate -f - --requests-per-second 50 --error-rate 0.5%
     """)
 )
-@click.option("-f", "--filename", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="manifest of an InferenceService")  # fmt: skip
+@click.option("-f", "--filename", "file", required=True, type=click.File(encoding="utf-8"),
+              help="manifest of an InferenceService; - reads standard input")  # fmt: skip
+@click.option("--name", help="which InferenceService, where the manifest has several")
 @click.option("--requests-per-second", required=True, type=click.FloatRange(0, min_open=True),
               help="what the whole service gets")  # fmt: skip
 @click.option("--error-rate", required=True, type=Share(), help="the stable version's failures, such as 0.5%")
@@ -51,25 +55,38 @@ class Share(click.ParamType[float]):
 )
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 1_000_000), help="of the randomness")
 @output
-def simulate(filename: Path, noise: float, effects: tuple[float, ...], form: str | None, **told: Any) -> None:
+def simulate(file: IO[str], name: str | None, effects: tuple[float, ...], form: str | None, **told: Any) -> None:
     """Simulate releases of a manifest: chance of a false rollback, of missing a regression, time to the verdict.
 
-    Nothing is deployed and no cluster is asked. Requests are answered fast; what is compared are failures. An effect of
-    1 is a candidate as good as the stable version. A service that never fails gets candidates that fail in 0.5 % of
-    requests, times the effect.
+    Nothing is deployed and no cluster is asked. The manifest is read as kubectl apply would have it read, and refused
+    with the same sentences. What is compared are failures; the line "not simulated" says what else the manifest asks
+    for. An effect of 1 is a candidate as good as the stable version. A service that never fails gets candidates that
+    fail in 0.5 % of requests, times the effect.
     """
-    from plimsoll.cli import simulated
-
-    release = simulated.release_of(filename.read_text(), str(filename))
-    document = simulated.document(
-        release, noise=noise, effects=effects, traffic=(told["requests_per_second"], told["error_rate"]),
-        draws=(told["runs"], told["seed"]),
-    )  # fmt: skip
+    manifest, simulated = (
+        loaded(f"plimsoll.cli.{module}", "simulate", LIBRARIES) for module in ("manifest", "simulated")
+    )
+    plan = simulated.planned(manifest.service(_text(file), file.name, name).spec)
+    with click.progressbar(effects, label="simulating", file=sys.stderr, hidden=not sys.stderr.isatty()) as each:
+        document = simulated.document(
+            plan, noise=told["noise"], effects=each, traffic=(told["requests_per_second"], told["error_rate"]),
+            draws=(told["runs"], told["seed"]),
+        )  # fmt: skip
     show(document, form, lambda: render(document))
 
 
+def _text(file: IO[str]) -> str:
+    try:
+        return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Trouble(f"{file.name} cannot be read: {error}") from error
+
+
+# --- as text --------------------------------------------------------------------------------------------------------
+
+
 def render(document: Object) -> str:
-    """A table, and below it what the numbers are of."""
+    """A table, and below it what the numbers are of, and what they are not of."""
     rows = [
         (
             f"{one['effect']:g}x", f"{one['promoted']:.1%}", f"{one['rolledBack']:.1%}", f"{one['undecided']:.1%}",
@@ -77,20 +94,33 @@ def render(document: Object) -> str:
         )
         for one in document["candidates"]
     ]  # fmt: skip
-    head = ("FAILS", "PROMOTED", "ROLLED BACK", "UNDECIDED", "HALF WITHIN", "95% WITHIN", "BAD REQUESTS")
-    steps = "/".join(str(step["weight"]) for step in document["steps"])
-    said = (
-        f"{document['runs']:,} releases each through {steps} % at {document['requestsPerSecond']:g} requests/s,"
-        f" {document['errorRate']:.2%} errors, within {lasted(document['horizonSeconds'])}; alpha {document['alpha']:g}"
-    )
-    return f"{table(head, rows)}\n\n{said}"
+    passed = "PASSED" if document["onPass"] == "Keep" else "PROMOTED"
+    late = "HELD" if document["onInconclusive"] == "Hold" else "TIMED OUT"
+    head = ("FAILS", passed, "ROLLED BACK", late, "HALF WITHIN", "95% WITHIN", "BAD REQUESTS")
+    return "\n".join([table(head, rows), "", *_told(document, late)])
+
+
+def _told(document: Object, late: str) -> list[str]:
+    pods = document["replicas"]
+    lines = [
+        f"{document['runs']:,} releases each, strategy {document['strategy']}: "
+        + ", then ".join(_stage(step) for step in document["steps"]),
+        f"{document['requestsPerSecond']:g} requests/s, {document['errorRate']:.2%} errors,"
+        f" {pods} replica{'s' * (pods > 1)}; alpha {document['alpha']:g}",
+        f"{late.lower()}: no progress for progressDeadline {lasted(document['progressDeadlineSeconds'])},"
+        f" onInconclusive: {document['onInconclusive']}; bad requests: the candidate's failures until then",
+    ]
+    if document["notSimulated"]:
+        lines.append(f"not simulated: {', '.join(document['notSimulated'])}")
+    return lines + [f"warning: {one}" for one in document["warnings"]]
+
+
+def _stage(step: Object) -> str:
+    kinds = {"Copies": "copies of {} %", "Step": "{} %", "Pause": "a pause at {} %", "Probation": "probation at {} %"}
+    stay = f" for {lasted(step['minSeconds'])}" if step["minSeconds"] else ""
+    return kinds[step["kind"]].format(step["weight"]) + stay
 
 
 def _time(candidate: Object, quantile: str) -> str:
     seconds = candidate["secondsToVerdict"]
     return "-" if seconds is None else lasted(seconds[quantile])
-
-
-def refused(path: str, why: str) -> Trouble:
-    """The manifest cannot be simulated."""
-    return Trouble(f"{path}: {why}")

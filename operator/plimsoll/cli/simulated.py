@@ -1,130 +1,189 @@
-"""What `simulate` computes: a manifest's release in the simulator's terms. Slow to import, so only when it is used.
+"""What `simulate` computes: a manifest's release in the simulator's terms, and what of it is left out.
 
-The operator's models of the API are not part of the plugin: what a manifest leaves out is written here once more, and a
-test compares it with the defaults of the API.
+Slow to import, so only when it is used.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
-import yaml
-
-from plimsoll.cli.simulate import refused
+from plimsoll.api.common import seconds
+from plimsoll.api.inferenceservice import InferenceServiceSpec
+from plimsoll.cli.times import lasted
+from plimsoll.cli.trouble import Trouble
+from plimsoll.core.release.analysis import policy_of
+from plimsoll.core.release.course import Course, course
 from plimsoll.core.simulation import Forecast, Step, Traffic, Trial
 from plimsoll.core.simulation.forecast import chunks, summarised
+from plimsoll.core.statistics.external import statistical
 from plimsoll.core.statistics.policy import Policy
 
-HORIZON = 1800.0
-KIND = "InferenceService"
-#: One window of evidence must divide the minute that is the simulator's grain.
 MINUTE = 60.0
-STEPS: tuple[dict[str, Any], ...] = ({"weight": 10}, {"weight": 50})
-MIN_DURATION, MIN_REQUESTS, WINDOW, PROBATION, HOLDBACK, PRE_PERIOD = "30s", 50, "10s", "1m", 5, "0s"
-BASELINE = "Stable"
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+#: Releases that may take longer are looked at once a minute: more often is slow, and tells no more of them.
+LONG = 4 * 3600.0
+#: Seconds of a window that the simulator can take: parts of a minute, which is its grain.
+WINDOWS = tuple(float(one) for one in range(1, 61) if 60 % one == 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
-    """A manifest's release: what is judged by, the steps with the probation as the last, seconds of a window, for how
-    many the stable version is watched before the first share, and whether the baseline is a fresh one."""
+class Stage:
+    """A step of the simulator and what it is in the release: Copies, Step, Pause or Probation."""
 
+    kind: str
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A release as it is simulated: what is judged by, through which stages, with how many `pods` at full traffic, in
+    windows of so many seconds; `left_out` is what of the manifest is not simulated, in words."""
+
+    spec: InferenceServiceSpec
     policy: Policy
-    steps: tuple[Step, ...]
+    stages: tuple[Stage, ...]
+    pods: int
     window: float
-    pre_period: float = 0.0
-    fresh: bool = False
+    then: str
+    left_out: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def deadline(self) -> float:
+        """Seconds that each stage may take beyond its own."""
+        return seconds(self.spec.release.progress_deadline)
+
+    def trial(self, traffic: Traffic, effect: float) -> Trial:
+        """What is tried with one candidate."""
+        analysis, steps = self.spec.release.analysis, tuple(stage.step for stage in self.stages)
+        return Trial(
+            self.policy, steps, traffic, effect, self.window,
+            _longest(self.stages, self.deadline + self.window),
+            seconds(analysis.pre_period), analysis.baseline == "Fresh", self.deadline,
+        )  # fmt: skip
 
 
-def release_of(text: str, path: str) -> Release:
-    """The release of the first InferenceService in a manifest. Raises Trouble that names what is wrong."""
-    try:
-        documents = [one for one in yaml.safe_load_all(text) if isinstance(one, dict) and one.get("kind") == KIND]
-    except yaml.YAMLError as error:
-        raise refused(path, f"not YAML: {error}") from error
-    if not documents:
-        raise refused(path, f"there is no {KIND} in it")
-    spec = (documents[0].get("spec") or {}).get("release") or {}
-    analysis = spec.get("analysis") or {}
-    if spec.get("strategy", "Canary") != "Canary":
-        raise refused(path, f"strategy {spec['strategy']} compares nothing step by step: simulate a Canary")
-    try:
-        steps = _steps(spec)
-        window = _seconds(analysis.get("window", WINDOW), "analysis.window")
-        pre_period = _seconds(analysis.get("prePeriod", PRE_PERIOD), "analysis.prePeriod")
-        policy = _policy(analysis, steps[0].min_requests)
-    except (ValueError, TypeError, KeyError) as error:
-        raise refused(path, f"spec.release: {error}") from error
-    if window > MINUTE or window <= 0 or MINUTE % window:
-        raise refused(path, f"analysis.window {window:g} s must divide a minute to be simulated")
-    return Release(policy, steps, window, pre_period, analysis.get("baseline", BASELINE) == "Fresh")
+def planned(spec: InferenceServiceSpec) -> Plan:
+    """Raises Trouble where two versions are never compared, so that there is nothing to simulate."""
+    found, release = course(spec), spec.release
+    stages = tuple(_stages(found, seconds(release.probation)))
+    if not stages:
+        field = "strategy" if release.strategy == "Recreate" else "holdback"
+        raise Trouble(
+            f"spec.release.{field}: nothing to simulate: strategy: {release.strategy}"
+            + (" with holdback: 0" if field == "holdback" else "")
+            + " never compares two versions that answer at the same time, so there is no verdict by evidence"
+        )
+    policy = policy_of(spec, mirrored=False, min_requests=0)
+    custom = statistical(policy.external, compares=True)
+    window = _window(seconds(release.analysis.window), _longest(stages, seconds(release.progress_deadline)))
+    return Plan(
+        spec=spec,
+        policy=replace(policy, alpha=policy.alpha / (1 + custom)),
+        stages=stages,
+        pods=spec.runtime.replicas,
+        window=window,
+        then=found.then,
+        left_out=tuple(_left_out(spec, found, window)),
+        warnings=tuple(_warnings(policy)),
+    )
 
 
-def _policy(analysis: dict[str, Any], min_requests: int) -> Policy:
-    given: dict[str, Any] = {"min_requests": min_requests}
-    if "alpha" in analysis:
-        given["alpha"] = float(analysis["alpha"])
-    for part, name in (("errorRate", "error_margin"), ("latency", "latency_margin")):
-        told = analysis.get(part) or {}
-        if "margin" in told:
-            given[name] = float(told["margin"])
-        if not told.get("enabled", True):
-            given[name] = None
-    return Policy(**given)
+def _stages(found: Course, probation: float) -> Iterator[Stage]:
+    if found.shadow is not None:
+        yield Stage("Copies", Step(found.shadow.percent, found.shadow.stay, found.shadow.requests, copies=True))
+    for one in found.steps:
+        yield Stage("Pause" if one.pauses else "Step", Step(one.weight, one.stay, one.requests))
+    if found.holdback and found.then != "Keep":
+        yield Stage("Probation", Step(100 - found.holdback, probation, 0, probation=True))
 
 
-def _steps(spec: dict[str, Any]) -> tuple[Step, ...]:
-    steps = []
-    for number, step in enumerate(spec.get("steps") or STEPS):
-        weight = step.get("weight")
-        if not isinstance(weight, int) or not 1 <= weight < 100:
-            raise ValueError(f"steps[{number}].weight is {weight!r}: it must be a whole number from 1 to 99")
-        least = _seconds(step.get("minDuration", MIN_DURATION), f"steps[{number}].minDuration")
-        steps.append(Step(weight, least, int(step.get("minRequests", MIN_REQUESTS))))
-    holdback = int(spec.get("holdback", HOLDBACK))
-    if holdback:
-        steps.append(Step(100 - holdback, _seconds(spec.get("probation", PROBATION), "probation"), 0))
-    return tuple(steps)
+def _longest(stages: tuple[Stage, ...], deadline: float) -> float:
+    """Seconds until the last of them is over, whatever is decided."""
+    return sum(stage.step.min_seconds + deadline for stage in stages)
 
 
-def _seconds(text: Any, field: str) -> float:
-    found = _DURATION.fullmatch(str(text))
-    if not found or not any(found.groups()):
-        raise ValueError(f"{field} is {text!r}: it must be a duration such as 30s or 5m")
-    hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return float(3600 * hours + 60 * minutes + seconds)
+def _window(asked: float, longest: float) -> float:
+    """The shortest that can be simulated and is no shorter than what is asked, if there is one."""
+    return MINUTE if longest > LONG else min((one for one in WINDOWS if one >= asked), default=MINUTE)
+
+
+# --- what is not simulated ------------------------------------------------------------------------------------------
+
+
+def _left_out(spec: InferenceServiceSpec, found: Course, window: float) -> Iterator[str]:
+    """What of the manifest the forecast knows nothing of."""
+    release, analysis = spec.release, spec.release.analysis
+    custom, judges = (", ".join(one.name for one in many) for many in (analysis.custom, analysis.judges))
+    waits = found.then == "Hold" or any(stage.manual for stage in found.steps)
+    said = {
+        "client errors": analysis.error_rate.enabled,
+        "latency": analysis.latency.enabled,
+        "predictionShift": analysis.prediction_shift.enabled,
+        "accuracy": analysis.accuracy.enabled,
+        "analysis.shadow (whether answers to copies differ)": analysis.shadow is not None,
+        f"custom ({custom})": bool(custom),
+        f"judges ({judges})": bool(judges),
+        "source: Prometheus (how late its samples are)": analysis.source == "Prometheus",
+        "approvals (given at once)": waits,
+        "the probation (holdback: 0 leaves nothing to compare with)": found.then != "Keep" and not found.holdback,
+        "stickyHeader (requests are split here, not users)": spec.traffic.sticky_header is not None,
+        "gatewayRef.session and armHeader": spec.traffic.gateway_ref is not None
+        and (spec.traffic.gateway_ref.session is not None or spec.traffic.gateway_ref.arm_header is not None),
+        "runtime.pool (taken as one pod)": spec.runtime.pool is not None,
+        "freezeWindows": bool(release.freeze_windows),
+        "after": bool(release.after),
+        f"windows of {analysis.window} (of {lasted(window)} instead)": window != seconds(analysis.window),
+    }
+    return (text for text, holds in said.items() if holds)
+
+
+def _warnings(policy: Policy) -> Iterator[str]:
+    if policy.error_margin is None:
+        yield (
+            "analysis.errorRate.enabled is false, and failures are all that is simulated: here only the breaker takes a"
+            " candidate back, which half of its requests must fail for; every other passes"
+        )
+
+
+# --- the document ---------------------------------------------------------------------------------------------------
 
 
 def document(
-    release: Release,
-    *,
-    noise: float,
-    effects: Iterable[float],
-    traffic: tuple[float, float],
-    draws: tuple[int, int],
+    plan: Plan, *, noise: float, effects: Iterable[float], traffic: tuple[float, float], draws: tuple[int, int]
 ) -> dict[str, Any]:
     """The forecasts; `traffic` is requests per second and error rate, `draws` runs and seed."""
     (rate, errors), (runs, seed) = traffic, draws
-    world, steps, policy = Traffic(rate, errors, noise), release.steps, release.policy
-    trials = [
-        Trial(policy, steps, world, effect, release.window, HORIZON, release.pre_period, release.fresh)
-        for effect in effects
-    ]
-    forecasts = [summarised(trial.effect, chunks(trial, runs, seed)) for trial in trials]
+    world = Traffic(rate, errors, noise, stable_pods=plan.pods, candidate_pods=plan.pods)
+    trials = (plan.trial(world, effect) for effect in effects)
     return {
         "requestsPerSecond": rate,
         "errorRate": errors,
         "noise": noise,
-        "alpha": policy.alpha,
-        "steps": [{"weight": step.weight, "minSeconds": step.min_seconds} for step in steps],
-        "horizonSeconds": HORIZON,
+        "replicas": plan.pods,
+        "alpha": plan.spec.release.analysis.alpha,
+        "strategy": plan.spec.release.strategy,
+        "onPass": plan.then,
+        "steps": [_step(stage) for stage in plan.stages],
+        "windowSeconds": plan.window,
+        "progressDeadlineSeconds": plan.deadline,
+        "onInconclusive": plan.spec.release.on_inconclusive,
         "runs": runs,
         "seed": seed,
-        "candidates": [_candidate(one) for one in forecasts],
+        "candidates": [_candidate(summarised(trial.effect, chunks(trial, runs, seed))) for trial in trials],
+        "notSimulated": list(plan.left_out),
+        "warnings": list(plan.warnings),
+    }
+
+
+def _step(stage: Stage) -> dict[str, Any]:
+    step = stage.step
+    return {
+        "kind": stage.kind,
+        "weight": step.weight,
+        "minSeconds": step.min_seconds,
+        "minRequests": step.min_requests,
     }
 
 

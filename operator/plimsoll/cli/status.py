@@ -33,9 +33,11 @@ def status(name: str, live: bool, form: str | None) -> None:
 
     -o json prints the InferenceService's status as it is stored.
     """
+    if live and form is not None:
+        raise click.UsageError(f"--watch draws a tree: leave out -o {form}, or use kubectl get inf {name} -o {form} -w")
     kubectl = cluster()
     service = kubectl.get(SERVICES, name)
-    if live and form is None:
+    if live:
         _watch(kubectl, service)
     pods = kubectl.every("pods", "-l", _selector(service)) if form is None else []
     show(service.get("status") or {}, form, lambda: render(service, pods, time.time()))

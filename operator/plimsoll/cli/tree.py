@@ -36,6 +36,10 @@ def _facts(service: Object, now: float) -> str:
     verdict, command = status.get("verdict"), status.get("lastCommand")
     if verdict:
         rows.append(("Verdict:", f"{verdict['reason']} ({age(verdict['at'], now)} ago)"))
+    if status.get("eta"):
+        rows.append(("ETA:", status["eta"]["message"]))
+    if status.get("effect"):
+        rows.append(("Effect:", status["effect"]["reason"]))
     if command:
         rows.append(("Command:", f"{command['outcome']}: {command['message']} ({age(command['at'], now)} ago)"))
     locked = ", ".join(f"v{one['version']}" for one in status.get("quarantine", ()))

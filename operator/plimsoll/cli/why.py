@@ -10,6 +10,7 @@ import click
 
 from plimsoll import names
 from plimsoll.cli.kubectl import SERVICES, Kubectl
+from plimsoll.cli.libraries import loaded
 from plimsoll.cli.options import cluster, complete_services, connection, examples, output, show
 from plimsoll.cli.recorded import Recorded, recorded
 from plimsoll.cli.trouble import NO, Trouble
@@ -70,17 +71,14 @@ def _stored(kubectl: Kubectl | None, name: str | None, number: int | None) -> st
 
 
 def _explained(text: str, expected: Recorded) -> Object:
-    try:
-        from plimsoll.cli.replay import explain
-    except ImportError as error:
-        raise Trouble(
-            f"judging again needs numpy and scipy ({error}): python3 -m pip install numpy scipy, or the package "
-            "plimsoll[cli]"
-        ) from error
-    return explain(text, expected)
+    found: Object = _replay().explain(text, expected)
+    return found
 
 
 def _rendered(found: Object) -> str:
-    from plimsoll.cli.replay import render
+    text: str = _replay().render(found)
+    return text
 
-    return render(found)
+
+def _replay() -> Any:
+    return loaded("plimsoll.cli.replay", "why", ("numpy", "scipy"))

@@ -33,7 +33,7 @@ def _spellings(seconds: int) -> list[str]:
     minutes, rest = divmod(seconds, 60)
     hours, left = divmod(minutes, 60)
     whole = "".join(f"{count}{unit}" for count, unit in ((hours, "h"), (left, "m"), (rest, "s")) if count)
-    return [f"{seconds}s", whole, f"{minutes}m{rest}s" if minutes and rest else f"{seconds}s"]
+    return [f"{seconds}s", whole or "0s", f"{minutes}m{rest}s" if minutes and rest else f"{seconds}s"]
 
 
 @st.composite

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from plimsoll import names
+from plimsoll.cli import tree
 from plimsoll.cli.diff import compare, render
 from plimsoll.cli.recorded import Recorded, recorded
 from plimsoll.cli.replay import explain
@@ -53,6 +54,21 @@ def test_status_shows_a_running_release_as_a_tree(terminal: Terminal) -> None:
     assert [line[:8] for line in tree[4:6]] == ["├── pod ", "└── pod "]
     assert "WINDOW ENDED WEIGHT STABLE CANDIDATE GAP" in said
     assert "1 12:00:10 10 % 0/360 0/40" in said
+
+
+def test_status_tells_the_forecast_of_a_step_and_the_effect_of_a_test(terminal: Terminal) -> None:
+    terminal.life.add(version(2))
+    terminal.life.until("Analyzing")
+    terminal.life.run(15)
+    told = terminal.life.status["eta"]["message"]
+    assert f"ETA: {told}" in lines(terminal.run("status", "digits").output)
+    service = {"metadata": {"name": "digits", "namespace": "demo"}, "spec": {"model": {"name": "digits"}}}
+    assert "Effect: ratio 2" in lines(tree.render(service | {"status": {"effect": {"reason": "ratio 2"}}}, [], 0.0))
+
+
+def test_a_watch_is_a_tree_and_nothing_else(terminal: Terminal) -> None:
+    done = terminal.run("status", "digits", "--watch", "-o", "json")
+    assert done.exit_code == 2 and "--watch draws a tree: leave out -o json" in done.output
 
 
 def test_status_says_what_a_pod_waits_for(terminal: Terminal) -> None:

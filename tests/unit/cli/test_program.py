@@ -6,7 +6,9 @@ import io
 import json
 import subprocess
 import sys
+import sysconfig
 import tomllib
+from pathlib import Path
 
 import click
 import pytest
@@ -17,6 +19,7 @@ from plimsoll.cli.completion import for_kubectl
 from plimsoll.cli.times import lasted
 from plimsoll.cli.trouble import Conflict, NotFound, Trouble
 
+from plugins.krew import build
 from tests.unit.cli.conftest import Terminal
 from tests.unit.docs.pages import ROOT
 
@@ -45,6 +48,28 @@ def test_a_replay_needs_only_numpy_and_scipy_beside_the_program() -> None:
     )
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert loaded & {"kopf", "kubernetes", "aiohttp", "pydantic"} == set()
+
+
+def test_simulate_needs_only_numpy_scipy_and_pydantic_beside_the_archive(tmp_path: Path) -> None:
+    archive = tmp_path / "kubectl-plimsoll"
+    archive.write_bytes(build.program())
+    example = ROOT / "examples" / "strategies" / "blue-green.yaml"
+    asked = ["simulate", "-f", str(example), "--requests-per-second=50", "--error-rate=1%", "--runs=2", "--effect=1"]
+    bare = subprocess.run([sys.executable, "-I", "-S", archive, *asked], capture_output=True, text=True, check=False)
+    assert bare.returncode == 1 and "Traceback" not in bare.stderr
+    assert (
+        "simulate needs numpy, scipy and pydantic" in bare.stderr and "pip install numpy scipy pydantic" in bare.stderr
+    )
+    libraries, site = tmp_path / "site", Path(sysconfig.get_path("purelib"))
+    libraries.mkdir()
+    for name in ("numpy", "numpy.libs", "scipy", "scipy.libs", "pydantic", "pydantic_core", "annotated_types",
+                 "typing_inspection", "typing_extensions.py"):  # fmt: skip
+        (libraries / name).symlink_to(site / name)
+    done = subprocess.run(
+        [sys.executable, "-S", archive, *asked], env={"PYTHONPATH": str(libraries)}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0 and "PROMOTED" in done.stdout, done.stderr
 
 
 def test_the_programs_version_is_the_projects() -> None:

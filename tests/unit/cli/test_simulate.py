@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from plimsoll.api.common import seconds
-from plimsoll.api.release import Release
-from plimsoll.cli import simulated
+from plimsoll.cli import manifest, simulated
 from plimsoll.cli.app import app
+
+from tests.unit.docs.pages import ROOT
 
 MANIFEST = """\
 apiVersion: v1
@@ -47,19 +47,26 @@ def test_a_good_candidate_is_promoted_through_the_manifests_steps_and_a_bad_one_
 def test_as_text_it_is_a_table_and_a_sentence(tmp_path: Path) -> None:
     result = simulate(tmp_path, MANIFEST, *TRAFFIC, "--effect", "1")
     assert result.output.splitlines()[0].split()[:2] == ["FAILS", "PROMOTED"]
-    assert "20 releases each through 20/95 % at 200 requests/s, 0.10% errors" in result.output
+    assert "20 releases each, strategy Canary: 20 % for 10s, then probation at 95 % for 30s" in result.output
+    assert "200 requests/s, 0.10% errors, 1 replica; alpha 0.01" in result.output
+    assert "\nheld: no progress for progressDeadline 30m, onInconclusive: Hold" in result.output
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("kind: Pod\n", "there is no InferenceService in it"),
+        ("kind: Pod\n", "there is no InferenceService of"),
         (MANIFEST.replace("weight: 20", "weight: many"), "steps[0].weight"),
         (
             MANIFEST.replace("{steps: [{weight: 20, minDuration: 10s}], probation: 30s}", "{strategy: Recreate}"),
-            "simulate a Canary",
+            "spec.release.strategy: nothing to simulate",
         ),
-        (MANIFEST.replace("release: {", "release: {analysis: {window: 25s}, "), "must divide a minute"),
+        (
+            MANIFEST.replace(
+                "{steps: [{weight: 20, minDuration: 10s}], probation: 30s}", "{strategy: BlueGreen, holdback: 0}"
+            ),
+            "spec.release.holdback: nothing to simulate",
+        ),
         (MANIFEST.replace("minDuration: 10s", "minDuration: soon"), "steps[0].minDuration"),
         (MANIFEST.replace("release: {", "release: {analysis: {alpha: 3}, "), "alpha"),
         ("a: [\n", "not YAML"),
@@ -78,13 +85,14 @@ def test_a_share_may_be_a_percentage_or_a_fraction_and_nothing_else(tmp_path: Pa
 
 
 def test_the_pre_period_of_a_manifest_is_simulated_and_not_ignored(tmp_path: Path) -> None:
-    watched = MANIFEST.replace("release: {", "release: {analysis: {prePeriod: 5m}, ")
+    several = MANIFEST.replace("release:", "runtime: {replicas: 3}\n  release:")
+    watched = several.replace("release: {", "release: {analysis: {prePeriod: 5m}, ")
     flags = ["--requests-per-second", "500", "--error-rate", "2%", "--noise", "0", "--effect", "4", "--runs", "40"]
     plain, later = (
         json.loads(simulate(tmp_path, text, *flags, "-o", "json").output)["candidates"][0]["secondsToVerdict"]
-        for text in (MANIFEST, watched)
+        for text in (several, watched)
     )
-    assert simulated.release_of(watched, "service.yaml").pre_period == 300.0
+    assert planned(watched).trial(simulated.Traffic(1.0, 0.01), 1.0).pre_seconds == 300.0
     assert later["p50"] < plain["p50"], "what was seen before makes the verdict sooner"
 
 
@@ -98,16 +106,64 @@ def test_a_fresh_baseline_is_simulated_and_takes_longer_than_all_of_the_stable_v
     assert beside["p50"] > plain["p50"], "a baseline answers a tenth of the requests and not all the others"
 
 
-def test_what_a_manifest_leaves_out_is_what_the_api_says() -> None:
-    found = simulated.release_of("kind: InferenceService\n", "service.yaml")
-    default = Release()
-    steps = [(step.weight, seconds(step.min_duration), step.min_requests) for step in default.steps]
-    steps.append((100 - default.holdback, seconds(default.probation), 0))
-    assert [(step.weight, step.min_seconds, step.min_requests) for step in found.steps] == steps
-    assert found.window == seconds(default.analysis.window)
-    assert found.pre_period == seconds(default.analysis.pre_period)
-    assert found.fresh == (default.analysis.baseline == "Fresh")
-    analysis = default.analysis
-    assert (found.policy.alpha, found.policy.error_margin, found.policy.latency_margin, found.policy.min_requests) == (
-        analysis.alpha, analysis.error_rate.margin, analysis.latency.margin, default.steps[0].min_requests
-    )  # fmt: skip
+def planned(text: str) -> simulated.Plan:
+    return simulated.planned(manifest.service(text, "service.yaml").spec)
+
+
+EXAMPLES = {
+    "ab-test": (["Step", "Probation"], "stickyHeader"),
+    "baseline": (["Step", "Step", "Probation"], "latency"),
+    "blue-green": (["Probation"], "predictionShift"),
+    "canary": (["Copies", "Step", "Pause", "Step", "Probation"], "approvals"),
+    "shadow": (["Copies", "Probation"], "approvals"),
+}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples/strategies").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_strategy_of_the_examples_is_simulated(path: Path) -> None:
+    kinds, left_out = EXAMPLES[path.stem]
+    traffic = ["--requests-per-second", "50", "--error-rate", "0.5%", "--runs", "5", "--effect", "1", "--effect", "60"]
+    result = CliRunner().invoke(app, ["simulate", "-f", str(path), *traffic, "-o", "json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.output)
+    assert [step["kind"] for step in found["steps"]] == kinds
+    assert any(one.startswith(left_out) for one in found["notSimulated"])
+    good, bad = found["candidates"]
+    assert good["promoted"] == 1.0 and bad["rolledBack"] == 1.0
+    assert good["secondsToVerdict"]["p5"] >= sum(step["minSeconds"] for step in found["steps"])
+
+
+def test_pods_pauses_and_the_deadline_are_the_manifests() -> None:
+    steps = "[{weight: 20}, {pause: {duration: 2m}}], progressDeadline: 2h, onInconclusive: Rollback"
+    text = MANIFEST.replace("[{weight: 20, minDuration: 10s}]", steps)
+    found = planned(text.replace("release:", "runtime: {replicas: 7}\n  release:"))
+    assert found.pods == 7 and found.deadline == 7200.0
+    stages = [(one.kind, one.step.weight, one.step.min_seconds, one.step.min_requests) for one in found.stages]
+    assert stages == [("Step", 20, 30.0, 50), ("Pause", 20, 120.0, 0), ("Probation", 95, 30.0, 0)]
+
+
+def test_who_makes_no_progress_in_time_is_held_or_taken_back_as_the_manifest_says(tmp_path: Path) -> None:
+    late = MANIFEST.replace("release: {", "release: {progressDeadline: 2m, onInconclusive: Rollback, ")
+    flags = ["--requests-per-second", "0.5", "--error-rate", "1%", "--runs", "20", "--effect", "1"]
+    assert json.loads(simulate(tmp_path, late, *flags, "-o", "json").output)["candidates"][0]["undecided"] == 1.0
+    said = simulate(tmp_path, late, *flags).output
+    assert "TIMED OUT" in said and "timed out: no progress for progressDeadline 2m" in said
+
+
+def test_a_manifest_may_come_from_standard_input() -> None:
+    result = CliRunner().invoke(app, ["simulate", "-f", "-", *TRAFFIC, "--effect", "1"], input=MANIFEST)
+    assert result.exit_code == 0, result.output
+    broken = CliRunner().invoke(app, ["simulate", "-f", "-", *TRAFFIC], input=MANIFEST.replace("weight", "wight"))
+    assert broken.exit_code == 1 and "unknown field; did you mean weight?" in broken.output
+
+
+def test_where_failures_are_not_compared_a_warning_says_that_nothing_is_judged(tmp_path: Path) -> None:
+    text = MANIFEST.replace("release: {", "release: {analysis: {errorRate: {enabled: false}}, ")
+    result = simulate(tmp_path, text, *TRAFFIC, "--effect", "4")
+    assert result.exit_code == 0 and "\nwarning: analysis.errorRate.enabled is false" in result.output
+    assert "warning" not in simulate(tmp_path, MANIFEST, *TRAFFIC, "--effect", "4").output
+
+
+def test_a_window_that_is_no_part_of_a_minute_is_simulated_by_a_longer_one_and_told() -> None:
+    found = planned(MANIFEST.replace("release: {", "release: {analysis: {window: 25s}, "))
+    assert found.window == 30.0 and "windows of 25s (of 30s instead)" in found.left_out

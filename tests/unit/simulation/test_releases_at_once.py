@@ -18,7 +18,7 @@ from plimsoll.core.verdict import verdicts
 from plimsoll.facts import ArmCounts, Window
 from plimsoll.names import LATENCY_EDGES
 
-STEPS = (Step(10), Step(50), Step(95, 60.0, 0))
+STEPS = (Step(10), Step(50), Step(95, 60.0, 0, probation=True))
 FAST = (0,) * len(LATENCY_EDGES)
 RUNS = 8
 WORLDS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from plimsoll.api.common import seconds
+from plimsoll.api.inferenceservice import InferenceServiceSpec
 from plimsoll.core.release import pace, sources
 from plimsoll.core.release.observed import Observed
 from plimsoll.core.verdict import Mode, Policy
@@ -19,15 +20,21 @@ def mode(observed: Observed) -> Mode:
 
 
 def policy(observed: Observed) -> Policy:
-    """The spec's analysis in the verdict's terms."""
-    asked = observed.spec.release.analysis
+    """What the release is judged by where it is now."""
+    least = pace.least_requests(observed, observed.status)
+    return policy_of(observed.spec, mirrored=bool(observed.status.mirror), min_requests=least)
+
+
+def policy_of(spec: InferenceServiceSpec, *, mirrored: bool, min_requests: int) -> Policy:
+    """The spec's analysis in the verdict's terms, of copies of requests or of users' own."""
+    asked = spec.release.analysis
     errors, latency, shift = asked.error_rate, asked.latency, asked.prediction_shift
     labels = asked.accuracy
     # No user got the answers to copies, and nobody can say what would have been right.
-    labelled = labels.enabled and not observed.status.mirror
+    labelled = labels.enabled and not mirrored
     # With sticky users and sessions users are split, not requests, and nobody counts users; with an armHeader callers
     # choose.
-    traffic = observed.spec.traffic
+    traffic = spec.traffic
     ref = traffic.gateway_ref
     chosen = ref is not None and (ref.arm_header is not None or ref.session is not None)
     by_request = traffic.sticky_header is None and not chosen
@@ -37,7 +44,7 @@ def policy(observed: Observed) -> Policy:
         error_max=errors.max if errors.max is not None and errors.max < 1 else None,
         latency_margin=latency.margin if latency.enabled else None,
         latency_max_p99_seconds=seconds(latency.max_p99) if latency.max_p99 else None,
-        min_requests=pace.least_requests(observed, observed.status),
+        min_requests=min_requests,
         shift_psi=shift.max_psi if shift.enabled else None,
         shift_fails=shift.enabled and shift.on_shift == "Rollback",
         split_tolerance=_SPLIT_TOLERANCE if by_request else None,
@@ -46,5 +53,5 @@ def policy(observed: Observed) -> Policy:
         min_labels=labels.min_labels,
         oldest_label=labels.max_label_age,
         disagreement_max=asked.shadow.max_disagreement if asked.shadow else None,
-        external=sources.demands(observed),
+        external=sources.demands(asked),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from plimsoll.api.analysis import Analysis
 from plimsoll.api.common import seconds
 from plimsoll.api.evidence import CustomMetric, Prometheus
 from plimsoll.api.inferenceservice import RevisionRef
@@ -43,9 +44,8 @@ def prometheus(observed: Observed) -> PrometheusSource | str:
 UNASKED = External(gap="it was not asked of this window")
 
 
-def demands(observed: Observed) -> tuple[Demand, ...]:
+def demands(analysis: Analysis) -> tuple[Demand, ...]:
     """What custom metrics and judges have to be shown, by the spec; a judge has the name `judge/{name}`."""
-    analysis = observed.spec.release.analysis
     custom = tuple(
         Demand(
             one.name, one.kind, one.margin, one.max,

@@ -186,7 +186,7 @@ def _lacks_baseline(observed: Observed) -> bool:
 
 def _external(observed: Observed, previous: Sample, sample: Sample, window: Window) -> Mapping[str, External]:
     """What custom metrics and judges say of a window; of one that does not count they are not asked."""
-    demands = sources.demands(observed) if window.gap is None else ()
+    demands = sources.demands(observed.spec.release.analysis) if window.gap is None else ()
     answers = sample.answers if sample.judged == window.index else {}
     return {
         demand.name: answers.get(demand.name, sources.UNASKED)

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 
 from plimsoll.core.simulation.world import (
-    CANDIDATE_PODS,
     MINUTE,
     Counts,
     Generator,
@@ -42,7 +41,7 @@ def draw_beside(
 
 def pods_of(traffic: Traffic) -> int:
     """How many pods tell of noise, at most."""
-    return max(traffic.stable_pods, CANDIDATE_PODS)
+    return max(traffic.stable_pods, traffic.candidate_pods)
 
 
 def _baseline(
@@ -52,8 +51,9 @@ def _baseline(
     if fixed.fresh is None:
         raise ValueError("fixed.fresh is missing: draw the hour with fresh=True")
     runs, minute = np.arange(begins.shape[1]), minute_of(fixed, begins)
-    used = np.arange(CANDIDATE_PODS) < pods_for(share)[..., None]
-    each = traffic.load(begins / MINUTE) * seconds * share / pods_for(share)
+    pods = pods_for(share, traffic.candidate_pods)
+    used = np.arange(traffic.candidate_pods) < pods[..., None]
+    each = traffic.load(begins / MINUTE) * seconds * share / pods
     rate = traffic.error_rate * fixed.shared[runs, minute] * traffic.cold(begins)
     n = rng.poisson(each[..., None] * used)
     k = rng.binomial(n, np.minimum(rate[..., None] * fixed.fresh[runs, minute], 1.0))

@@ -27,18 +27,23 @@ _BEFORE = -1
 class Step:
     """So much traffic for the candidate until the evidence passes: at least so long, with so many requests of its own.
 
-    `weight` in percent. The last step stands for the probation, where the old version keeps the holdback.
+    `weight` in percent. In a `probation` the candidate is the first to get requests and the old version keeps the
+    holdback, not known pod by pod. `copies` are of so many percent of the requests, which the old version answers all;
+    no user sees what the candidate makes of them.
     """
 
     weight: int
     min_seconds: float = 30.0
     min_requests: int = 50
+    probation: bool = False
+    copies: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Releases:
     """How each run ended: `outcome` (PROMOTED, UNDECIDED, ROLLED_BACK), after how many `seconds` (the horizon where
-    undecided), and the candidate's failed requests within the horizon (`bad`); all (runs,)."""
+    undecided), and the candidate's failed requests (`bad`) within the horizon, or until the outcome where the trial has
+    a `deadline`; all (runs,)."""
 
     outcome: NDArray[np.int8]
     seconds: Array
@@ -50,7 +55,7 @@ class Trial:
     """What is tried: a policy and its steps on a traffic, with a candidate `effect` times as bad as the stable
     version. `window_seconds` must divide a minute; `horizon` in seconds from the candidate's first share, before which
     the stable version alone is watched for `pre_seconds`. With `fresh` the candidate is compared with a baseline of its
-    own age."""
+    own age. With a `deadline` who has not passed a step so many seconds after its least time stays undecided."""
 
     policy: Policy
     steps: Sequence[Step]
@@ -60,6 +65,7 @@ class Trial:
     horizon: float = 1800.0
     pre_seconds: float = 0.0
     fresh: bool = False
+    deadline: float | None = None
 
     @property
     def minutes(self) -> int:
@@ -133,13 +139,13 @@ class Walk:
         entered[runs] = began
         passed, after, states = [runs[:0]], [began[:0]], []
         group = Group(runs, self.fixed.of(runs), taken(self.standing, runs), began < self.windows)
-        for row in range(self.windows):
+        for row in range(self._most(step)):
             if not group.going.any():
                 break
             at: Array = (entered[group.runs] + row) * np.float64(seconds)
             counts = self.window(number, group, at)
             standing, said = self.judged(number, group, counts, at)
-            self.bad[group.runs] += np.where(group.going, counts.bad[0], 0.0)
+            self.bad[group.runs] += np.where(group.going & ~np.bool_(step.copies), counts.bad[0], 0.0)
             fails = said.failed & group.going
             passes = said.passes & ~said.failed & group.going & (standing.in_step >= step.min_requests)
             passes &= (row + 1) * seconds >= step.min_seconds
@@ -155,24 +161,31 @@ class Walk:
             self.standing = put(self.standing, through, joined(states))
         return through, np.concatenate(after)
 
+    def _most(self, step: Step) -> int:
+        """Windows that a step may take."""
+        if self.trial.deadline is None:
+            return self.windows
+        return max(1, int((step.min_seconds + self.trial.deadline) // self.trial.window_seconds))
+
     def window(self, number: int, group: Group, begins: Array) -> Counts:
         """What the runs of a group count in a window of step `number` that begins at `begins`, in seconds: one row."""
-        trial = self.trial
-        weight = np.full((1, len(begins)), self._percent(number) / 100)
+        trial, step = self.trial, self._step(number)
+        weight = np.full((1, len(begins)), step.weight / 100)
         # What is before the first share are the last minutes of the hour, so that nothing else is moved by it.
         drawn = begins[None] % (trial.minutes * MINUTE)
         traffic, seconds = trial.traffic, trial.window_seconds
         if trial.fresh:
             return draw_beside(traffic, group.hours, trial.effect, seconds, drawn, weight, self.rng)
-        found = draw(traffic, group.hours, trial.effect, seconds, drawn, (weight, 1 - weight), self.rng)
-        return found.in_one_pod() if number == len(trial.steps) - 1 and number else found
+        others = np.ones_like(weight) if step.copies else 1 - weight
+        found = draw(traffic, group.hours, trial.effect, seconds, drawn, (weight, others), self.rng)
+        return found.in_one_pod() if step.probation else found
 
     def judged(self, number: int, group: Group, counts: Counts, begins: Array) -> tuple[Standing, Judged]:
         """Where the runs of a group stand after this window as well, and what is said of it."""
-        return judged(group.standing, counts, begins, number, self.rules, share=self._percent(number) / 100)
+        return judged(group.standing, counts, begins, number, self.rules, share=self._step(number).weight / 100)
 
-    def _percent(self, number: int) -> int:
-        return 0 if number == _BEFORE else self.trial.steps[number].weight
+    def _step(self, number: int) -> Step:
+        return Step(0) if number == _BEFORE else self.trial.steps[number]
 
     def _roll_back(self, runs: NDArray[np.int64], entered: NDArray[np.int64], row: int) -> None:
         self.outcome[runs] = ROLLED_BACK
@@ -182,5 +195,5 @@ class Walk:
         """All requests go to the candidate from now on."""
         trial = self.trial
         self.outcome[runs], self.ended[runs] = PROMOTED, began
-        left = (self.windows - began) * trial.window_seconds
+        left = (self.windows - began) * trial.window_seconds * (trial.deadline is None)
         self.bad[runs] += left * trial.traffic.requests_per_second * trial.traffic.candidate_rate(trial.effect)

@@ -33,6 +33,7 @@ class Traffic:
     (`noise: arm`). An incident lasts a minute and multiplies the rates of both arms by `incident_factor`; a gap is a
     minute without telemetry; a reset loses a minute of one pod's counts. `cold_minutes`: so long the candidate fails
     `cold_factor` times as often after its first request. `diurnal`: amplitude of the load as a part of its mean.
+    `candidate_pods`: the candidate's at full traffic; of a share it has so large a part of them.
     """
 
     requests_per_second: float
@@ -47,6 +48,7 @@ class Traffic:
     cold_minutes: int = 0
     cold_factor: float = 3.0
     diurnal: float = 0.0
+    candidate_pods: int = CANDIDATE_PODS
 
     def __post_init__(self) -> None:
         checks = {
@@ -54,6 +56,7 @@ class Traffic:
             "error_rate": 0 <= self.error_rate < 1,
             "noise_cv": 0 <= self.noise_cv <= 2,
             "stable_pods": 1 <= self.stable_pods <= 100,
+            "candidate_pods": 1 <= self.candidate_pods <= 100,
             "diurnal": 0 <= self.diurnal < 1,
         }
         for name, holds in checks.items():
@@ -101,7 +104,7 @@ def hour(traffic: Traffic, runs: int, minutes: int, seed: int, *, fresh: bool = 
     """Draw it. The last stable pod more than `traffic.stable_pods` is a baseline that Kayenta's users start."""
     rng = np.random.default_rng([seed, 0])
     shape = (runs, minutes)
-    pods = [_noise(rng, traffic, (*shape, count)) for count in (traffic.stable_pods + 1, CANDIDATE_PODS)]
+    pods = [_noise(rng, traffic, (*shape, count)) for count in (traffic.stable_pods + 1, traffic.candidate_pods)]
     incident = rng.random(shape) < traffic.incidents_per_hour * MINUTE / 3600
     return Hour(
         stable=pods[0],
@@ -109,7 +112,7 @@ def hour(traffic: Traffic, runs: int, minutes: int, seed: int, *, fresh: bool = 
         shared=np.where(incident, traffic.incident_factor, 1.0),
         gap=rng.random(shape) < traffic.gaps_per_hour * MINUTE / 3600,
         reset=rng.random((*shape, traffic.stable_pods + 1)) < traffic.resets_per_hour * MINUTE / 3600,
-        fresh=_noise(np.random.default_rng([seed, 2]), traffic, (*shape, CANDIDATE_PODS)) if fresh else None,
+        fresh=_noise(np.random.default_rng([seed, 2]), traffic, (*shape, traffic.candidate_pods)) if fresh else None,
     )
 
 
@@ -206,13 +209,14 @@ def minute_of(fixed: Hour, begins: Array) -> NDArray[np.int64]:
 
 def _of_pods(noise: Array, weight: Array) -> Array:
     """The mean over as many of the candidate's pods as its share needs."""
-    pods = pods_for(weight)
-    used = np.arange(CANDIDATE_PODS) < pods[..., None]
+    most = noise.shape[-1]
+    pods = pods_for(weight, most)
+    used = np.arange(most) < pods[..., None]
     mean: Array = (noise * used).sum(axis=-1) / pods
     return mean
 
 
-def pods_for(weight: Array) -> Array:
-    """How many of the candidate's pods its share needs (shape kept)."""
-    pods: Array = np.clip(np.ceil(CANDIDATE_PODS * weight - 1e-9), 1, CANDIDATE_PODS)
+def pods_for(weight: Array, most: int) -> Array:
+    """How many of the candidate's pods, `most` at full traffic, its share needs (shape kept)."""
+    pods: Array = np.clip(np.ceil(most * weight - 1e-9), 1, most)
     return pods
