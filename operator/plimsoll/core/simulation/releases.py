@@ -169,7 +169,7 @@ class Walk:
 
     def window(self, number: int, group: Group, begins: Array) -> Counts:
         """What the runs of a group count in a window of step `number` that begins at `begins`, in seconds: one row."""
-        trial, step = self.trial, self._step(number)
+        trial, step = self.trial, self._at(number)
         weight = np.full((1, len(begins)), step.weight / 100)
         # What is before the first share are the last minutes of the hour, so that nothing else is moved by it.
         drawn = begins[None] % (trial.minutes * MINUTE)
@@ -182,9 +182,9 @@ class Walk:
 
     def judged(self, number: int, group: Group, counts: Counts, begins: Array) -> tuple[Standing, Judged]:
         """Where the runs of a group stand after this window as well, and what is said of it."""
-        return judged(group.standing, counts, begins, number, self.rules, share=self._step(number).weight / 100)
+        return judged(group.standing, counts, begins, number, self.rules, share=self._at(number).weight / 100)
 
-    def _step(self, number: int) -> Step:
+    def _at(self, number: int) -> Step:
         return Step(0) if number == _BEFORE else self.trial.steps[number]
 
     def _roll_back(self, runs: NDArray[np.int64], entered: NDArray[np.int64], row: int) -> None:
