@@ -47,7 +47,8 @@ class Model:
             that is not there, a matrix of no size), others do not: a request must not tell versions apart by it.
 
     Raises:
-        ArtifactError: ONNX Runtime refuses the graph, or an input or output is not a tensor the protocol can carry.
+        ArtifactError: ONNX Runtime refuses the graph or cannot run it from Python, or an input or output is not a
+            tensor the protocol can carry.
     """
 
     def __init__(self, data: bytes, threads: int = 1, providers: Sequence[str] = (CPU,)) -> None:
@@ -76,6 +77,9 @@ class Model:
             self._session._model_bytes = None
         tensors = [*self.signature.inputs.values(), *self.signature.outputs.values()]
         self._raw = any(tensor.datatype.kind == "raw" for tensor in tensors)
+        self._text = any(tensor.datatype.kind == "bytes" for tensor in self.signature.inputs.values())
+        if self._text and any(tensor.datatype.kind == "raw" for tensor in self.signature.outputs.values()):
+            raise ArtifactError("ONNX Runtime cannot answer BF16 to text from Python; cast these outputs to FP32")
         self._maps = [node.name for node in self._session.get_outputs() if node.type in _MAPS]
         self.without_rows: dict[str, NDArray[Any]] = {}
 
@@ -121,14 +125,15 @@ class Model:
 
     def _run_raw(self, inputs: dict[str, NDArray[Any]], outputs: list[str]) -> list[NDArray[Any]]:
         """For tensors of a type that numpy does not have: their 16 bits pass as UINT16."""
-        values = {}
-        for name, array in inputs.items():
-            if self.signature.inputs[name].datatype.kind == "raw":
-                values[name] = onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(
-                    np.ascontiguousarray(array), ONNX_BFLOAT16
-                )
-            else:
-                values[name] = onnxruntime.OrtValue.ortvalue_from_numpy(array)
+        raw = {
+            name: onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(array), ONNX_BFLOAT16)
+            for name, array in inputs.items()
+            if self.signature.inputs[name].datatype.kind == "raw"
+        }
+        if self._text:  # which no OrtValue is made of; no output is raw then
+            return list(self._session.run(outputs, inputs | raw))
+        plain = {name: array for name, array in inputs.items() if name not in raw}
+        values = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in plain.items()} | raw
         answers = self._session.run_with_ort_values(outputs, values)
         return [
             _bits(answer) if self.signature.outputs[name].datatype.kind == "raw" else answer.numpy()

@@ -271,3 +271,18 @@ def test_the_file_does_not_stay_in_memory_beside_the_model_made_of_it() -> None:
     model = Model(content)
     assert model.signature.inputs
     assert sys.getrefcount(content) == before
+
+
+def test_text_beside_bf16_is_answered_where_no_bf16_is() -> None:
+    values = [helper.make_tensor_value_info(name, kind, [None, 1]) for name, kind in (("text", 8), ("half", 16))]
+    answers = [helper.make_tensor_value_info(name, kind, [None, 1]) for name, kind in (("said", 8), ("single", 1))]
+    nodes = [helper.make_node("Identity", ["text"], ["said"]), helper.make_node("Cast", ["half"], ["single"], to=1)]
+    model = Model(onnx_models.model_bytes(nodes, values, answers))
+    inputs = {"text": np.array([["a"], ["b"]], dtype=object), "half": np.array([[0x3F80], [0x4000]], np.uint16)}
+    said, single = model.run(inputs, ["said", "single"])
+    assert (said.tolist(), single.tolist()) == ([["a"], ["b"]], [[1.0], [2.0]])
+
+
+def test_text_beside_an_answer_of_bf16_is_refused_when_the_model_is_loaded() -> None:
+    with pytest.raises(ArtifactError, match="cast these outputs to FP32"):
+        Model(echo_models.of_every_type(["BYTES", "BF16"]))
