@@ -1,6 +1,7 @@
 """Where a request's time goes in this server: a flame graph of one work, C frames included, by py-spy."""
 
 import argparse
+import re
 import subprocess
 import threading
 from pathlib import Path
@@ -42,7 +43,14 @@ def main() -> None:
         options = ["--rate", str(SAMPLES_PER_SECOND), "--duration", str(told.seconds), "--threads"]
         subprocess.run([str(part) for part in (*command, *options)], check=True)
         client.join()
+    _title(told.output, work.name)
     print(f"{told.output}: open it in a browser; a click goes into a frame")
+
+
+def _title(graph: Path, work: str) -> None:
+    """Say what was measured, where py-spy has its command with the paths of this machine."""
+    text = graph.read_text()
+    graph.write_text(re.sub(r'(<text id="title"[^>]*>)[^<]*', rf"\g<1>{work}", text, count=1))
 
 
 if __name__ == "__main__":
