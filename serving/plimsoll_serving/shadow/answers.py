@@ -15,10 +15,10 @@ from plimsoll_serving.grpc.proto.messages import message
 from plimsoll_serving.http.message import Response
 from plimsoll_serving.v2.binary import unpack
 from plimsoll_serving.v2.datatypes import DATATYPES, Datatype
+from plimsoll_serving.v2.encode import HEADER_LENGTH
 from plimsoll_serving.v2.protobuf import CONTENTS
 from plimsoll_serving.v2.values import NON_FINITE, flatten, to_array
 
-BINARY_HEADER = b"inference-header-content-length"
 BINARY_SIZE = "binary_data_size"
 
 
@@ -93,7 +93,7 @@ def read_answer(response: Response) -> Answer:
 
 
 def _json(response: Response) -> Answer:
-    size = next((value for name, value in response.headers if name == BINARY_HEADER), None)
+    size = next((value for name, value in response.headers if name == HEADER_LENGTH), None)
     if size is not None:
         return _tensors(response.body[: int(size)], response.body[int(size) :])
     try:
@@ -104,8 +104,8 @@ def _json(response: Response) -> Answer:
 
 def _binary(response: Response) -> Answer:
     """Some clients ask for, and get, ``application/octet-stream`` where JSON comes first."""
-    if not any(name == BINARY_HEADER for name, _ in response.headers):
-        raise ValueError(f"{BINARY_HEADER.decode()} is missing")
+    if not any(name == HEADER_LENGTH for name, _ in response.headers):
+        raise ValueError(f"{HEADER_LENGTH.decode()} is missing")
     return _json(response)
 
 

@@ -14,7 +14,7 @@ from plimsoll_serving.v2.signature import Signature
 
 BINARY_TYPE: Final = b"application/octet-stream"
 KEPT = 256
-LENGTH: Final = b"inference-header-content-length"
+HEADER_LENGTH: Final = b"inference-header-content-length"
 _END: Final = b"]}"
 _SIZE = b'"parameters":{"binary_data_size":%d}}'
 
@@ -56,7 +56,7 @@ def _all_binary(answer: Answer, tail: list[bytes], descriptions: Descriptions) -
 
 
 def _binary(text: bytes, tail: list[bytes]) -> Response:
-    return Response(200, b"".join([text, *tail]), BINARY_TYPE, [(LENGTH, b"%d" % len(text))])
+    return Response(200, b"".join([text, *tail]), BINARY_TYPE, [(HEADER_LENGTH, b"%d" % len(text))])
 
 
 def _end(answer: Answer) -> bytes:
@@ -78,7 +78,7 @@ def _described(run: Run, rows: int, tail: list[bytes], descriptions: Description
         text = (run.head or _head(run)) + items + _END
         if len(descriptions) >= KEPT:
             descriptions.clear()
-        known = descriptions[key] = text, (LENGTH, b"%d" % len(text))
+        known = descriptions[key] = text, (HEADER_LENGTH, b"%d" % len(text))
     return known
 
 

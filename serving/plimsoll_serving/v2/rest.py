@@ -1,7 +1,6 @@
 """The Open Inference Protocol V2 over REST: JSON, with the binary tensor data extension."""
 
 import math
-from typing import Final
 
 import orjson
 
@@ -9,12 +8,11 @@ from plimsoll_serving.codec import Answer, InferRequest
 from plimsoll_serving.errors import RequestError
 from plimsoll_serving.http.message import Request, Response, error_response
 from plimsoll_serving.v2.decode import decode
-from plimsoll_serving.v2.encode import Descriptions, encode
+from plimsoll_serving.v2.encode import HEADER_LENGTH, Descriptions, encode
 from plimsoll_serving.v2.heads import KnownHeads
 from plimsoll_serving.v2.signature import Signature
 from plimsoll_serving.v2.typed import TypedReader
 
-HEADER_LENGTH: Final = b"inference-header-content-length"
 # Of a length: more are no number of bytes, and reading them takes time.
 _MAX_DIGITS = 19
 

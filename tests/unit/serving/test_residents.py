@@ -142,16 +142,19 @@ def test_a_request_that_waits_for_room_for_too_long_is_refused_and_the_model_com
     play(story())
 
 
+def loads_wait(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Loads end when it is set."""
+    gate, loop = asyncio.Event(), asyncio.get_running_loop()
+    monkeypatch.setattr(module, "load", lambda settings: asyncio.run_coroutine_threadsafe(gate.wait(), loop).result())
+    return gate
+
+
 def test_a_request_that_waits_behind_a_load_is_not_refused_where_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story() -> None:
         world = World(tmp_path, hosts=2, room=2, queue_seconds=0.0)
-        gate = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        monkeypatch.setattr(
-            module, "load", lambda settings: asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
-        )
+        gate = loads_wait(monkeypatch)
         for host in world.hosts:
             world.ask(host)
         await a_while()
@@ -167,11 +170,7 @@ def test_a_request_without_room_is_refused_in_time_while_another_model_is_loaded
 ) -> None:
     async def story() -> None:
         world = World(tmp_path, hosts=2, room=1, queue_seconds=0.02)
-        gate = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        monkeypatch.setattr(
-            module, "load", lambda settings: asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
-        )
+        gate = loads_wait(monkeypatch)
         for host in world.hosts:
             world.ask(host)
         await until(lambda: world.hosts[1].said == [NO_ROOM])

@@ -13,8 +13,8 @@ from plimsoll_serving.http.message import Request
 from plimsoll_serving.v2.binary import pack, unpack
 from plimsoll_serving.v2.datatypes import DATATYPES
 from plimsoll_serving.v2.decode import decode
-from plimsoll_serving.v2.encode import Descriptions, encode
-from plimsoll_serving.v2.rest import HEADER_LENGTH, RestCodec
+from plimsoll_serving.v2.encode import HEADER_LENGTH, Descriptions, encode
+from plimsoll_serving.v2.rest import RestCodec
 from plimsoll_serving.v2.signature import Signature
 from plimsoll_serving.v2.typed import LONG_BODY, TypedReader
 
