@@ -92,6 +92,8 @@ class Character:
     wrong: float | None = None
     #: Share of copies of requests that it answers otherwise than the stable version.
     differs: float = 0.0
+    #: In a pool: why a pod keeps it out of memory.
+    kept_out: str = ""
     #: Share of requests that fails in its first 15 seconds.
     cold: float = 0.0
 

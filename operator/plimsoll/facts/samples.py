@@ -105,7 +105,7 @@ class ModelState:
     """How far a pod of a pool is with a revision: waiting, loading, ready or failed, and why.
 
     `ready` says that it was loaded and has answered once in this process; whether it is in memory now is the pod's own
-    affair.
+    affair, unless a reason says that it is kept out.
     """
 
     state: str

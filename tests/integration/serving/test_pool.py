@@ -145,6 +145,32 @@ def test_what_does_not_fit_into_memory_is_put_out_and_comes_back_with_the_next_r
     assert 0 < sum(one["inMemory"] for one in states) < 8
 
 
+def test_a_candidate_that_was_put_out_is_called_back_by_its_own_share_once_there_is_room(
+    start: Start, store: Store
+) -> None:
+    """Four services in a release at once, with room for about three of their eight models: some candidate goes."""
+    names, wide = "abcd", [onnx_models.weights(features=4, classes=70_000, seed=seed) for seed in range(8)]
+    files = [store.put(onnx_models.linear_classifier(*one)) for one in wide]
+    releases = {
+        name: document(name, {"1": files[i], "2": files[i + 4]}, weights={"1": 50, "2": 50})
+        for i, name in enumerate(names)
+    }
+    pool = start(*releases.values(), PLIMSOLL_POOL_MEMORY_BYTES=str(10 << 20), PLIMSOLL_MAX_QUEUE_SECONDS="600")
+
+    def out() -> list[str]:
+        for name in names:
+            outcomes(pool, name, 4)
+        candidates = {name: pool.revisions(name)[f"{name}-00000002"] for name in names}
+        return [name for name, one in candidates.items() if not one["inMemory"] and "beside" in one["reason"]]
+
+    eventually(lambda: bool(out()), "a candidate for which there is no room")
+    left = out()[0]
+    assert pool.arms()[f"{left}-00000002 server_error"] == 0
+    pool.write(*(document(name, {"1": files[i]}, epoch=2) for i, name in enumerate(names) if name != left))
+    eventually(lambda: "2" in outcomes(pool, left, 20), "the candidate back in memory")
+    assert pool.revisions(left)[f"{left}-00000002"]["reason"] == ""
+
+
 def test_models_that_are_all_at_work_keep_the_others_waiting_and_never_take_more_than_the_budget(
     start: Start, store: Store
 ) -> None:
