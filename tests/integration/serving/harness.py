@@ -127,6 +127,11 @@ class Server:
         self.process.kill()
         self.process.wait(PATIENCE)
 
+    def end(self) -> None:
+        """Kill what still runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+
     def url(self, path: str = INFER, port: str = "public") -> str:
         return f"http://{HOST}:{self.ports[port]}{path}"
 
@@ -285,8 +290,7 @@ def running(*servers: Server) -> Iterator[tuple[Server, ...]]:
         yield servers
     finally:
         for server in servers:
-            if server.process is not None and server.process.poll() is None:
-                server.kill()
+            server.end()
 
 
 class Raw:
