@@ -34,6 +34,8 @@ DATATYPES: dict[str, tuple[str, Any]] = {
     "tensor(string)": ("BYTES", np.object_),
 }
 NUMPY_TYPES = dict(DATATYPES.values())
+# What scikit-learn's ZipMap answers, a dictionary from class to probability a row: to the server a matrix.
+MAPS = frozenset({"seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))"})
 Feeds = dict[str, npt.NDArray[Any]]
 
 
@@ -49,10 +51,11 @@ class LoadedModel:
         try:
             self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no base class
-            raise ModelRejectedError(f"onnxruntime cannot load the model: {_first_line(error)}") from None
+            remedy = "convert it with options={'zipmap': False}: " if "seq(map(" in str(error) else ""
+            raise ModelRejectedError(f"onnxruntime cannot load the model: {remedy}{_first_line(error)}") from None
         self.signature = Signature(
             inputs=tuple(map(_tensor, self._session.get_inputs())),
-            outputs=tuple(map(_tensor, self._session.get_outputs())),
+            outputs=tuple(map(_output, self._session.get_outputs())),
         )
 
     def run(self, feeds: Feeds) -> dict[str, npt.NDArray[Any]]:
@@ -62,7 +65,7 @@ class LoadedModel:
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise ModelRejectedError(f"inference failed: {_first_line(error)}") from None
         names = [output.name for output in self.signature.outputs]
-        return dict(zip(names, map(np.asarray, answers), strict=True))
+        return dict(zip(names, map(_array, answers), strict=True))
 
     def run_in_batches(self, feeds: Feeds) -> dict[str, npt.NDArray[Any]]:
         """As `run`, for any number of rows."""
@@ -172,9 +175,19 @@ def _matrix(one: Tensor, frame: pd.DataFrame, names: tuple[str, ...]) -> npt.NDA
     return np.column_stack([numeric(frame, name) for name in names]).astype(NUMPY_TYPES[one.datatype])
 
 
+def _array(answer: Any) -> npt.NDArray[Any]:
+    if isinstance(answer, list):
+        return np.array([list(row.values()) for row in answer], dtype=np.float32).reshape(len(answer), -1)
+    return np.asarray(answer)
+
+
+def _output(node: Any) -> Tensor:
+    return Tensor(name=node.name, datatype="FP32", shape=(-1, -1)) if node.type in MAPS else _tensor(node)
+
+
 def _tensor(node: Any) -> Tensor:
     if node.type not in DATATYPES:
-        raise ModelRejectedError(f"{node.name} is {node.type}, not a tensor; convert classifiers with zipmap off")
+        raise ModelRejectedError(f"{node.name} is {node.type}, not a tensor that the protocol can carry")
     shape = tuple(size if isinstance(size, int) else -1 for size in node.shape)
     return Tensor(name=node.name, datatype=DATATYPES[node.type][0], shape=shape)
 
