@@ -8,6 +8,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 import pandas as pd
 
+from plimsoll_training import bfloat16
 from plimsoll_training.columns import numeric, text
 from plimsoll_training.errors import ModelRejectedError
 from plimsoll_training.metric_names import Task
@@ -32,6 +33,7 @@ DATATYPES: dict[str, tuple[str, Any]] = {
     "tensor(float)": ("FP32", np.float32),
     "tensor(double)": ("FP64", np.float64),
     "tensor(string)": ("BYTES", np.object_),
+    "tensor(bfloat16)": (bfloat16.NAME, bfloat16.DTYPE),
 }
 NUMPY_TYPES = dict(DATATYPES.values())
 # What scikit-learn's ZipMap answers, a dictionary from class to probability a row: to the server a matrix.
@@ -57,11 +59,17 @@ class LoadedModel:
             inputs=tuple(map(_tensor, self._session.get_inputs())),
             outputs=tuple(map(_output, self._session.get_outputs())),
         )
+        kinds = {one.name: one.datatype for one in self.signature.inputs}
+        self._bf16 = [name for name, kind in kinds.items() if kind == bfloat16.NAME]
+        self._answers_bf16 = any(one.datatype == bfloat16.NAME for one in self.signature.outputs)
+        if self._answers_bf16 and "BYTES" in kinds.values():
+            raise ModelRejectedError("onnxruntime cannot answer BF16 to text from Python; cast these outputs to FP32")
 
     def run(self, feeds: Feeds) -> dict[str, npt.NDArray[Any]]:
         """Outputs by name. ModelRejectedError when inference fails."""
+        values = feeds | {name: bfloat16.value(feeds[name]) for name in self._bf16}
         try:
-            answers = self._session.run(None, feeds)
+            answers = bfloat16.run(self._session, values) if self._answers_bf16 else self._session.run(None, values)
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise ModelRejectedError(f"inference failed: {_first_line(error)}") from None
         names = [output.name for output in self.signature.outputs]

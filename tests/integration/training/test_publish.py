@@ -294,11 +294,16 @@ def test_the_version_in_the_store_tells_where_it_comes_from(job: Job, data: str)
     }
 
 
-def test_a_classifier_that_answers_dictionaries_is_published_as_their_matrix(job: Job, data: str) -> None:
+def dictionaries() -> bytes:
+    """A classifier for `sign_table`, as skl2onnx converts it by default; it knows nothing."""
     rows = np.random.default_rng(1).normal(size=(60, 3)).astype(np.float32)
     fitted = LogisticRegression().fit(rows, np.arange(60) % 2)
-    staged = to_onnx(fitted, initial_types=[("input", FloatTensorType([None, 3]))], target_opset=17).SerializeToString()
-    job.asks(table_run(data, gates=[])).stages(staged)
+    types = [("input", FloatTensorType([None, 3]))]
+    return bytes(to_onnx(fitted, initial_types=types, target_opset=17).SerializeToString())
+
+
+def test_a_classifier_that_answers_dictionaries_is_published_as_their_matrix(job: Job, data: str) -> None:
+    job.asks(table_run(data, gates=[])).stages(dictionaries())
     outcome = job.call("publish")
     result = job.result()
     assert (outcome.code, result["verdict"]) == (0, "Passed"), result["reason"]
@@ -311,3 +316,9 @@ def test_a_classifier_that_answers_dictionaries_is_published_as_their_matrix(job
     assert len(published) == result["artifact"]["sizeBytes"]
     (entry,) = onnx.load_model_from_string(published).metadata_props
     assert (entry.key, json.loads(entry.value)) == ("plimsoll.classes", {"probabilities": [0, 1]})
+
+
+def test_a_champion_that_answers_dictionaries_is_compared_by_their_matrix(job: Job, data: str) -> None:
+    run = table_run(data, gates=[gate("accuracy", comparedTo="signs")], champions=champion(job, dictionaries()))
+    assert job.asks(run).stages(sign_model()).call("publish").message["verdict"] == "Passed"
+    assert "(signs " in job.result()["gates"][0]["message"]

@@ -83,3 +83,18 @@ def test_a_version_that_answers_dictionaries_is_described_as_it_is_served(job: J
     assert job.asks(run).call("verify").message["verdict"] == "Passed"
     found = as_json(job.get(run["resultKey"]))
     assert found["signature"]["outputs"] == [{"name": "scores", "datatype": "FP32", "shape": [-1, -1]}]
+
+
+@pytest.mark.parametrize("model", [echo_models.of_bf16(), echo_models.of_text_and_bf16()], ids=["numbers", "text"])
+def test_a_version_with_bf16_passes(job: Job, model: bytes) -> None:
+    run = verification(job.put("elsewhere/model.onnx", model), model)
+    assert job.asks(run).call("verify").message["verdict"] == "Passed"
+    found = as_json(job.get(run["resultKey"]))["signature"]
+    assert "BF16" in {one["datatype"] for one in found["inputs"]}
+
+
+def test_a_version_that_answers_bf16_to_text_is_rejected_as_the_server_would_refuse_it(job: Job) -> None:
+    model = echo_models.of_every_type(["BYTES", "BF16"])
+    run = verification(job.put("elsewhere/model.onnx", model), model)
+    assert job.asks(run).call("verify").message["verdict"] == "Rejected"
+    assert "cast these outputs to FP32" in as_json(job.get(run["resultKey"]))["reason"]
