@@ -40,6 +40,7 @@ class Engine:
     """Computes batches. Safe from several threads.
 
     Attributes:
+        classes: see `Model`.
         batches: whether several requests may share a run, found out by `warm_up`.
         cost, run_cost: what an answer takes, and the part of it in the model; found out by `warm_up`. The last is None
             where it depends on the values.
@@ -59,6 +60,7 @@ class Engine:
         self.version = version
         self.signature = model.signature
         self.providers = model.providers
+        self.classes = model.classes
         self.codec = RestCodec(model.signature)
         self.batches = False
         self.cost = Cost()

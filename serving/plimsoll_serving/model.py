@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ ONNX_BFLOAT16 = 16
 # node has its type in field 4 (`op_type` of NodeProto in onnx.proto); the same bytes elsewhere do no harm.
 _LOOPS = (b"Loop", b"Scan", b"If", b"SequenceMap")
 _RESIZING = (b"Range", b"Tile", b"Expand", b"ConstantOfShape", b"Resize", b"Upsample", b"Pad", b"OneHot")
+# JSON in the file's metadata: the classes of outputs that have a column a class, by the output's name.
+CLASSES = "plimsoll.classes"
 # What scikit-learn's ZipMap answers.
 _MAPS = frozenset({"seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))"})
 # Nothing can lie below this path: a graph that keeps weights in other files is refused, wherever the process runs.
@@ -43,6 +46,8 @@ class Model:
         providers: those that ONNX Runtime uses.
         loops: whether one row may take any time, whatever the others take.
         steady: whether what a run takes follows from the shapes of its inputs.
+        classes: of each output that has a column a class and tells them: the dictionaries of ZipMap, once one was seen,
+            and what the file's metadata say (`CLASSES`).
         without_rows: each output for inputs without rows, once it is known. Many graphs raise on those (a neighbour
             that is not there, a matrix of no size), others do not: a request must not tell versions apart by it.
 
@@ -81,6 +86,7 @@ class Model:
         if self._text and any(tensor.datatype.kind == "raw" for tensor in self.signature.outputs.values()):
             raise ArtifactError("ONNX Runtime cannot answer BF16 to text from Python; cast these outputs to FP32")
         self._maps = [node.name for node in self._session.get_outputs() if node.type in _MAPS]
+        self.classes = _classes(self._session.get_modelmeta().custom_metadata_map.get(CLASSES, "{}"))
         self.without_rows: dict[str, NDArray[Any]] = {}
 
     def run(self, inputs: dict[str, NDArray[Any]], outputs: list[str]) -> list[NDArray[Any]]:
@@ -121,6 +127,8 @@ class Model:
         """The matrix that ZipMap made a list of dictionaries of: a column a class, ordered by the classes' names."""
         if not rows:
             return self.without_rows.get(name, np.empty((0, 0), np.float32))
+        if name not in self.classes:
+            self.classes[name] = list(rows[0])
         return np.array([list(row.values()) for row in rows], dtype=np.float32)
 
     def _run_raw(self, inputs: dict[str, NDArray[Any]], outputs: list[str]) -> list[NDArray[Any]]:
@@ -139,6 +147,13 @@ class Model:
             _bits(answer) if self.signature.outputs[name].datatype.kind == "raw" else answer.numpy()
             for name, answer in zip(outputs, answers, strict=True)
         ]
+
+
+def _classes(text: str) -> dict[str, list[int | str]]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, list[int | str]])
+    except msgspec.MsgspecError as error:
+        raise ArtifactError(f"the model's metadata {CLASSES} is not {{output: [classes]}}: {error}") from None
 
 
 def _uses(data: bytes, operators: Sequence[bytes]) -> bool:
@@ -171,6 +186,8 @@ def _explain_refusal(message: str) -> str:
         return "the file is not an ONNX model"
     if "is not a registered function/op" in message:
         return f"the model uses operators that ONNX Runtime does not know: {_first_line(message)}"
+    if "seq(map(" in message:  # skl2onnx writes what renames such an output, and ONNX Runtime has no such operator
+        return f"convert the model with options={{'zipmap': False}}; ONNX Runtime refuses it: {_first_line(message)}"
     return f"ONNX Runtime refuses the model: {_first_line(message)}"
 
 
