@@ -173,6 +173,8 @@ lock: $(UV) ## New exact versions: requirements/*.txt from pyproject.toml
 	$(UV) pip compile -q pyproject.toml --all-extras $(LOCK) -o requirements/dev.txt
 	for extra in operator serving training; do \
 	  $(UV) pip compile -q pyproject.toml --extra $$extra -c requirements/dev.txt $(LOCK) -o requirements/$$extra.txt; done
+	$(UV) pip compile -q pyproject.toml --extra serving --group serving-openvino -c requirements/dev.txt $(LOCK) -o requirements/serving-openvino.txt
+	$(UV) pip compile -q pyproject.toml --extra serving --group serving-cuda --no-emit-package onnxruntime -c requirements/dev.txt $(LOCK) -o requirements/serving-cuda.txt
 	$(UV) pip compile -q --group conformance --override requirements/conformance-overrides.in $(LOCK) -o requirements/conformance.txt
 	$(UV) pip compile -q --group compile -c requirements/dev.txt $(LOCK) -o requirements/compile.txt
 	$(UV) pip compile -q --group gateway $(LOCK) -o requirements/gateway.txt
