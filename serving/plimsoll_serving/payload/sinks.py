@@ -115,8 +115,11 @@ class StoreSink:
         uri = f"{options.sink.rstrip('/')}/{identity.namespace}/{identity.service}"
         try:
             self._store, self._prefix = open_store(uri, Environment(os.environ), TIMEOUT_SECONDS, options.ca)
-        except BaseError as error:
-            raise SettingsError(f"PLIMSOLL_PAYLOAD_LOG_SINK {options.sink}: {_told(error)}") from None
+        except (BaseError, ValueError) as error:
+            raise SettingsError(
+                f"PLIMSOLL_PAYLOAD_LOG_SINK {options.sink} cannot be opened; look at AWS_… and PLIMSOLL_PAYLOAD_LOG_CA "
+                f"(ca.crt of the Secret plimsoll-payload-log): {_told(error)}"
+            ) from None
         self._pod = identity.pod
         self._number = 0
         self._error: type[Exception] = BaseError
