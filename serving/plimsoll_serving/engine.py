@@ -16,7 +16,8 @@ from plimsoll_serving.errors import ArtifactError, ModelError, RequestError
 from plimsoll_serving.http.message import Header, Request, SharedHeaders
 from plimsoll_serving.jobs import Cost, Job, Result
 from plimsoll_serving.logs import LOGGER
-from plimsoll_serving.model import CPU, Model, feature_names, sample_inputs, synthetic_inputs
+from plimsoll_serving.model import Model, feature_names, sample_inputs, synthetic_inputs
+from plimsoll_serving.providers import CPU
 from plimsoll_serving.settings import Settings
 from plimsoll_serving.startup import Laps
 from plimsoll_serving.v2.datatypes import Kind

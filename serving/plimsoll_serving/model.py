@@ -12,11 +12,11 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from plimsoll_serving.artifact import PROFILE_FILE
-from plimsoll_serving.errors import ArtifactError, ModelError, RequestError
+from plimsoll_serving.errors import ArtifactError, ModelError, RequestError, SettingsError
+from plimsoll_serving.providers import CPU, in_use, open_session
 from plimsoll_serving.v2.datatypes import DATATYPES, of_onnx
 from plimsoll_serving.v2.signature import Signature, Tensor
 
-CPU = "CPUExecutionProvider"
 ORT_FATAL = 4
 ONNX_BFLOAT16 = 16
 # Operators that repeat or choose by the values they are given, and those whose output may be of any size. In the file a
@@ -43,7 +43,7 @@ class Model:
 
     Attributes:
         signature: inputs and outputs.
-        providers: those that ONNX Runtime uses.
+        providers: those that run its operators, in the order of preference.
         loops: whether one row may take any time, whatever the others take.
         steady: whether what a run takes follows from the shapes of its inputs.
         classes: of each output that has a column a class and tells them: the dictionaries of ZipMap, once one was seen,
@@ -52,34 +52,30 @@ class Model:
             that is not there, a matrix of no size), others do not: a request must not tell versions apart by it.
 
     Raises:
-        ArtifactError: ONNX Runtime refuses the graph or cannot run it from Python, or an input or output is not a
-            tensor the protocol can carry.
+        ArtifactError: ONNX Runtime refuses the graph or cannot run it from Python or on these providers, or an input or
+            output is not a tensor the protocol can carry.
+        SettingsError: a provider is not there.
     """
 
     def __init__(self, data: bytes, threads: int = 1, providers: Sequence[str] = (CPU,)) -> None:
-        missing = sorted(set(providers) - set(onnxruntime.get_available_providers()))
-        if missing:
-            raise ArtifactError(
-                f"this image has no {', '.join(missing)}; it has {', '.join(onnxruntime.get_available_providers())}"
-            )
         try:
-            self._session = onnxruntime.InferenceSession(data, _options(threads), providers=list(providers))
+            self._session = open_session(data, _options(threads), providers, threads)
+        except (SettingsError, ArtifactError):
+            raise
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise ArtifactError(_explain_refusal(str(error))) from None
         self.loops = _uses(data, _LOOPS)
         self.steady = not self.loops and not _uses(data, _RESIZING)
-        self.providers: list[str] = self._session.get_providers()
+        self.providers: list[str] = in_use(self._session)
         self.signature = Signature(
             inputs={node.name: _tensor(node, "input") for node in self._session.get_inputs()},
             outputs={node.name: _tensor(node, "output") for node in self._session.get_outputs()},
         )
         # What ONNX Runtime's Python asks before it goes down has been answered: every input is there. It would take a
         # third of a small run.
-        direct = self.providers == [CPU]
-        self._answer = getattr(self._session, "_sess", self._session).run if direct else self._session.run
-        if direct:
-            # The file, which it would only need again to fall back from another processor to this one.
-            self._session._model_bytes = None
+        self._answer = getattr(self._session, "_sess", self._session).run
+        # The file, which it would only need again to fall back from another processor to this one.
+        self._session._model_bytes = None
         tensors = [*self.signature.inputs.values(), *self.signature.outputs.values()]
         self._raw = any(tensor.datatype.kind == "raw" for tensor in tensors)
         self._text = any(tensor.datatype.kind == "bytes" for tensor in self.signature.inputs.values())

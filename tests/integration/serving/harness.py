@@ -90,11 +90,12 @@ class Server:
             **{f"PLIMSOLL_{name.upper()}_PORT": str(port) for name, port in self.ports.items()},
             **env,
         }
+        self.python = sys.executable
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "Server":
         with self.log_path.open("ab") as log:
-            command = [sys.executable, "-m", "plimsoll_serving"]
+            command = [self.python, "-m", "plimsoll_serving"]
             self.process = subprocess.Popen(command, env=self.env, cwd=self.folder, stderr=log)
         return self
 
