@@ -92,6 +92,8 @@ class Character:
     wrong: float | None = None
     #: Share of copies of requests that it answers otherwise than the stable version.
     differs: float = 0.0
+    #: Share of them whose number is higher than the stable version's, by 2; the others are lower by 1.
+    higher: float | None = None
     #: Share of requests that fails in its first 15 seconds.
     cold: float = 0.0
 
@@ -312,6 +314,12 @@ class Life(FakeWorld):
         for outcome, count in ((bad, failures), ("mismatch", differs), ("match", matches)):
             key = ("pair", chooser.revision, revision, outcome)
             chooser.seen[key] = chooser.seen.get(key, 0) + count
+        higher = self.characters.get(serving[0].version, Character()).higher if serving else None
+        if higher is not None:
+            for what, amount in (("above", 1), ("excess", 2), ("below", 1), ("shortfall", 1)):
+                share = higher if what in ("above", "excess") else 1 - higher
+                key = ("difference", chooser.revision, revision, "price", what)
+                chooser.count(key, (differs + matches) * share * amount)
         for server in serving[:1]:
             server.latency = [count + failures + differs + matches for count in server.latency]
 

@@ -19,6 +19,7 @@ The modules, each usable by itself, with its source in its docstrings:
     means           differences of means: bounded values exactly, unbounded ones asymptotically
     labels          right and wrong answers, as labels of equal age tell
     disagreement    how often two answers to one request differ, against a bound
+    signed_difference   whether they differ to one side, against a bound
     intervals       intervals of a difference that hold at every look
     sample_ratio    whether the split is the one that was asked for
     sample_size     how much longer it takes
@@ -42,8 +43,8 @@ package alone.
 What runs over time is kept so that the next window costs one window (`LearnedNoise`, `Dispersion`, `Capped`, and
 `Measured` of all that the pods count); however the windows are dealt out, the evidence is the same.
 
-Nothing in here knows Kubernetes; only `tables`, `measures`, `measured`, `labels`, `disagreement`, `shift`, `split`,
-`inputs`, `external` and `policy` know windows, and they build on the rest.
+Nothing in here knows Kubernetes; only `tables`, `measures`, `measured`, `labels`, `disagreement`,
+`signed_difference`, `shift`, `split`, `inputs`, `external` and `policy` know windows, and they build on the rest.
 """
 
 from __future__ import annotations
