@@ -90,6 +90,8 @@ class Character:
     #: Shares of the classes that it predicts, and of its predictions that turn out wrong, a few seconds later.
     predicts: dict[str, float] = field(default_factory=dict)
     wrong: float | None = None
+    #: The mean absolute error of its numbers, as labels tell as soon; half of the errors are below.
+    off: float | None = None
     #: Share of copies of requests that it answers otherwise than the stable version.
     differs: float = 0.0
     #: Share of them whose number is higher than the stable version's, by 2; the others are lower by 1.
@@ -354,6 +356,15 @@ class Life(FakeWorld):
         if character.wrong is not None:
             for outcome, share in (("incorrect", character.wrong), ("correct", 1 - character.wrong)):
                 server.count(("feedback", server.version, "1m", outcome), answered * share)
+        if character.off is not None:
+            amounts = {
+                "measured": 1.0,
+                "over": character.off / 2,
+                "under": character.off / 2,
+                "squared": character.off**2,
+            }
+            for what, amount in amounts.items():
+                server.count(("feedback", server.version, "1m", what), answered * amount)
 
     # --- the operator -------------------------------------------------------------------------------------------------
 

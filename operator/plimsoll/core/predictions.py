@@ -177,17 +177,18 @@ def known_pods(previous: Sample, current: Sample) -> Iterator[tuple[PodCounters,
             yield replace(pod, counts={}), pod
 
 
-def labelled(previous: Sample, current: Sample, version: str) -> tuple[int, int]:
-    """Labels that agreed with a version's predictions and that did not, between two samples, whichever pod they came
-    to. Those of a pod first seen with older counts wait for the next sample, and counts that fell tell nothing."""
-    sums = {"correct": 0, "incorrect": 0}
+def labelled(previous: Sample, current: Sample, version: str) -> Labels:
+    """What labels of every age said of a version's predictions between two samples, whichever pod they came to.
+
+    Those of a pod first seen with older counts wait for the next sample, and counts that fell tell nothing.
+    """
+    sums: dict[tuple[str, str, str], float] = defaultdict(float)
     for base, pod in known_pods(previous, current):
         if pod.counts is None or base.counts is None:
             continue
-        keys = [key for key in pod.counts if key[:2] == ("feedback", version) and key[3] in sums]
-        for key in keys:
-            sums[key[3]] += max(0, int(pod.counts[key] - base.counts.get(key, 0)))
-    return sums["correct"], sums["incorrect"]
+        for key in (key for key in pod.counts if key[:2] == ("feedback", version)):
+            sums[version, "", key[3]] += max(0.0, pod.counts[key] - base.counts.get(key, 0))
+    return _labels(sums, version, "")
 
 
 def pairs(counts: Iterable[Counts], stable: str, candidate: str) -> Pairs | None:

@@ -201,3 +201,20 @@ def test_a_shadow_whose_numbers_lie_to_one_side_is_taken_back_before_any_user_se
         replayed(life)
     else:
         assert life.serves(2)
+
+
+def test_another_tolerance_is_told_to_the_pods_that_compare_already() -> None:
+    shadow = {"minDuration": "1h", "minRequests": 50}
+    life = Life(
+        version(1), service(shadowFirst=shadow, analysis={"shadow": {"maxOneSided": 0.7}}, progressDeadline="2h")
+    )
+    life.until("Idle")
+    life.run(5)
+    life.add(version(2))
+    life.until("Shadowing")
+    life.run(2)
+    assert "tolerance" not in life.documents[-1], "the servers' own"
+    analysis = {"shadow": {"maxOneSided": 0.7, "tolerance": {"relative": 0.05}}}
+    life.edit(lambda body: body["spec"]["release"]["analysis"].update(analysis))
+    life.run(5)
+    assert (life.status["phase"], life.documents[-1]["tolerance"]["relative"]) == ("Shadowing", 0.05)

@@ -286,6 +286,16 @@ def test_where_nothing_is_a_number_it_says_so_and_does_not_pass() -> None:
     assert "signed difference candidate 0/0 rows of numbers higher" in verdict.reason
 
 
+def test_each_output_and_side_has_its_part_of_alpha() -> None:
+    one, two = Differences("a", 90, 10, 0), Differences("b", 50, 50, 0)
+    mirrors = [
+        replace(mirrored(RNG(i), i, 0.0), differences=differences) for i, differences in enumerate([(one, two)] * 5)
+    ]
+    found = signed_difference(mirrors, 0.6, (0.01, 0.05), Noise(0.2, 60.0)).signs
+    assert found.units == (" rows of a higher", " rows of a lower", " rows of b higher", " rows of b lower")
+    assert np.exp(found.failing) == pytest.approx(np.exp(found.against_health).mean(axis=1))
+
+
 @pytest.mark.parametrize("limit", [0.2, 0.6, 0.9])
 @pytest.mark.parametrize("noise", [0.0, 0.2])
 def test_numbers_at_the_limit_fail_in_at_most_alpha_of_releases_and_pass_in_at_most_beta(

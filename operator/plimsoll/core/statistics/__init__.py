@@ -10,6 +10,7 @@ The modules, each usable by itself, with its source in its docstrings:
 
     beta_binomial   the likelihood ratio that count tests are made of
     bounded_rate    one rate against a bound
+    bounded_mean    the mean of what is never negative against a bound
     comparison      two arms by counts: worse than, or not worse than, a margin and a tolerance; known noise
     learned_noise   the same while the noise is unknown: what Fail rests on
     apart           a candidate that often does what the stable version hardly ever does
