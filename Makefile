@@ -88,8 +88,8 @@ fuzz: venv $(SERVER) ## Damaged requests to a real server for FUZZ_SECONDS (600)
 	PYTHONPATH=serving PLIMSOLL_SERVING=$(SERVING) $(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
 
 .PHONY: soak
-soak: venv cluster ## Releases of every outcome and lost pods under mixed load for SOAK_SECONDS (1800), then long faults, clocks, judges and labels, on the cluster
-	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTEST) tests/e2e/long_soak.py tests/e2e/long_faults.py tests/e2e/long_clock.py tests/e2e/long_judges.py tests/e2e/long_labels.py -s
+soak: venv cluster ## Releases of every outcome and lost pods under mixed load for SOAK_SECONDS (1800), then all long tests of faults and evidence, on the cluster
+	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTEST) tests/e2e/long_soak.py tests/e2e/long_faults.py tests/e2e/long_clock.py tests/e2e/long_judges.py tests/e2e/long_labels.py tests/e2e/long_regression.py -s
 
 ##@ Benchmarks
 

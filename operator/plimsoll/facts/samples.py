@@ -20,7 +20,9 @@ class PodCounters:
     * ("bin", output, bin): rows that the pod's own revision answered;
     * ("feedback", version, age, outcome): rows of labels, for the outcomes correct, incorrect and measured, and sums of
       errors for over, under (their sizes) and squared;
-    * ("pair", stable, candidate, outcome): mirrored requests.
+    * ("pair", stable, candidate, outcome): mirrored requests;
+    * ("difference", stable, candidate, output, what): of their rows of one number, how many are above, below and level,
+      and the sums of the distances: excess and shortfall.
 
     `served` counts by outcome what the pod's own model answered, whoever chose it: all there is behind a gateway.
     """

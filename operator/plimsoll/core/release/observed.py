@@ -37,13 +37,13 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """What is known of one rate: `harm` and `health` are log wealth by alternative; `events` of `trials` came since
-    suspicion began."""
+    """What is known of one rate, or mean: `harm` and `health` are log wealth by alternative; `events` of `trials` came
+    since suspicion began, of a mean the sum of so many values."""
 
     harm: tuple[float, ...]
     health: tuple[float, ...]
     trials: int = 0
-    events: int = 0
+    events: float = 0
 
 
 @dataclass(frozen=True, slots=True)
