@@ -430,11 +430,17 @@ def test_numbers_beyond_the_bound_are_called_worse_within_so_many_looks(factor: 
     assert np.quantile(looks, 0.95) <= most
 
 
-@pytest.mark.parametrize("mean", [0.0, 0.5, 1.0, 1.7, 30.0])
-def test_a_bet_on_a_mean_is_fair_at_the_limit_and_loses_within_it(mean: float) -> None:
-    """Two values of this mean, one of them 0, as far apart as may be: the expectation is exact."""
-    values, limit = np.array([0.0, 4 * mean]), 1.7
-    above = np.exp(log_mean_above(values, limit)).T @ [0.75, 0.25]
-    assert np.allclose(above, 1 + BETS * (mean / limit - 1))
-    below = np.exp(log_mean_below(values, limit)).T @ [0.75, 0.25]
-    assert (below <= 1 + 1e-12).all() or np.minimum(values / limit, MOST) @ [0.75, 0.25] < 1
+@pytest.mark.parametrize("mean", [0.0, 0.5, 1.7, 30.0])
+def test_a_bet_that_a_mean_is_above_a_limit_is_fair_at_the_limit_and_loses_below(mean: float) -> None:
+    """Of values that are 0 but for a quarter, which is exact."""
+    e = np.exp(log_mean_above(np.array([0.0, 4 * mean]), 1.7)).T @ [0.75, 0.25]
+    assert e == pytest.approx(1 + BETS * (mean / 1.7 - 1))
+
+
+@pytest.mark.parametrize("large", [2.0, 3.0, 1000.0])
+def test_a_bet_that_a_mean_is_below_a_limit_is_fair_however_large_some_values_are(large: float) -> None:
+    """What is above MOST × the limit counts as that much: half of 0 and half of MOST are the limit."""
+    values = np.array([0.0, large * MOST / 2 * 1.7])
+    at_limit, beyond = (np.exp(log_mean_below(values + more, 1.7)).T @ [0.5, 0.5] for more in (0.0, 0.1))
+    assert at_limit == pytest.approx(1.0)
+    assert (beyond < 1).all()
