@@ -132,6 +132,17 @@ def test_a_model_that_refuses_zeros_may_start_without_a_sample(caplog: pytest.Lo
     assert "the model does not answer zeros" in caplog.text
 
 
+@pytest.mark.parametrize("sample", [[], [[1, 6, 3, 4]]], ids=["zeros", "its profile's sample"])
+def test_on_another_processor_what_fails_when_it_is_tried_stops_the_start(sample: list[Any]) -> None:
+    """OpenVINO takes models that it then fails on; what of it is the model's own, nobody can tell."""
+    model = Model(onnx_models.failing_classifier(COEFFICIENTS, INTERCEPTS, threshold=-1))
+    model.providers = ["OpenVINOExecutionProvider", "CPUExecutionProvider"]
+    with pytest.raises(
+        ArtifactError, match=r"on OpenVINOExecutionProvider and .* leave spec\.runtime\.executionProvider"
+    ):
+        Engine(model, "digits", "7").warm_up(sample)
+
+
 @pytest.mark.parametrize("profile", [b"{", b"[]", b"\xff"])
 def test_a_profile_that_cannot_be_read_is_refused(profile: bytes) -> None:
     with pytest.raises(ArtifactError, match=r"profile\.json is not a profile"):
