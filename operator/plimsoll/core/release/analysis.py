@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from plimsoll.api.common import seconds
-from plimsoll.api.inferenceservice import InferenceServiceSpec, VerdictStatus
+from plimsoll.api.inferenceservice import InferenceServiceSpec
 from plimsoll.core.release import pace, sources
 from plimsoll.core.release.observed import Observed
 from plimsoll.core.statistics.allotment import of_attempt
@@ -57,10 +57,3 @@ def policy_of(spec: InferenceServiceSpec, *, mirrored: bool, min_requests: int, 
         disagreement_max=asked.shadow.max_disagreement if asked.shadow else None,
         external=sources.demands(asked),
     )
-
-
-def spends_alpha(spec: InferenceServiceSpec, verdict: VerdictStatus) -> bool:
-    """Whether what decided has a part of alpha: a comparison, or a bound that is tested. The breaker, crashes, judges
-    and counters have none."""
-    other = {one.name for one in sources.demands(spec.release.analysis) if one.kind in {"Judge", "Counter"}}
-    return verdict.mode != "Breaker" and verdict.metric not in other

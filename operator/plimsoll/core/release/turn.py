@@ -16,7 +16,7 @@ from plimsoll.api.inferenceservice import (
 from plimsoll.api.monitoring import Warm
 from plimsoll.core import route
 from plimsoll.core.conditions import precise, shortened, timestamp
-from plimsoll.core.release import analysis, pace
+from plimsoll.core.release import attempts, pace
 from plimsoll.core.release.choice import Choice, quarantined
 from plimsoll.core.release.observed import Observed
 from plimsoll.core.revision import Revision
@@ -107,7 +107,7 @@ def begin(turn: Turn, status: Status, revision: Revision) -> Status:
     at = timestamp(turn.now)
     return enter(
         turn, status, "Preparing", candidate=reference, attempt=status.attempt + 1,
-        revision_attempt=1 + _undecided(status, revision.name), weight=0, mirror=None,
+        revision_attempt=attempts.number(status, revision.name), weight=0, mirror=None,
         step=None, step_since=None, paused_at=None, approved=None, verdict=None, started_at=at, ledger=None,
         windows=(), rollback_seconds=None, effect=None,
         retiring=tuple(one for one in status.retiring if one.revision != revision.name),
@@ -214,28 +214,9 @@ def recorded(turn: Turn, status: Status, outcome: Outcome, reason: str, *, by: s
     entry = ReleaseRecord(
         attempt=status.attempt, revision=status.candidate.revision, version=status.candidate.version, outcome=outcome,
         reason=cut_short(reason), started_at=status.started_at or timestamp(turn.now), finished_at=timestamp(turn.now),
-        by=by or _decided_by(status), undecided=_left_undecided(turn, status, outcome) or None,
+        by=by or _decided_by(status), undecided=attempts.undecided(turn.observed.spec, status, outcome) or None,
     )  # fmt: skip
     return changed(status, history=(entry, *status.history)[:_KEPT])
-
-
-def _undecided(status: Status, revision: str) -> int:
-    """How many attempts of the revision have used up a part of its alpha, as far as the history goes back."""
-    latest = next((one for one in status.history if one.revision == revision), None)
-    return (latest and latest.undecided) or 0
-
-
-def _left_undecided(turn: Turn, status: Status, outcome: Outcome) -> int:
-    """The same after this attempt. Alpha bounds the chance of the first failure of a healthy revision: what failed by a
-    comparison begins anew, and so does what passed. What the breaker, a judge or a person took back does not, for each
-    such attempt could have failed, too. One that was never judged could not."""
-    assert status.candidate is not None
-    before, verdict = _undecided(status, status.candidate.revision), status.verdict
-    if outcome in {"Promoted", "Kept"}:
-        return 0
-    if verdict is None:
-        return before
-    return 0 if verdict.outcome == "Fail" and analysis.spends_alpha(turn.observed.spec, verdict) else before + 1
 
 
 def _decided_by(status: Status) -> str | None:
