@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _part(told: argparse.Namespace, runs: int, document: page.Row) -> page.Row:
     """What is measured again alone, and that it was."""
     if told.cost:
-        return {"verdict": cost.measured()}
+        return {"verdict": cost.measured() | {"alone": _today()}}
     if told.ours:
         name, part = "cells", only_ours(runs, document["cells"])
     elif told.scenes:

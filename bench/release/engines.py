@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from plimsoll.core.simulation import Step, Trial
 from plimsoll.core.simulation.forecast import chunks
+from plimsoll.core.statistics.allotment import of_attempt
 from plimsoll.core.statistics.policy import Policy
 
 from bench.release.cells import COLD, Cell
@@ -41,7 +42,9 @@ def allowed(base: float) -> float:
     return 1.5 * base + 0.001
 
 
-DEFAULTS = Policy()
+#: The defaults, in the first attempt of a revision.
+ALPHA = Policy().alpha
+DEFAULTS = Policy(alpha=of_attempt(ALPHA, 1))
 
 
 def ours(cell: Cell, runs: int, policy: Policy = DEFAULTS, *, pre_seconds: float = 0.0, fresh: bool = False) -> Found:

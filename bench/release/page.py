@@ -53,7 +53,7 @@ def _opening(document: Row) -> str:
         f"""Written by `make bench-release` from `bench/results/release.json`. Nothing is deployed: simulated hours of
         traffic and telemetry, the same for every engine. This engine is judged by the functions that judge real
         releases; the peers' rules are re-stated from their documentation (`bench/release/peers`). alpha is
-        {document["alpha"]:g}."""
+        {document["alpha"]:g}, of which the first attempt of a revision, as each of these is, has nine tenths."""
     )
 
 
@@ -136,12 +136,13 @@ def _only(document: Row, engine: str, effect: float, incident: str) -> Row:
 
 
 def _cost(document: Row) -> str:
-    costs = document["verdict"]["judge"]
+    costs, alone = document["verdict"]["judge"], "alone" in document["verdict"]
     rows = [[f"{one['windows']}", f"{one['milliseconds']:.1f}", f"{one['anew']:.1f}"] for one in costs]
     said = paragraph(
         """CPU time of `plimsoll.core.verdict.judge` when a release has so many windows: the last one more than was
         judged before, as while a release goes on, and all of them anew, as once after an operator's restart. Errors,
         client errors and nine latency edges are compared, with three stable pods."""
+        + (f" Measured apart from that run (`--cost`), on {document['verdict']['alone']}." if alone else "")
     )
     return f"{said}\n\n{table(['windows', 'one more, ms', 'anew, ms'], rows)}"
 

@@ -8,15 +8,28 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from plimsoll.core.simulation import Traffic
+from plimsoll.core.statistics.allotment import of_attempt
 from plimsoll.core.statistics.policy import Policy
 
 from bench.release import cost, report
 from bench.release.cells import Cell, conditions, grid
-from bench.release.engines import ENGINES, FEWER, FRESH, OURS, Found, judge, judged_in, ours
+from bench.release.engines import (
+    ALPHA,
+    DEFAULTS,
+    ENGINES,
+    FEWER,
+    FRESH,
+    OURS,
+    Found,
+    judge,
+    judged_in,
+    ours,
+)
 from bench.release.scenes import run as scenes
 
 Row = dict[str, Any]
@@ -45,7 +58,7 @@ def run(runs: int, engines: Iterable[str] = ENGINES, cells: Iterable[Cell] | Non
     }
     found, spent = _carried_out(tasks)
     return {
-        "alpha": Policy().alpha, "cells": found["cells"], "curves": _curves(found["curves"]),
+        "alpha": ALPHA, "cells": found["cells"], "curves": _curves(found["curves"]),
         "scenes": found["scenes"], "verdict": cost.measured(),
         "seconds": round(time.monotonic() - started), "processes": os.cpu_count() or 1,
         "cpu_seconds": {name: round(seconds, 1) for name, seconds in spent.items()},
@@ -165,16 +178,16 @@ def _quantile(seconds: Any, share: float) -> float | None:
 
 
 def _points() -> Iterator[tuple[str, float, Policy, float]]:
-    """One default changed at a time: alpha, the ratio of error rates that is accepted, the least noise for a
-    pass, and `prePeriod` in seconds."""
+    """One default changed at a time: alpha, of which the first attempt has its part; the ratio of error rates that is
+    accepted; the least noise for a pass; `prePeriod` in seconds."""
     for alpha in (0.001, 0.01, 0.05, 0.1, 0.2):
-        yield "alpha", alpha, Policy(alpha=alpha), 0.0
+        yield "alpha", alpha, Policy(alpha=of_attempt(alpha, 1)), 0.0
     for margin in (1.1, 1.25, 1.5, 2.0):
-        yield "error_margin", margin, Policy(error_margin=margin), 0.0
+        yield "error_margin", margin, replace(DEFAULTS, error_margin=margin), 0.0
     for floor in (0.05, 0.2, 0.4):
-        yield "cv_floor", floor, Policy(cv_floor=floor), 0.0
+        yield "cv_floor", floor, replace(DEFAULTS, cv_floor=floor), 0.0
     for pre_seconds in (0.0, 60.0, 120.0, 300.0):
-        yield "prePeriod", pre_seconds, Policy(), pre_seconds
+        yield "prePeriod", pre_seconds, DEFAULTS, pre_seconds
 
 
 #: Of the curves: the noises under which healthy releases are counted, and of the rest world, effect and figure.

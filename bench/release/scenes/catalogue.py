@@ -13,6 +13,8 @@ from plimsoll.core.simulation import Traffic
 from plimsoll.core.statistics.policy import Policy
 from scipy.special import ndtr
 
+from bench.release.engines import DEFAULTS
+
 Array = NDArray[np.float64]
 Kind = Literal["scores", "labels", "latency"]
 End = Literal["promoted", "held", "rolled back"]
@@ -70,8 +72,8 @@ class Scene:
     def policy(self) -> Policy:
         """The defaults of an InferenceService, with labels where they are what the scene is about."""
         if self.kind == "labels":
-            return Policy(shift_psi=0.25, accuracy_drop=0.05, error_rise=0.1)
-        return Policy(shift_psi=0.25)
+            return replace(DEFAULTS, shift_psi=0.25, accuracy_drop=0.05, error_rise=0.1)
+        return replace(DEFAULTS, shift_psi=0.25)
 
     @property
     def horizon(self) -> float:

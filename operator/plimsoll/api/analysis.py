@@ -154,7 +154,7 @@ class Analysis(Part):
     )
     alpha: Annotated[float, Field(gt=0, le=0.2)] = Field(
         default=0.01,
-        description="Wanted chance of rolling back a healthy version, over the whole release, by comparison. "
+        description="Wanted chance of rolling back a healthy version, over all attempts to release it, by comparison. "
         "Strong noise, and a stable version with a single pod, which teaches nothing about it, make verdicts later.",
     )
     window: Annotated[Duration, Field(json_schema_extra=between("1s", "1h"))] = Field(

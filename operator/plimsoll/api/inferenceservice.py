@@ -206,6 +206,11 @@ class ReleaseRecord(StatusPart):
     by: Annotated[str, Field(max_length=256)] | None = Field(
         default=None, description="Who decided it, when it was a person's command."
     )
+    undecided: int | None = Field(
+        default=None,
+        description="How many attempts of the revision, this one the last, were judged and ended without a decision by"
+        " what was compared: they have used up their parts of alpha.",
+    )
 
 
 class CommandRecord(StatusPart):
@@ -290,6 +295,11 @@ class InferenceServiceStatus(StatusPart):
         default=None, description="Step of the release, for example 1/3."
     )
     attempt: int = Field(default=0, description="Number of the release.")
+    revision_attempt: int | None = Field(
+        default=None,
+        description="Which of the attempts of its revision it is that share one alpha; nothing: it began before they"
+        " were counted, and has all of it.",
+    )
     epoch: int = Field(default=0, description="Epoch of the route document; it only rises.")
     followed_epoch: int = Field(default=0, description="The last epoch that every ready pod reported.")
     primary: Annotated[str, Field(max_length=63)] | None = Field(

@@ -33,6 +33,9 @@ def _facts(service: Object, now: float) -> str:
         ("Says:", status.get("message", "the operator has not looked at it yet")),
         ("Strategy:", f"{release.get('strategy', 'Canary')}{_step(status)}"),
     ]
+    again = status.get("revisionAttempt") or 1
+    if again > 1:
+        rows.append(("Attempt:", f"{status['attempt']}, number {again} of this revision: it has less of alpha"))
     verdict, command = status.get("verdict"), status.get("lastCommand")
     if verdict:
         rows.append(("Verdict:", f"{verdict['reason']} ({age(verdict['at'], now)} ago)"))

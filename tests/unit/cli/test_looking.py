@@ -66,6 +66,19 @@ def test_status_tells_the_forecast_of_a_step_and_the_effect_of_a_test(terminal: 
     assert "Effect: ratio 2" in lines(tree.render(service | {"status": {"effect": {"reason": "ratio 2"}}}, [], 0.0))
 
 
+def test_status_tells_which_attempt_of_its_revision_it_is_from_the_second_on(terminal: Terminal) -> None:
+    terminal.life.add(version(2))
+    terminal.life.until("Analyzing")
+    terminal.life.run(3)
+    assert "of this revision" not in terminal.run("status", "digits").output
+    terminal.life.command("a", "abort")
+    terminal.life.until("RolledBack")
+    terminal.life.command("b", "retry")
+    terminal.life.until("Analyzing")
+    said = lines(terminal.run("status", "digits").output)
+    assert "Attempt: 3, number 2 of this revision: it has less of alpha" in said
+
+
 def test_a_watch_is_a_tree_and_nothing_else(terminal: Terminal) -> None:
     done = terminal.run("status", "digits", "--watch", "-o", "json")
     assert done.exit_code == 2 and "--watch draws a tree: leave out -o json" in done.output

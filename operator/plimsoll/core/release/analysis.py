@@ -6,6 +6,7 @@ from plimsoll.api.common import seconds
 from plimsoll.api.inferenceservice import InferenceServiceSpec
 from plimsoll.core.release import pace, sources
 from plimsoll.core.release.observed import Observed
+from plimsoll.core.statistics.allotment import of_attempt
 from plimsoll.core.verdict import Mode, Policy
 
 #: How far the split may be from the one that was asked, as a part of the smaller arm's share.
@@ -21,12 +22,13 @@ def mode(observed: Observed) -> Mode:
 
 def policy(observed: Observed) -> Policy:
     """What the release is judged by where it is now."""
-    least = pace.least_requests(observed, observed.status)
-    return policy_of(observed.spec, mirrored=bool(observed.status.mirror), min_requests=least)
+    status, least = observed.status, pace.least_requests(observed, observed.status)
+    return policy_of(observed.spec, mirrored=bool(status.mirror), min_requests=least, attempt=status.revision_attempt)
 
 
-def policy_of(spec: InferenceServiceSpec, *, mirrored: bool, min_requests: int) -> Policy:
-    """The spec's analysis in the verdict's terms, of copies of requests or of users' own."""
+def policy_of(spec: InferenceServiceSpec, *, mirrored: bool, min_requests: int, attempt: int | None = 1) -> Policy:
+    """The spec's analysis in the verdict's terms, of copies of requests or of users' own. `attempt` counts those of one
+    revision, which share alpha; None is one that began before they were counted, and keeps all of it."""
     asked = spec.release.analysis
     errors, latency, shift = asked.error_rate, asked.latency, asked.prediction_shift
     labels = asked.accuracy
@@ -39,7 +41,7 @@ def policy_of(spec: InferenceServiceSpec, *, mirrored: bool, min_requests: int) 
     chosen = ref is not None and (ref.arm_header is not None or ref.session is not None)
     by_request = traffic.sticky_header is None and not chosen
     return Policy(
-        alpha=asked.alpha,
+        alpha=asked.alpha if attempt is None else of_attempt(asked.alpha, attempt),
         error_margin=errors.margin if errors.enabled else None,
         error_max=errors.max if errors.max is not None and errors.max < 1 else None,
         latency_margin=latency.margin if latency.enabled else None,

@@ -16,7 +16,7 @@ from plimsoll.api.inferenceservice import (
 from plimsoll.api.monitoring import Warm
 from plimsoll.core import route
 from plimsoll.core.conditions import precise, shortened, timestamp
-from plimsoll.core.release import pace
+from plimsoll.core.release import attempts, pace
 from plimsoll.core.release.choice import Choice, quarantined
 from plimsoll.core.release.observed import Observed
 from plimsoll.core.revision import Revision
@@ -106,7 +106,8 @@ def begin(turn: Turn, status: Status, revision: Revision) -> Status:
     reference = ref(revision)
     at = timestamp(turn.now)
     return enter(
-        turn, status, "Preparing", candidate=reference, attempt=status.attempt + 1, weight=0, mirror=None,
+        turn, status, "Preparing", candidate=reference, attempt=status.attempt + 1,
+        revision_attempt=attempts.number(status, revision.name), weight=0, mirror=None,
         step=None, step_since=None, paused_at=None, approved=None, verdict=None, started_at=at, ledger=None,
         windows=(), rollback_seconds=None, effect=None,
         retiring=tuple(one for one in status.retiring if one.revision != revision.name),
@@ -213,7 +214,7 @@ def recorded(turn: Turn, status: Status, outcome: Outcome, reason: str, *, by: s
     entry = ReleaseRecord(
         attempt=status.attempt, revision=status.candidate.revision, version=status.candidate.version, outcome=outcome,
         reason=cut_short(reason), started_at=status.started_at or timestamp(turn.now), finished_at=timestamp(turn.now),
-        by=by or _decided_by(status),
+        by=by or _decided_by(status), undecided=attempts.undecided(turn.observed.spec, status, outcome) or None,
     )  # fmt: skip
     return changed(status, history=(entry, *status.history)[:_KEPT])
 

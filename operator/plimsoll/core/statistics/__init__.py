@@ -25,7 +25,7 @@ The modules, each usable by itself, with its source in its docstrings:
     sample_ratio    whether the split is the one that was asked for
     sample_size     how much longer it takes
     wealth          e-values put together: mixtures, averages under any dependence, restarts, caps
-    allotment       alpha shared out over metrics and attempts
+    allotment       alpha shared out over the attempts of a revision
 
 Most give the log e-value of each window and alternative; sum over windows, then mix over alternatives:
 
@@ -38,8 +38,7 @@ Most give the log e-value of each window and alternative; sum over windows, then
 
 Alpha 0.01 is reached at 100. Error rates as simulated, and the cost of noise: decision 0006 (docs/decisions).
 
-A verdict uses them but for `mcnemar`, `intervals`, `sample_size` and `allotment`, which are for whoever takes this
-package alone.
+A verdict uses them but for `mcnemar`, `intervals` and `sample_size`, which are for whoever takes this package alone.
 
 What runs over time is kept so that the next window costs one window (`LearnedNoise`, `Dispersion`, `Capped`, and
 `Measured` of all that the pods count); however the windows are dealt out, the evidence is the same.
