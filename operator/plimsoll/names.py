@@ -32,6 +32,8 @@ ANNOTATION_POOL_EPOCH: Final = f"route-epoch.{GROUP}/"
 LABEL_ALLOW: Final = f"{GROUP}/allow"
 
 STORE_SECRET: Final = "plimsoll-store"  # noqa: S105 (a name)
+#: What a namespace's payload logs in a store are written with: the server's container has it, where one asks for it.
+PAYLOAD_LOG_SECRET: Final = "plimsoll-payload-log"  # noqa: S105 (a name)
 FEEDBACK_SECRET: Final = "plimsoll-feedback-key"  # noqa: S105 (a name)
 FEEDBACK_KEY: Final = "key"
 SERVICE_ACCOUNTS: Final = {
@@ -66,6 +68,8 @@ METRIC_FEATURE_PROFILE: Final = "plimsoll_feature_profile_rows"
 METRIC_REQUESTS: Final = "plimsoll_requests_total"
 POOL_METRIC_STATE: Final = "plimsoll_model_state"
 METRIC_SHADOW_PAIRS: Final = "plimsoll_shadow_pairs_total"
+METRIC_SHADOW_DIFFERENCE_ROWS: Final = "plimsoll_shadow_difference_rows_total"
+METRIC_SHADOW_DIFFERENCE: Final = "plimsoll_shadow_difference_total"
 METRIC_MIRRORED_REQUESTS: Final = "plimsoll_mirrored_requests_total"
 METRIC_MIRRORED_DURATION: Final = "plimsoll_mirrored_request_duration_seconds"
 METRIC_START_TIME: Final = "process_start_time_seconds"

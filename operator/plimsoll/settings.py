@@ -46,6 +46,8 @@ def load(env: Environment) -> Install:
         namespace=_name(env, "PLIMSOLL_NAMESPACE", "plimsoll-system"),
         namespaces=_namespaces(env),
         serving_image=env.get("PLIMSOLL_SERVING_IMAGE") or Settings().serving_image,
+        serving_image_openvino=env.get("PLIMSOLL_SERVING_IMAGE_OPENVINO") or Settings().serving_image_openvino,
+        serving_image_cuda=env.get("PLIMSOLL_SERVING_IMAGE_CUDA") or Settings().serving_image_cuda,
         training_image=env.get("PLIMSOLL_TRAINING_IMAGE") or Settings().training_image,
         image_pull_policy=_choice(env, "PLIMSOLL_IMAGE_PULL_POLICY", PULL_POLICIES, "IfNotPresent"),
         cluster_domain=env.get("PLIMSOLL_CLUSTER_DOMAIN") or "cluster.local",

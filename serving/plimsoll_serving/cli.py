@@ -63,7 +63,7 @@ optional environment (default):
   PLIMSOLL_FEEDBACK_KEY_FILE (a random key)      PLIMSOLL_FEEDBACK_MAX_AGE_SECONDS (2592000) of a prediction id
   PLIMSOLL_PAYLOAD_LOG (0) share of answers      PLIMSOLL_PAYLOAD_LOG_SINK file:///, http(s):// or s3://
   PLIMSOLL_PAYLOAD_LOG_MASK names, by commas     PLIMSOLL_PAYLOAD_LOG_FILE_BYTES (67108864), twice that on disk
-  PLIMSOLL_PAYLOAD_LOG_HTTP_BATCH (1) events a request
+  PLIMSOLL_PAYLOAD_LOG_HTTP_BATCH (1) events a request, PLIMSOLL_PAYLOAD_LOG_CA (PEM) of a store, with AWS_…
 
 of a pool (default):
   PLIMSOLL_POOL (pool)                           PLIMSOLL_POOL_DOCUMENTS (/plimsoll/models) {service}.json

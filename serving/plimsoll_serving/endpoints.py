@@ -1,5 +1,6 @@
 """The REST endpoints of the public and the direct port."""
 
+from collections.abc import Sequence
 from urllib.parse import unquote
 
 from plimsoll_serving import __version__
@@ -23,8 +24,11 @@ from plimsoll_serving.readiness import Readiness
 from plimsoll_serving.repository import LoneModel, RepositoryEndpoints
 from plimsoll_serving.settings import Identity
 from plimsoll_serving.v2.protobuf import CONTENT_TYPE, ProtobufCodec
+from plimsoll_serving.v2.signature import Tensor
 
 PLATFORM = "onnx_onnxv1"
+# More are left out of the metadata, which are written anew for each who asks.
+TOLD_CLASSES = 1000
 
 
 class Endpoints:
@@ -184,12 +188,17 @@ class Endpoints:
                 "versions": [self._identity.version],
                 "platform": PLATFORM,
                 "inputs": [tensor.describe() for tensor in signature.inputs.values()],
-                "outputs": [tensor.describe() for tensor in signature.outputs.values()],
+                "outputs": [_output(one, engine.classes.get(name, ())) for name, one in signature.outputs.items()],
                 "parameters": {"execution_providers": ",".join(engine.providers)},
             },
         )
         response.shared = engine.shared
         return response
+
+
+def _output(tensor: Tensor, classes: Sequence[int | str]) -> dict[str, object]:
+    told = tensor.describe()
+    return told | {"parameters": {"classes": classes}} if 0 < len(classes) <= TOLD_CLASSES else told
 
 
 def _only_post(request: Request) -> Response | None:

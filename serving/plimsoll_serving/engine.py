@@ -16,7 +16,8 @@ from plimsoll_serving.errors import ArtifactError, ModelError, RequestError
 from plimsoll_serving.http.message import Header, Request, SharedHeaders
 from plimsoll_serving.jobs import Cost, Job, Result
 from plimsoll_serving.logs import LOGGER
-from plimsoll_serving.model import CPU, Model, feature_names, sample_inputs, synthetic_inputs
+from plimsoll_serving.model import Model, feature_names, sample_inputs, synthetic_inputs
+from plimsoll_serving.providers import CPU, FIELD
 from plimsoll_serving.settings import Settings
 from plimsoll_serving.startup import Laps
 from plimsoll_serving.v2.datatypes import Kind
@@ -40,6 +41,7 @@ class Engine:
     """Computes batches. Safe from several threads.
 
     Attributes:
+        classes: see `Model`.
         batches: whether several requests may share a run, found out by `warm_up`.
         cost, run_cost: what an answer takes, and the part of it in the model; found out by `warm_up`. The last is None
             where it depends on the values.
@@ -59,6 +61,7 @@ class Engine:
         self.version = version
         self.signature = model.signature
         self.providers = model.providers
+        self.classes = model.classes
         self.codec = RestCodec(model.signature)
         self.batches = False
         self.cost = Cost()
@@ -170,7 +173,8 @@ class Engine:
         """Run the model on the profile's sample, or on zeros without one; find out whether rows can share a run.
 
         Raises ArtifactError when the model fails on rows of its own training data. Zeros prove less: a model may
-        rightly refuse them (an unknown category), so that is only logged.
+        rightly refuse them (an unknown category), so that is only logged; but not where it may be the execution
+        provider that fails, as OpenVINO does on some models that it has taken.
         """
         body = sample_request(sample, self)
         try:
@@ -178,8 +182,13 @@ class Engine:
             for _ in range(WARM_UP_RUNS):
                 answers = self._model.run(inputs, list(self.signature.outputs))
         except (ModelError, RequestError) as error:
+            tried = "zeros" if body is None else "its profile's sample"
+            if self.providers != [CPU]:
+                raise ArtifactError(
+                    f"on {' and '.join(self.providers)} the model does not answer {tried}; leave {FIELD} out: {error}"
+                ) from None
             if body is not None:
-                raise ArtifactError(f"the model does not answer its profile's sample: {error}") from None
+                raise ArtifactError(f"the model does not answer {tried}: {error}") from None
             LOGGER.warning("the model does not answer zeros, and no profile gives a sample: %s", error)
             return
         self._learn_no_rows(inputs, answers)

@@ -87,11 +87,12 @@ def _download(store: ObjectStore, key: str, part: Path) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def open_store(uri: str, env: Environment, seconds: float | None = None) -> tuple[ObjectStore, str]:
+def open_store(uri: str, env: Environment, seconds: float | None = None, ca: str = "") -> tuple[ObjectStore, str]:
     """The store and the key of an object's address. Credentials come from the environment (``AWS_…``).
 
     Args:
         seconds: for one call, without repeats; None for the library's own patience.
+        ca: PEM; the certificates of an S3 store may be of this authority, too.
     """
     parts = urlsplit(uri)
     key = parts.path.lstrip("/")
@@ -107,6 +108,8 @@ def open_store(uri: str, env: Environment, seconds: float | None = None) -> tupl
     if endpoint:
         config["endpoint"] = endpoint
     options: dict[str, Any] = {"allow_http": endpoint.startswith("http://")}
+    if ca:
+        options["root_certificate"] = ca
     if seconds is None:
         return from_url(root, config=config, client_options=options), key
     options |= {"timeout": f"{seconds:g}s", "connect_timeout": f"{seconds:g}s"}

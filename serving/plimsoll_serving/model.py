@@ -6,22 +6,25 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from plimsoll_serving.artifact import PROFILE_FILE
-from plimsoll_serving.errors import ArtifactError, ModelError, RequestError
+from plimsoll_serving.errors import ArtifactError, ModelError, RequestError, SettingsError
+from plimsoll_serving.providers import CPU, in_use, open_session
 from plimsoll_serving.v2.datatypes import DATATYPES, of_onnx
 from plimsoll_serving.v2.signature import Signature, Tensor
 
-CPU = "CPUExecutionProvider"
 ORT_FATAL = 4
 ONNX_BFLOAT16 = 16
 # Operators that repeat or choose by the values they are given, and those whose output may be of any size. In the file a
 # node has its type in field 4 (`op_type` of NodeProto in onnx.proto); the same bytes elsewhere do no harm.
 _LOOPS = (b"Loop", b"Scan", b"If", b"SequenceMap")
 _RESIZING = (b"Range", b"Tile", b"Expand", b"ConstantOfShape", b"Resize", b"Upsample", b"Pad", b"OneHot")
+# JSON in the file's metadata: the classes of outputs that have a column a class, by the output's name.
+CLASSES = "plimsoll.classes"
 # What scikit-learn's ZipMap answers.
 _MAPS = frozenset({"seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))"})
 # Nothing can lie below this path: a graph that keeps weights in other files is refused, wherever the process runs.
@@ -40,47 +43,46 @@ class Model:
 
     Attributes:
         signature: inputs and outputs.
-        providers: those that ONNX Runtime uses.
+        providers: those that run its operators, in the order of preference.
         loops: whether one row may take any time, whatever the others take.
         steady: whether what a run takes follows from the shapes of its inputs.
+        classes: of each output that has a column a class and tells them: the dictionaries of ZipMap, once one was seen,
+            and what the file's metadata say (`CLASSES`).
         without_rows: each output for inputs without rows, once it is known. Many graphs raise on those (a neighbour
             that is not there, a matrix of no size), others do not: a request must not tell versions apart by it.
 
     Raises:
-        ArtifactError: ONNX Runtime refuses the graph or cannot run it from Python, or an input or output is not a
-            tensor the protocol can carry.
+        ArtifactError: ONNX Runtime refuses the graph or cannot run it from Python or on these providers, or an input or
+            output is not a tensor the protocol can carry.
+        SettingsError: a provider is not there.
     """
 
     def __init__(self, data: bytes, threads: int = 1, providers: Sequence[str] = (CPU,)) -> None:
-        missing = sorted(set(providers) - set(onnxruntime.get_available_providers()))
-        if missing:
-            raise ArtifactError(
-                f"this image has no {', '.join(missing)}; it has {', '.join(onnxruntime.get_available_providers())}"
-            )
         try:
-            self._session = onnxruntime.InferenceSession(data, _options(threads), providers=list(providers))
+            self._session = open_session(data, _options(threads), providers, threads)
+        except (SettingsError, ArtifactError):
+            raise
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise ArtifactError(_explain_refusal(str(error))) from None
         self.loops = _uses(data, _LOOPS)
         self.steady = not self.loops and not _uses(data, _RESIZING)
-        self.providers: list[str] = self._session.get_providers()
+        self.providers: list[str] = in_use(self._session)
         self.signature = Signature(
             inputs={node.name: _tensor(node, "input") for node in self._session.get_inputs()},
             outputs={node.name: _tensor(node, "output") for node in self._session.get_outputs()},
         )
         # What ONNX Runtime's Python asks before it goes down has been answered: every input is there. It would take a
         # third of a small run.
-        direct = self.providers == [CPU]
-        self._answer = getattr(self._session, "_sess", self._session).run if direct else self._session.run
-        if direct:
-            # The file, which it would only need again to fall back from another processor to this one.
-            self._session._model_bytes = None
+        self._answer = getattr(self._session, "_sess", self._session).run
+        # The file, which it would only need again to fall back from another processor to this one.
+        self._session._model_bytes = None
         tensors = [*self.signature.inputs.values(), *self.signature.outputs.values()]
         self._raw = any(tensor.datatype.kind == "raw" for tensor in tensors)
         self._text = any(tensor.datatype.kind == "bytes" for tensor in self.signature.inputs.values())
         if self._text and any(tensor.datatype.kind == "raw" for tensor in self.signature.outputs.values()):
             raise ArtifactError("ONNX Runtime cannot answer BF16 to text from Python; cast these outputs to FP32")
         self._maps = [node.name for node in self._session.get_outputs() if node.type in _MAPS]
+        self.classes = _classes(self._session.get_modelmeta().custom_metadata_map.get(CLASSES, "{}"))
         self.without_rows: dict[str, NDArray[Any]] = {}
 
     def run(self, inputs: dict[str, NDArray[Any]], outputs: list[str]) -> list[NDArray[Any]]:
@@ -121,6 +123,8 @@ class Model:
         """The matrix that ZipMap made a list of dictionaries of: a column a class, ordered by the classes' names."""
         if not rows:
             return self.without_rows.get(name, np.empty((0, 0), np.float32))
+        if name not in self.classes:
+            self.classes[name] = list(rows[0])
         return np.array([list(row.values()) for row in rows], dtype=np.float32)
 
     def _run_raw(self, inputs: dict[str, NDArray[Any]], outputs: list[str]) -> list[NDArray[Any]]:
@@ -139,6 +143,13 @@ class Model:
             _bits(answer) if self.signature.outputs[name].datatype.kind == "raw" else answer.numpy()
             for name, answer in zip(outputs, answers, strict=True)
         ]
+
+
+def _classes(text: str) -> dict[str, list[int | str]]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, list[int | str]])
+    except msgspec.MsgspecError as error:
+        raise ArtifactError(f"the model's metadata {CLASSES} is not {{output: [classes]}}: {error}") from None
 
 
 def _uses(data: bytes, operators: Sequence[bytes]) -> bool:
@@ -171,6 +182,8 @@ def _explain_refusal(message: str) -> str:
         return "the file is not an ONNX model"
     if "is not a registered function/op" in message:
         return f"the model uses operators that ONNX Runtime does not know: {_first_line(message)}"
+    if "seq(map(" in message:  # skl2onnx writes what renames such an output, and ONNX Runtime has no such operator
+        return f"convert the model with options={{'zipmap': False}}; ONNX Runtime refuses it: {_first_line(message)}"
     return f"ONNX Runtime refuses the model: {_first_line(message)}"
 
 

@@ -65,7 +65,7 @@ def parse(text: bytes) -> Route:
     """Read a route document. Raises RouteError naming the field at fault."""
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RouteError(f"not JSON: {error}") from None
     if not isinstance(document, dict):
         raise RouteError("not an object")

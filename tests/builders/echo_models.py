@@ -48,6 +48,41 @@ def of_every_type(datatypes: Sequence[str], columns: int = 2) -> bytes:
     return echo({name.lower(): (ELEMENTS[name], [ROWS, columns]) for name in datatypes})
 
 
+def of_bf16(columns: int = 2) -> bytes:
+    """`of_every_type`, BF16 but no BYTES; besides: ``widened`` FP32 = bf16, ``narrowed`` BF16 = fp32 rounded to it."""
+    tensors: Tensors = {
+        name.lower(): (element, [ROWS, columns]) for name, element in ELEMENTS.items() if name != "BYTES"
+    }
+    nodes = [helper.make_node("Identity", [name], [f"echo_{name}"]) for name in tensors]
+    nodes += [
+        helper.make_node("Cast", ["bf16"], ["widened"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["fp32"], ["narrowed"], to=TensorProto.BFLOAT16),
+    ]
+    outputs = [
+        *_values(tensors, "echo_"),
+        helper.make_tensor_value_info("widened", TensorProto.FLOAT, [ROWS, columns]),
+        helper.make_tensor_value_info("narrowed", TensorProto.BFLOAT16, [ROWS, columns]),
+    ]
+    return model_bytes(nodes, _values(tensors), outputs)
+
+
+def of_text_and_bf16() -> bytes:
+    """``text`` BYTES and ``half`` BF16 [rows, 2] → ``echo_text``, ``widened`` FP32 = half.
+
+    BF16 is an input only: ONNX Runtime's Python cannot answer it where there is text.
+    """
+    tensors: Tensors = {"text": (TensorProto.STRING, [ROWS, 2]), "half": (TensorProto.BFLOAT16, [ROWS, 2])}
+    nodes = [
+        helper.make_node("Identity", ["text"], ["echo_text"]),
+        helper.make_node("Cast", ["half"], ["widened"], to=TensorProto.FLOAT),
+    ]
+    outputs = [
+        helper.make_tensor_value_info("echo_text", TensorProto.STRING, [ROWS, 2]),
+        helper.make_tensor_value_info("widened", TensorProto.FLOAT, [ROWS, 2]),
+    ]
+    return model_bytes(nodes, _values(tensors), outputs)
+
+
 def of_every_rank() -> bytes:
     """`echo` with FP32 inputs ``rank0`` to ``rank5``, free and fixed sizes mixed; the scalar has no rows."""
     sizes = [[], [None], [None, 3], [2, None, None], [None, 2, None, 1], [None, 1, None, 2, None]]

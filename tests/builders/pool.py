@@ -183,7 +183,9 @@ class PoolLife(FakeWorld):
             return ModelState("waiting", "the store does not answer")
         if self.time - host.known[revision] < found.boot:
             return ModelState("loading")
-        return ModelState("failed", "it does not answer its sample") if found.crashes else ModelState("ready")
+        if found.crashes:
+            return ModelState("failed", "it does not answer its sample")
+        return ModelState("ready", found.kept_out)
 
     def _split(self, host: Host, service: str, document: Manifest, requests: float) -> None:
         for arm in document["arms"]:

@@ -90,8 +90,14 @@ class Character:
     #: Shares of the classes that it predicts, and of its predictions that turn out wrong, a few seconds later.
     predicts: dict[str, float] = field(default_factory=dict)
     wrong: float | None = None
+    #: The mean absolute error of its numbers, as labels tell as soon; half of the errors are below.
+    off: float | None = None
     #: Share of copies of requests that it answers otherwise than the stable version.
     differs: float = 0.0
+    #: In a pool: why a pod keeps it out of memory.
+    kept_out: str = ""
+    #: Share of them whose number is higher than the stable version's, by 2; the others are lower by 1.
+    higher: float | None = None
     #: Share of requests that fails in its first 15 seconds.
     cold: float = 0.0
 
@@ -312,6 +318,12 @@ class Life(FakeWorld):
         for outcome, count in ((bad, failures), ("mismatch", differs), ("match", matches)):
             key = ("pair", chooser.revision, revision, outcome)
             chooser.seen[key] = chooser.seen.get(key, 0) + count
+        higher = self.characters.get(serving[0].version, Character()).higher if serving else None
+        if higher is not None:
+            for what, amount in (("above", 1), ("excess", 2), ("below", 1), ("shortfall", 1)):
+                share = higher if what in ("above", "excess") else 1 - higher
+                key = ("difference", chooser.revision, revision, "price", what)
+                chooser.count(key, (differs + matches) * share * amount)
         for server in serving[:1]:
             server.latency = [count + failures + differs + matches for count in server.latency]
 
@@ -346,6 +358,15 @@ class Life(FakeWorld):
         if character.wrong is not None:
             for outcome, share in (("incorrect", character.wrong), ("correct", 1 - character.wrong)):
                 server.count(("feedback", server.version, "1m", outcome), answered * share)
+        if character.off is not None:
+            amounts = {
+                "measured": 1.0,
+                "over": character.off / 2,
+                "under": character.off / 2,
+                "squared": character.off**2,
+            }
+            for what, amount in amounts.items():
+                server.count(("feedback", server.version, "1m", what), answered * amount)
 
     # --- the operator -------------------------------------------------------------------------------------------------
 

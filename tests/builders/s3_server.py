@@ -41,17 +41,23 @@ class S3Server:
 
 
 @contextlib.contextmanager
-def running_s3_server(root: Path, accounts: Path | None = None) -> Iterator[S3Server]:
-    """Start versitygw over `root`, and end it; with a folder for `accounts` it has users besides the root."""
+def running_s3_server(
+    root: Path, accounts: Path | None = None, certificate: tuple[Path, Path] | None = None
+) -> Iterator[S3Server]:
+    """Start versitygw over `root`, and end it; with a folder for `accounts` it has users besides the root.
+
+    With a `certificate` and its key it speaks TLS.
+    """
     root.mkdir(parents=True, exist_ok=True)
     port = free_port()
     environment = {**os.environ, "ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
     users = ["--iam-dir", str(accounts)] if accounts else []
-    command = [str(binary()), "--quiet", "--port", f"127.0.0.1:{port}", *users, "posix", str(root)]
+    tls = ["--cert", str(certificate[0]), "--key", str(certificate[1])] if certificate else []
+    command = [str(binary()), "--quiet", "--port", f"127.0.0.1:{port}", *users, *tls, "posix", str(root)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         try:
             _await_port(port, process)
-            yield S3Server(f"http://127.0.0.1:{port}", root)
+            yield S3Server(f"{'https' if certificate else 'http'}://127.0.0.1:{port}", root)
         finally:
             process.terminate()
 

@@ -70,9 +70,10 @@ def url(places: Places, path: str, model: str = MODEL, version: str = VERSION, a
     return f"http://{places[at]['http']}" + path.format(model_name=model, model_version=version)
 
 
+@pytest.mark.parametrize("at", ["classifier", "classes"])
 @pytest.mark.parametrize("path", GETS)
-def test_what_is_asked_by_get_is_as_documented(places: Places, path: str) -> None:
-    response = httpx.get(url(places, path))
+def test_what_is_asked_by_get_is_as_documented(places: Places, path: str, at: str) -> None:
+    response = httpx.get(url(places, path, at=at))
     assert response.status_code == 200
     check("dataplane", path, response)
 

@@ -105,6 +105,8 @@ def test_scores_by_class_come_as_a_matrix(clients: dict[str, InferenceServerClie
     array = np.arange(3 * rows, dtype=np.float32).reshape(rows, 3)
     result = clients["classes"].infer(MODEL, [infer_input("input", array, True)])
     assert same(result.as_numpy("scores"), array)
+    (described,) = clients["classes"].get_model_metadata(MODEL)["outputs"]
+    assert described["parameters"] == {"classes": ["blue", "green", "red"]}
 
 
 @pytest.mark.parametrize("binary", [False, True])

@@ -16,7 +16,7 @@ from demo import install, load, watch
 from demo.shell import ROOT, Kubernetes
 from tests.e2e.follow import following
 from tests.e2e.releases import AT_REST, MANIFEST, SERVICE, Service, progressing, serving
-from tests.e2e.test_faults import devcluster, on_the_development_cluster
+from tests.e2e.test_faults import devcluster, on_the_development_cluster, share_stays, shares, transition, wait_for
 
 CHART = str(ROOT / "charts" / "plimsoll")
 IMAGE = "localhost/plimsoll-serving:dev"
@@ -58,6 +58,70 @@ def test_a_helm_upgrade_of_the_operator_in_a_release_changes_nothing_about_its_o
         )
         ended = service.ended(attempt)
     assert (ended["attempt"], ended["history"][0]["outcome"]) == (attempt, outcome)
+
+
+def test_a_commit_that_is_reverted_in_a_release_is_gone_at_once_and_may_come_again(service: Service) -> None:
+    before = service.until(lambda status: status["phase"] in AT_REST)
+    kept = spec(service)
+    with service.users_notice_nothing():
+        with share_stays(service):
+            attempt = service.release("2")
+            shared = service.measured(attempt)
+            tried = spec(service)
+            began = time.monotonic()
+            commit(service, kept)
+            wait_for(lambda: shares(service, shared["candidate"]["revision"]) in (None, (shared["primary"], 0)))
+            print(f"reverted: no share left after {time.monotonic() - began:.1f} s")
+        ended = service.ended(attempt)
+        assert (ended["phase"], ended["stable"]) == ("Idle", before["stable"])
+        assert ended["history"][0]["outcome"] == "Superseded"
+        assert ended.get("quarantine", []) == before.get("quarantine", []), "nothing was held against it"
+        commit(service, tried)
+        again = service.ended(attempt + 1)
+    assert (again["stable"]["revision"], again["history"][0]["outcome"]) == (
+        shared["candidate"]["revision"], "Promoted",
+    )  # fmt: skip
+
+
+def spec(service: Service) -> dict[str, Any]:
+    """What the manifest in Git says of the model and of how it runs."""
+    found = service.kubernetes.get("inf", SERVICE, service.namespace)["spec"]
+    return {"model": found["model"], "runtime": {"env": None} | found["runtime"]}
+
+
+def commit(service: Service, said: dict[str, Any]) -> None:
+    """The manifest with this in it, as a GitOps controller applies it."""
+    service.kubectl("patch", "inf", SERVICE, "--type=merge", "-p", json.dumps({"spec": said}))
+
+
+def test_a_re_sync_of_a_version_that_was_taken_back_is_quiet_until_the_token_changes(service: Service) -> None:
+    """What a GitOps controller does again and again: the same manifest, with a note of its own on it."""
+    back = service.ended(service.release("3"))
+    assert (back["phase"], [one["version"] for one in back["quarantine"]]) == ("RolledBack", ["3"])
+    service.until(lambda status: not status.get("retiring"))
+    said, events = spec(service), notices(service)
+    deployments = sorted(service.names("deployments"))
+    with (
+        service.users_notice_nothing(),
+        following(service.kubernetes, service.namespace, f"inf/{SERVICE}", ".status", lambda status: None) as seen,
+    ):
+        for number in range(10):
+            service.kubectl("annotate", "inf", SERVICE, "--overwrite", f"example.com/synced={number}")
+            commit(service, said)
+            time.sleep(1)
+    assert {transition(status) for status in seen} == {transition(back)}
+    assert (notices(service), sorted(service.names("deployments"))) == (events, deployments)
+    with service.users_notice_nothing():
+        change_release(service, {"retryToken": "again"})
+        again = service.ended(back["attempt"] + 1)
+    assert (again["phase"], again["history"][0]["version"]) == ("RolledBack", "3")
+    assert again["stable"] == back["stable"]
+
+
+def notices(service: Service) -> set[str]:
+    """The Events about the service, by name."""
+    about = f"--field-selector=involvedObject.kind=InferenceService,involvedObject.name={SERVICE}"
+    return set(service.kubectl("get", "events", about, "-o", "name").split())
 
 
 def test_a_kubelet_that_is_stopped_delays_a_release_and_changes_nothing(service: Service) -> None:

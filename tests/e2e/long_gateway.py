@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import json
@@ -120,6 +121,56 @@ def test_a_session_stays_with_its_version_while_shares_rise_and_goes_back_when_t
         assert {version for one in sessions for version in answers(gateway, one.session(name), 1)} == {stable}
 
 
+#: Those that send all users to the new version at once. With Recreate nothing but the spec's bound takes it back.
+AT_ONCE: dict[str, dict[str, Any]] = {
+    "BlueGreen": {"probation": "10s", "holdback": 10},
+    "Recreate": {"probation": "10s", "holdback": None, "analysis": {"errorRate": {"max": 0.05}}},
+}
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("strategy", AT_ONCE)
+def test_all_users_go_to_a_sound_version_at_once_and_come_back_from_a_bad_one(
+    service: Service, gateway: RealGateway, strategy: str
+) -> None:
+    """Of the bad one they see what fails, until the verdict."""
+    before = service.status["stable"]["version"]
+    sound = "1" if before == "2" else "2"
+    with decided_by(service, {"strategy": strategy, "steps": None} | AT_ONCE[strategy]):
+        with service.users_notice_nothing():
+            ended = service.ended(service.release(sound))
+            assert (ended["phase"], ended["stable"]["version"]) == ("Idle", sound), ended
+            until(lambda: answers(gateway) == {sound})
+        asked = answered(service, "3")
+        back = service.ended(service.release("3"))
+    assert (back["phase"], back["stable"]) == ("RolledBack", ended["stable"]), back
+    assert back["history"][0]["reason"].startswith("Fail: error rate candidate "), back["history"][0]
+    assert answered(service, "3") > asked, "users were with it"
+    print(f"{strategy}: rolled back {back['rollbackSeconds']} s after the verdict: {back['history'][0]['reason']}")
+    until(lambda: answers(gateway) == {sound})
+    with service.users_notice_nothing():
+        time.sleep(5)  # for requests to be counted: it is well again at once
+
+
+def answered(service: Service, version: str) -> int:
+    """How many users' requests the version has answered."""
+    return int(load.report(service.kubernetes, service.namespace)["requests"].get(version, 0))
+
+
+@contextlib.contextmanager
+def decided_by(service: Service, release: dict[str, Any]) -> Iterator[None]:
+    """Releases in the block go by this; afterwards by shares again, as they did."""
+    before = service.kubernetes.get("inf", SERVICE, service.namespace)["spec"]
+    shares = MANIFEST["spec"]["release"] | {"steps": STEPS, "analysis": {"errorRate": {"max": None}}}
+    # One version at a time has no header that chooses, and nobody's session to keep.
+    alone = {"traffic": {"gatewayRef": {"armHeader": None, "session": None}}}
+    change(service, {"release": release} | alone)
+    try:
+        yield
+    finally:
+        change(service, {"release": shares, "traffic": before["traffic"]})
+
+
 @pytest.mark.timeout(600)
 def test_what_the_gateway_refuses_holds_a_release_in_its_own_words_and_users_inside_are_served(
     service: Service,
@@ -160,10 +211,13 @@ def assert_share(found: Counter[str], weight: int) -> None:
     assert abs(found["2"] - requests * share) <= 6 * (requests * share * (1 - share)) ** 0.5, found
 
 
-def refer(service: Service, change: dict[str, Any]) -> None:
+def refer(service: Service, to: dict[str, Any]) -> None:
     """Change what the service says of its Gateway."""
-    patch = {"spec": {"traffic": {"gatewayRef": change}}}
-    service.kubectl("patch", "inf", SERVICE, "--type=merge", "-p", json.dumps(patch))
+    change(service, {"traffic": {"gatewayRef": to}})
+
+
+def change(service: Service, spec: dict[str, Any]) -> None:
+    service.kubectl("patch", "inf", SERVICE, "--type=merge", "-p", json.dumps({"spec": spec}))
 
 
 def condition(status: Status, type_: str) -> str:

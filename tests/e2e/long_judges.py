@@ -46,6 +46,15 @@ MEAN = {
     "margin": 30,
     "range": {"min": 0, "max": 60},
 }
+#: A mean by which versions differ on any machine: of 1 for an answer that is a failure, 0 for one that is none.
+FAILED = {
+    "name": "failed",
+    "kind": "Mean",
+    "query": of_answers("5.."),
+    "total": of_answers(".*"),
+    "margin": 0.05,
+    "range": {"min": 0, "max": 1},
+}
 CRASHES = {"name": "crashes", "kind": "Counter", "query": of_answers("5.."), "max": 3}
 
 
@@ -183,6 +192,13 @@ def test_a_version_beyond_the_bound_of_a_counter_of_the_users_is_taken_back(serv
     with service.users_notice_nothing():
         ended = released(service, "3", custom=(CRASHES,), errors=False)
     assert_taken_back(service, ended, "crashes")
+
+
+def test_a_version_that_is_worse_by_a_mean_of_the_users_is_taken_back(service: Service) -> None:
+    with service.users_notice_nothing():
+        ended = released(service, "3", custom=(FAILED,), errors=False)
+    assert_taken_back(service, ended, "failed")
+    assert " more than 0.05 above stable; " in ended["history"][0]["reason"]
 
 
 def test_a_prometheus_that_dies_in_a_release_holds_it_until_it_is_back(service: Service) -> None:

@@ -26,10 +26,12 @@ ACCURACY = {"enabled": True, "minLabels": 30, "maxDrop": 0.2, "maxErrorRise": 1.
 TOO_MUCH = 500.0
 
 
-def regression(added: float = 0.0, doc: str = "") -> bytes:
-    """A linear regression: `input` FP32 [-1, 10] → `prediction` FP32 [-1, 1]."""
+def regression(added: float = 0.0, doc: str = "", tilted: float = 0.0) -> bytes:
+    """A linear regression: `input` FP32 [-1, 10] → `prediction` FP32 [-1, 1]; `tilted` along its first input, which is
+    0 on average."""
     estimator = LinearRegression().fit(*load_diabetes(return_X_y=True))
     estimator.intercept_ += added
+    estimator.coef_[0] += tilted
     kinds = [("input", skl2onnx.common.data_types.FloatTensorType([None, 10]))]
     model: onnx.ModelProto = skl2onnx.to_onnx(estimator, initial_types=kinds, target_opset=17)
     model.graph.output[0].name = "prediction"

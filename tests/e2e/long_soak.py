@@ -10,6 +10,7 @@ import pytest
 
 from demo import load, watch
 from demo.shell import Kubernetes
+from tests.e2e import grpc_users, operator_process
 from tests.e2e.releases import MANIFEST, SERVICE, Service, serving, wrong_answers
 from tests.e2e.soak import GROWTH_BYTES, Soak
 
@@ -20,10 +21,12 @@ STEADY, STEADY_USERS = "steady", "traffic-steady"
 
 @pytest.fixture
 def service(kubernetes: Kubernetes, namespace: str) -> Service:
-    """Two pods of version 1, a sound version 2, a version 3 that fails, and users of all forms of requests.
+    """Two pods of version 1, a sound version 2, a version 3 that fails, and users of all forms of requests over HTTP.
 
     Beside them a service that nothing is done to, and its own users: its pod is there from the beginning to the end.
     """
+    if why := operator_process.unreachable(kubernetes):
+        pytest.skip(f"users who speak gRPC: {why}")
     manifest = copy.deepcopy(MANIFEST)
     manifest["spec"]["runtime"]["replicas"] = 2
     service = serving(kubernetes, namespace, manifest)
@@ -39,13 +42,17 @@ def service(kubernetes: Kubernetes, namespace: str) -> Service:
 @pytest.mark.timeout(SECONDS + 1800)
 def test_nothing_is_dropped_nothing_is_wrong_and_memory_stays_flat(service: Service) -> None:
     soak = Soak(service)
-    with service.users_notice_nothing():
+    with service.users_notice_nothing(), grpc_users.users(service) as callers:
         soak.run(SECONDS)
+    by_grpc = callers.report()
+    assert by_grpc["failures"] == {} and wrong_answers(service.models, by_grpc["answers"]) == 0
+    assert sum(by_grpc["requests"].values()) > 100
     assert len(set(service.names("pods", f"plimsoll.dev/inferenceservice={STEADY}")) & set(soak.memory.growth)) == 1
     assert all(growth <= GROWTH_BYTES for growth in soak.memory.growth.values()), soak.memory
     steady = load.report(service.kubernetes, service.namespace, STEADY_USERS)
     assert steady["failures"] == {} and wrong_answers(service.models, steady["answers"]) == 0
     told = load.report(service.kubernetes, service.namespace)
     print(f"soak: {soak.happened}, requests {told['requests']} and {steady['requests']}, p99 {told['p99_ms']} ms")
+    print(f"gRPC: requests {by_grpc['requests']}, p99 {by_grpc['p99_ms']} ms")
     for pod, settled in soak.memory.settled.items():
         print(f"{pod}: {settled / 2**20:.1f} MiB settled, {soak.memory.most[pod] / 2**20:.1f} MiB at most")

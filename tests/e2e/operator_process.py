@@ -31,8 +31,9 @@ _RESTART_SECONDS = 1.0
 class OperatorProcess:
     """`python -m plimsoll` under a supervisor. `ended` are the exit codes of the ones that nobody killed."""
 
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
+    def __init__(self, environment: dict[str, str], log: Path, program: tuple[str, ...]) -> None:
         self._environment = environment
+        self._program = program
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
@@ -71,7 +72,7 @@ class OperatorProcess:
         with self._log.open("ab") as log:
             while not self._stopping.is_set():
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "plimsoll"], env=self._environment, stdout=log, stderr=log, **group
+                    [sys.executable, *self._program], env=self._environment, stdout=log, stderr=log, **group
                 )
                 if self._stopping.is_set():
                     self._process.terminate()  # `stop` knew only the one before
@@ -83,11 +84,16 @@ class OperatorProcess:
 
 
 @contextlib.contextmanager
-def instead_of_the_pod(kubernetes: Kubernetes, folder: Path) -> Iterator[OperatorProcess]:
-    """The process, to be started, in place of the chart's pods, which are back afterwards."""
+def instead_of_the_pod(
+    kubernetes: Kubernetes, folder: Path, program: tuple[str, ...] = ("-m", "plimsoll")
+) -> Iterator[OperatorProcess]:
+    """The process, to be started, in place of the chart's pods, which are back afterwards.
+
+    `program` are Python's arguments.
+    """
     environment = _environment(kubernetes, folder)
     install.install(kubernetes, values=("replicas=0",))
-    operator = OperatorProcess(environment, folder / "operator.log")
+    operator = OperatorProcess(environment, folder / "operator.log", program)
     try:
         yield operator
     finally:

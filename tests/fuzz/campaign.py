@@ -8,10 +8,11 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
-from tests.fuzz import corpus
+from tests.fuzz import corpus, corpus_types, pool
 from tests.fuzz.exchange import Finding
 from tests.fuzz.grpc_targets import sound_call
 from tests.fuzz.targets import TARGETS
@@ -102,9 +103,12 @@ class Campaign:
         (self._folder / "server.log").write_bytes(server.log_path.read_bytes())
         self.report.findings.append(f"{path}: {error}")
 
-    def _canary(self) -> object:
-        answer = httpx.post(self._classifier.url(), json=corpus.document(), timeout=CANARY_SECONDS)
-        return answer.status_code, answer.json()
+    def _canary(self) -> list[Any]:
+        """Answers to a sound request to the classifier and to a model of the pool."""
+        asked = [(self._classifier.url(), corpus.document())]
+        asked.append((self._servers["pool"].url(f"/v2/models/{pool.CANARY}/infer"), corpus_types.MAPPED[0]))
+        answers = [httpx.post(url, json=body, timeout=CANARY_SECONDS) for url, body in asked]
+        return [(answer.status_code, answer.json()) for answer in answers]
 
     def _check_canary(self) -> None:
         try:

@@ -4,39 +4,45 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import struct
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from plimsoll_serving.grpc.proto.messages import message
 
-from tests.conformance.models import PLAIN_TYPES, every_type
+from tests.conformance.models import PLAIN_TYPES, SMALL_FLOAT, values
 from tests.fuzz.corpus import DOCUMENTS
 from tests.integration.serving.harness import INFER, MODEL, post
+from tests.integration.serving.wire import BFLOAT16
 
 ROWS, COLUMNS = 3, 2
-#: ONNX Runtime's Python cannot run a model that has both text and BF16.
+#: ONNX Runtime's Python cannot answer BF16 where there is text.
 TYPES = PLAIN_TYPES
+NUMBERS = (*(name for name in PLAIN_TYPES if name != "BYTES"), SMALL_FLOAT)
+#: The datatypes of the models that have an input of each.
+OF_MODEL = {"types": TYPES, "bf16": NUMBERS}
 CLASSES = [3, 5, 8]
 SERVICE = "/inference.GRPCInferenceService/"
 
 
 def _raw(datatype: str) -> bytes:
-    array = every_type()[datatype.lower()]
+    array = values("FP32").astype(BFLOAT16) if datatype == SMALL_FLOAT else values(datatype)
     if datatype != "BYTES":
         return array.tobytes()
     return b"".join(struct.pack("<I", len(text)) + text for text in array.reshape(-1).tolist())
 
 
 def _listed(datatype: str) -> list[Any]:
-    values = every_type()[datatype.lower()].reshape(-1).tolist()
-    return [value.decode() if isinstance(value, bytes) else value for value in values]
+    listed = values(datatype).reshape(-1).tolist()
+    return [value.decode() if isinstance(value, bytes) else value for value in listed]
 
 
-def typed(binary: tuple[str, ...]) -> tuple[dict[str, Any], bytes]:
-    """An inference of every datatype: the JSON and the tensors behind it, which are those of the datatypes named."""
+def typed(types: Sequence[str], binary: Collection[str]) -> tuple[dict[str, Any], bytes]:
+    """An inference of these datatypes: the JSON and the tensors behind it, which are those of the datatypes named."""
     inputs: list[dict[str, Any]] = []
     tail = b""
-    for name in TYPES:
+    for name in types:
         item: dict[str, Any] = {"name": name.lower(), "datatype": name, "shape": [ROWS, COLUMNS]}
         if name in binary:
             item["parameters"] = {"binary_data_size": len(_raw(name))}
@@ -44,13 +50,19 @@ def typed(binary: tuple[str, ...]) -> tuple[dict[str, Any], bytes]:
         else:
             item["data"] = _listed(name)
         inputs.append(item)
-    return {"inputs": inputs}, tail
+    asked = {"parameters": {"binary_data_output": True}} if SMALL_FLOAT in binary else {}
+    return {"inputs": inputs, **asked}, tail
 
 
-def typed_call() -> bytes:
-    """The message of a call with raw tensors of every datatype."""
-    request = message("inference.ModelInferRequest")(model_name=MODEL, id="canary")
-    for name in TYPES:
+def typed_by_chance(types: Sequence[str], chance: random.Random) -> tuple[dict[str, Any], bytes]:
+    """`typed`; which tensors are binary is left to chance, but for those that JSON cannot carry."""
+    return typed(types, {name for name in types if name == SMALL_FLOAT or chance.random() < 0.4})
+
+
+def typed_call(types: Sequence[str], model: str = MODEL, version: str = "") -> bytes:
+    """The message of a call with raw tensors of these datatypes."""
+    request = message("inference.ModelInferRequest")(model_name=model, model_version=version, id="canary")
+    for name in types:
         request.inputs.add(name=name.lower(), datatype=name, shape=[ROWS, COLUMNS])
         request.raw_input_contents.append(_raw(name))
     return bytes(request.SerializeToString())

@@ -30,9 +30,10 @@ Frame = tuple[int, int, int, bytes]
 Calls = Sequence[tuple[str, bytes]]
 
 
-def _infer(typed: bool, rows: int, model: str = MODEL) -> bytes:
+def infer_message(typed: bool, rows: int, model: str = MODEL, version: str = "") -> bytes:
+    """The message of an inference."""
     values = np.array(ROW * rows, np.float32)
-    request = message("inference.ModelInferRequest")(model_name=model, id="canary")
+    request = message("inference.ModelInferRequest")(model_name=model, model_version=version, id="canary")
     tensor = request.inputs.add(name="input", datatype="FP32", shape=[rows, 4])
     if typed:
         tensor.contents.fp32_contents.extend(values.tolist())
@@ -47,9 +48,9 @@ def _named(kind: str) -> bytes:
 
 #: Path and message of sound calls.
 CALLS: Calls = [
-    (f"{SERVICE}ModelInfer", _infer(typed=False, rows=1)),
-    (f"{SERVICE}ModelInfer", _infer(typed=True, rows=3)),
-    (f"{SERVICE}ModelStreamInfer", _infer(typed=False, rows=2)),
+    (f"{SERVICE}ModelInfer", infer_message(typed=False, rows=1)),
+    (f"{SERVICE}ModelInfer", infer_message(typed=True, rows=3)),
+    (f"{SERVICE}ModelStreamInfer", infer_message(typed=False, rows=2)),
     (f"{SERVICE}ModelMetadata", _named("inference.ModelMetadataRequest")),
     (f"{SERVICE}ModelReady", _named("inference.ModelReadyRequest")),
     (f"{SERVICE}ServerLive", b""),
@@ -89,10 +90,10 @@ def _call(stream: int, encoder: Encoder, chance: random.Random, break_message: b
     return [*frames, (DATA, 0, stream, messages[:middle]), (DATA, END_STREAM, stream, messages[middle:])]
 
 
-def grpc_message(chance: random.Random, calls: Calls = CALLS) -> bytes:
-    """Sound HTTP/2; messages whose bytes, lengths or compression are damaged."""
+def grpc_message(chance: random.Random, calls: Calls = CALLS, harm: bool = True) -> bytes:
+    """Sound HTTP/2; messages whose bytes, lengths or compression are damaged, if they are to be."""
     encoder = Encoder()
-    frames = [frame for stream in (1, 3) for frame in _call(stream, encoder, chance, True, calls)]
+    frames = [frame for stream in (1, 3) for frame in _call(stream, encoder, chance, harm, calls)]
     return _written([(SETTINGS, 0, 0, b""), *frames])
 
 
@@ -112,7 +113,7 @@ def http2_frames(chance: random.Random) -> bytes:
 
 def sound_call(port: int, model: str = MODEL) -> dict[str, str]:
     """Trailers of a sound inference."""
-    encoder, path, body = Encoder(), CALLS[0][0], _infer(typed=False, rows=1, model=model)
+    encoder, path, body = Encoder(), CALLS[0][0], infer_message(typed=False, rows=1, model=model)
     head = _head(path, random.Random(0))[:6]
     frames: list[Frame] = [(SETTINGS, 0, 0, b""), (HEADERS, END_HEADERS, 1, encoder.encode(head))]
     received = exchange(port, _written([*frames, (DATA, END_STREAM, 1, _prefixed(body))]), ANSWER_SECONDS)

@@ -9,6 +9,7 @@ from plimsoll_serving.feedback.token import Signer
 
 from tests.builders import echo_models
 from tests.fuzz.corpus_types import CLASSES, TYPES
+from tests.fuzz.pool import hosting
 from tests.integration.serving.harness import MODEL, RIGHT, Server
 
 #: So that the same case is the same bytes each time.
@@ -18,7 +19,7 @@ LONGEST_AGE = str(3650 * 86400)
 
 
 def attacked(folder: Path) -> dict[str, Server]:
-    """A classifier, a model of every datatype, and one that answers dictionaries."""
+    """A classifier, models of every datatype, one that answers dictionaries, and a pool of them all."""
     folder.mkdir(parents=True, exist_ok=True)
     key = folder / "key"
     key.write_bytes(KEY)
@@ -30,9 +31,11 @@ def attacked(folder: Path) -> dict[str, Server]:
     models = {
         "classifier": RIGHT,
         "types": echo_models.of_every_type(TYPES),
+        "bf16": echo_models.of_bf16(),
         "classes": echo_models.of_classes(CLASSES),
     }
-    return {name: Server(folder / name, model, f"fuzzed-{name}", **env) for name, model in models.items()}
+    servers = {name: Server(folder / name, model, f"fuzzed-{name}", **env) for name, model in models.items()}
+    return servers | {"pool": hosting(folder / "pool", **env, PLIMSOLL_MODEL_CONTROL="explicit")}
 
 
 def prediction_id() -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from tests.fuzz import corpus, corpus_types
 from tests.fuzz.exchange import Finding, exchange
 from tests.fuzz.grpc_targets import grpc_message, http2_frames, over_http2
 from tests.fuzz.mutate import altered, damaged
+from tests.fuzz.pool import over_http_to_pool, pool_call, pool_request
 from tests.fuzz.servers import prediction_id
 from tests.integration.serving.harness import MODEL, post
 
@@ -47,10 +49,9 @@ def binary_header(chance: random.Random) -> bytes:
     return post(head + tail, header, b"content-type: application/octet-stream", b"connection: close")
 
 
-def typed_body(chance: random.Random) -> bytes:
-    """Inputs of every datatype, those of some as binary data; JSON, sizes or bytes are changed."""
-    binary = tuple(name for name in corpus_types.TYPES if chance.random() < 0.4)
-    document, tail = corpus_types.typed(binary)
+def typed_body(types: Sequence[str], chance: random.Random) -> bytes:
+    """Inputs of these datatypes, those of some as binary data; JSON, sizes or bytes are changed."""
+    document, tail = corpus_types.typed_by_chance(types, chance)
     if chance.random() < 0.7:
         document = altered(document, chance)
     head = json.dumps(document).encode()
@@ -81,9 +82,9 @@ def gzip_body(chance: random.Random) -> bytes:
     return b"\r\n".join([*lines, b"content-length: %d" % len(body)]) + b"\r\n\r\n" + body
 
 
-def typed_message(chance: random.Random) -> bytes:
-    """Sound HTTP/2; messages with raw tensors of every datatype, damaged."""
-    return grpc_message(chance, [(f"{corpus_types.SERVICE}ModelInfer", corpus_types.typed_call())])
+def typed_message(types: Sequence[str], chance: random.Random) -> bytes:
+    """Sound HTTP/2; messages with raw tensors of these datatypes, damaged."""
+    return grpc_message(chance, [(f"{corpus_types.SERVICE}ModelInfer", corpus_types.typed_call(types))])
 
 
 def over_http(port: int, data: bytes) -> None:
@@ -105,7 +106,12 @@ TARGETS: dict[str, tuple[Make, str, str, Send]] = {
     "http2-frames": (http2_frames, "classifier", "grpc", over_http2),
     "feedback": (feedback_body, "classifier", "public", over_http),
     "gzip": (gzip_body, "classifier", "public", over_http),
-    "types": (typed_body, "types", "public", over_http),
-    "types-grpc": (typed_message, "types", "grpc", over_http2),
+    "types": (partial(typed_body, corpus_types.TYPES), "types", "public", over_http),
+    "types-grpc": (partial(typed_message, corpus_types.TYPES), "types", "grpc", over_http2),
+    "bf16": (partial(typed_body, corpus_types.NUMBERS), "bf16", "public", over_http),
+    "bf16-grpc": (partial(typed_message, corpus_types.NUMBERS), "bf16", "grpc", over_http2),
     "dictionaries": (mapped_body, "classes", "public", over_http),
+    "pool": (pool_request, "pool", "public", over_http_to_pool),
+    "pool-direct": (pool_request, "pool", "direct", over_http_to_pool),
+    "pool-grpc": (pool_call, "pool", "grpc", over_http2),
 }

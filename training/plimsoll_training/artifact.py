@@ -8,6 +8,7 @@ from plimsoll_training.errors import ModelRejectedError, StoreError
 from plimsoll_training.inference import LoadedModel
 from plimsoll_training.run import ArtifactReference
 from plimsoll_training.transfer import chunks_of
+from plimsoll_training.zipmap import without_zipmap
 
 
 @dataclass(frozen=True)
@@ -31,4 +32,4 @@ def load_champion(reference: ArtifactReference, limit: int) -> LoadedModel:
     model = read_model(chunks_of(reference.uri), limit)
     if model.sha256 != reference.sha256:
         raise StoreError(f"{reference.uri} has digest {model.sha256}, not {reference.sha256}: the store is damaged")
-    return LoadedModel(model.content)
+    return LoadedModel(without_zipmap(model.content) or model.content)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 import pandas as pd
 
+from plimsoll_training import bfloat16
 from plimsoll_training.columns import numeric, text
 from plimsoll_training.errors import ModelRejectedError
 from plimsoll_training.metric_names import Task
@@ -32,8 +33,11 @@ DATATYPES: dict[str, tuple[str, Any]] = {
     "tensor(float)": ("FP32", np.float32),
     "tensor(double)": ("FP64", np.float64),
     "tensor(string)": ("BYTES", np.object_),
+    "tensor(bfloat16)": (bfloat16.NAME, bfloat16.DTYPE),
 }
 NUMPY_TYPES = dict(DATATYPES.values())
+# What scikit-learn's ZipMap answers, a dictionary from class to probability a row: to the server a matrix.
+MAPS = frozenset({"seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))"})
 Feeds = dict[str, npt.NDArray[Any]]
 
 
@@ -49,20 +53,27 @@ class LoadedModel:
         try:
             self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no base class
-            raise ModelRejectedError(f"onnxruntime cannot load the model: {_first_line(error)}") from None
+            remedy = "convert it with options={'zipmap': False}: " if "seq(map(" in str(error) else ""
+            raise ModelRejectedError(f"onnxruntime cannot load the model: {remedy}{_first_line(error)}") from None
         self.signature = Signature(
             inputs=tuple(map(_tensor, self._session.get_inputs())),
-            outputs=tuple(map(_tensor, self._session.get_outputs())),
+            outputs=tuple(map(_output, self._session.get_outputs())),
         )
+        kinds = {one.name: one.datatype for one in self.signature.inputs}
+        self._bf16 = [name for name, kind in kinds.items() if kind == bfloat16.NAME]
+        self._answers_bf16 = any(one.datatype == bfloat16.NAME for one in self.signature.outputs)
+        if self._answers_bf16 and "BYTES" in kinds.values():
+            raise ModelRejectedError("onnxruntime cannot answer BF16 to text from Python; cast these outputs to FP32")
 
     def run(self, feeds: Feeds) -> dict[str, npt.NDArray[Any]]:
         """Outputs by name. ModelRejectedError when inference fails."""
+        values = feeds | {name: bfloat16.value(feeds[name]) for name in self._bf16}
         try:
-            answers = self._session.run(None, feeds)
+            answers = bfloat16.run(self._session, values) if self._answers_bf16 else self._session.run(None, values)
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise ModelRejectedError(f"inference failed: {_first_line(error)}") from None
         names = [output.name for output in self.signature.outputs]
-        return dict(zip(names, map(np.asarray, answers), strict=True))
+        return dict(zip(names, map(_array, answers), strict=True))
 
     def run_in_batches(self, feeds: Feeds) -> dict[str, npt.NDArray[Any]]:
         """As `run`, for any number of rows."""
@@ -172,9 +183,19 @@ def _matrix(one: Tensor, frame: pd.DataFrame, names: tuple[str, ...]) -> npt.NDA
     return np.column_stack([numeric(frame, name) for name in names]).astype(NUMPY_TYPES[one.datatype])
 
 
+def _array(answer: Any) -> npt.NDArray[Any]:
+    if isinstance(answer, list):
+        return np.array([list(row.values()) for row in answer], dtype=np.float32).reshape(len(answer), -1)
+    return np.asarray(answer)
+
+
+def _output(node: Any) -> Tensor:
+    return Tensor(name=node.name, datatype="FP32", shape=(-1, -1)) if node.type in MAPS else _tensor(node)
+
+
 def _tensor(node: Any) -> Tensor:
     if node.type not in DATATYPES:
-        raise ModelRejectedError(f"{node.name} is {node.type}, not a tensor; convert classifiers with zipmap off")
+        raise ModelRejectedError(f"{node.name} is {node.type}, not a tensor that the protocol can carry")
     shape = tuple(size if isinstance(size, int) else -1 for size in node.shape)
     return Tensor(name=node.name, datatype=DATATYPES[node.type][0], shape=shape)
 

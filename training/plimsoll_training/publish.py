@@ -4,6 +4,7 @@ The order is crash-safe: artifact, profile, metrics and manifest first, the resu
 each is written only if absent, so a repeated or a second publisher ends with the same words.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from plimsoll_training.run import Signature, TrainingRun, read_run
 from plimsoll_training.steps import say, step
 from plimsoll_training.store import Store, own_store
 from plimsoll_training.upload import staging_key
+from plimsoll_training.zipmap import require_same_answers, without_zipmap
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,16 @@ def publish(where: Places) -> bytes:
         data = read_evaluation_data(run)
     result = _empty_result(run, data)
     try:
-        model = read_model(store.stream(staging_key(run)), run.limits.model_bytes)
-        say(f"read the staged model, {len(model.content)} bytes, sha256:{model.sha256}")
+        staged = read_model(store.stream(staging_key(run)), run.limits.model_bytes)
+        say(f"read the staged model, {len(staged.content)} bytes, sha256:{staged.sha256}")
+        model = _of_tensors(staged)
         result["artifact"] = {
             "uri": None,
             "sha256": model.sha256,
             "sizeBytes": len(model.content),
             "format": "onnx",
         }
-        judged = _judge(model, data, run)
+        judged = _judge(model, staged, data, run)
     except ModelRejectedError as rejection:
         result.update(rejection_of(rejection))
     else:
@@ -63,10 +66,21 @@ def publish(where: Places) -> bytes:
     return verdict_message(settle(store, f"runs/{run.run.hash}/result.json", result))
 
 
-def _judge(model: ModelBytes, data: EvaluationData, run: TrainingRun) -> Judged:
+def _of_tensors(staged: ModelBytes) -> ModelBytes:
+    content = without_zipmap(staged.content)
+    if content is None:
+        return staged
+    model = ModelBytes(content, hashlib.sha256(content).hexdigest())
+    say(f"it answers dictionaries (ZipMap); their matrix is published instead, sha256:{model.sha256}")
+    return model
+
+
+def _judge(model: ModelBytes, staged: ModelBytes, data: EvaluationData, run: TrainingRun) -> Judged:
     loaded = LoadedModel(model.content)
     with step(f"evaluated on {len(data.frame)} rows"):
         answers = answers_of(loaded, data, run)
+        if model is not staged:
+            require_same_answers(LoadedModel(staged.content), loaded, answers.feeds)
         metrics = measure_all(run.task, data.truth, answers.predictions)
     champions = _champions(run, data)
     gates = [judge_gate(gate, data, answers, champions) for gate in run.gates]

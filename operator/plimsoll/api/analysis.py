@@ -93,12 +93,40 @@ class Accuracy(Part):
     )
 
 
+class Tolerance(Part):
+    """By how much two numbers may differ and still agree: absolute + relative × what the user got."""
+
+    relative: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0001, description="Part of what the user got: 0.01 lets 100 and 101 agree."
+    )
+    absolute: Annotated[float, Field(ge=0, le=1e15)] = Field(
+        default=0.000001, description="In the unit of the output, for what is near 0."
+    )
+
+
 class ShadowAnswers(Part):
     """Answers to copies of requests, beside those that users got."""
 
-    max_disagreement: Annotated[float, Field(gt=0, lt=1)] = Field(
+    rules = (
+        Rule(
+            "has(self.maxDisagreement) || has(self.maxOneSided)",
+            "shadow bounds nothing: give maxDisagreement, or maxOneSided for numbers, or remove it",
+        ),
+    )
+    max_disagreement: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
         description="Share of the copies whose answer may differ: above it the candidate is taken back, and it passes"
-        " once it is shown to be below."
+        " once it is shown to be below.",
+    )
+    max_one_sided: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="Of outputs of one number a row: share of the rows that may be higher than what users got, and"
+        " share that may be lower, by more than the tolerance. Judged like maxDisagreement. Differences to either side"
+        " alike are half and half: 0.6 or more, unless the tolerance is wide.",
+    )
+    tolerance: Tolerance | None = Field(
+        default=None,
+        description="By how much numbers may differ and still agree; default: a ten-thousandth, or 0.000001 near 0.",
     )
 
 
@@ -122,7 +150,7 @@ class Analysis(Part):
     prediction_shift: PredictionShift = Field(default_factory=PredictionShift, description="Compare predictions.")
     accuracy: Accuracy = Field(default_factory=Accuracy, description="Compare predictions with labels.")
     shadow: ShadowAnswers | None = Field(
-        default=None, description="Bound how often answers to copies differ, with strategy: Shadow or shadowFirst."
+        default=None, description="Bound how answers to copies differ, with strategy: Shadow or shadowFirst."
     )
     alpha: Annotated[float, Field(gt=0, le=0.2)] = Field(
         default=0.01,

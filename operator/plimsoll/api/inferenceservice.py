@@ -127,6 +127,11 @@ class InferenceServiceSpec(Part):
             "accuracy is not watched with runtime.pool yet: leave it out, or serve from pods of its own",
             ".monitoring.accuracy",
         ),
+        Rule(
+            "!has(self.runtime.pool) || !has(self.monitoring) || !has(self.monitoring.absoluteError)",
+            "absoluteError is not watched with runtime.pool yet: leave it out, or serve from pods of its own",
+            ".monitoring.absoluteError",
+        ),
     )
     model: ModelRef = Field(description="Which model and which version.")
     runtime: Runtime = Field(default_factory=Runtime, description="How the server runs.")
@@ -277,7 +282,7 @@ class InferenceServiceStatus(StatusPart):
     last_proven: RevisionRef | None = Field(default=None, description="The last revision that ended its probation.")
     warm: Warm | None = Field(default=None, description="What keeps its pods, to go back to.")
     degraded: Degraded | None = Field(default=None, description="Why what serves is worse than it may be.")
-    suspicion: Annotated[tuple[float, ...], Field(max_length=8)] = Field(
+    suspicion: Annotated[tuple[float, ...], Field(max_length=12)] = Field(
         default=(), description="Evidence against what serves that is not enough yet: natural logarithms."
     )
     weight: Annotated[int, Field(ge=0, le=100)] | None = Field(

@@ -26,6 +26,14 @@ class LabelledAccuracy(Part):
     )
 
 
+class AbsoluteError(Part):
+    """The errors of numbers that are still accepted, by labels that came as feedback."""
+
+    max: Annotated[float, Field(gt=0, le=1e15)] = Field(
+        description="Mean absolute error that is still accepted, in the unit of the prediction."
+    )
+
+
 class Monitoring(Part):
     """Watch what serves, also when no release runs."""
 
@@ -39,6 +47,9 @@ class Monitoring(Part):
     error_rate: ErrorBudget = Field(description="Failures: server errors, unreachable and timed out.")
     accuracy: LabelledAccuracy | None = Field(
         default=None, description="Right classes, as labels say that came for the predictions of what serves."
+    )
+    absolute_error: AbsoluteError | None = Field(
+        default=None, description="Errors of numbers, as labels say that came for the predictions of what serves."
     )
     interval: Annotated[Duration, Field(json_schema_extra=between("10s", "5m"))] = Field(
         default="1m", description="How often the pods are asked while no release runs."

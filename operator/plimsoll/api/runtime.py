@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -32,14 +32,18 @@ class PayloadLog(Part):
             max_length=512,
             json_schema_extra=checked(
                 Rule(
-                    "self.matches('^(https?://[^ /]+(/[^ ]*)?|file:///tmp/[^ ]+)$')",
-                    "must be http(s)://host/path, or file:///tmp/name, the only folder that a server may write;"
-                    " servers hold no credentials of a store",
+                    "self.matches('^(https?://[^ /]+(/[^ ]*)?|file:///tmp/[^ ]+"
+                    "|s3://[a-z0-9][-.a-z0-9]{1,61}[a-z0-9](/[^ ?#]*)?)$')",
+                    "must be http(s)://host/path, s3://bucket/prefix, or file:///tmp/name, the only folder that a"
+                    " server may write",
                 ),
                 CREDENTIALS,
             ),
         ),
-    ] = Field(description="Where to: http(s)://host/path takes CloudEvents, file:///tmp/name stays in the pod.")
+    ] = Field(
+        description="Where to: http(s)://host/path takes CloudEvents; s3://bucket/prefix gets objects, with the store"
+        " and the keys of the Secret plimsoll-payload-log; file:///tmp/name stays in the pod."
+    )
     mask: Annotated[
         tuple[
             Annotated[
@@ -54,6 +58,23 @@ class PayloadLog(Part):
         ],
         Field(max_length=64),
     ] = Field(default=(), description="Inputs, outputs and features whose values are never written.")
+
+
+_EXTENDED = Rule(
+    r"self.all(name, name.matches(r'^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+"
+    r"/[a-zA-Z0-9]([-_.a-zA-Z0-9]*[a-zA-Z0-9])?$') && !name.contains('kubernetes.io/'))",
+    "keys must be names of extended resources, such as nvidia.com/gpu",
+)
+
+
+class ServingResources(Resources):
+    """Requests and limits of the server."""
+
+    extended: Annotated[
+        dict[Short, Annotated[int, Field(ge=1, le=64)]], Field(max_length=8, json_schema_extra=checked(_EXTENDED))
+    ] = Field(
+        default_factory=dict, description="Devices of the node, by the names of their resources: nvidia.com/gpu: 1."
+    )
 
 
 class PoolRef(Part):
@@ -79,13 +100,22 @@ class Runtime(Part):
         _of_the_pool(
             "resources",
             "(string(self.resources.cpu) == '500m' && string(self.resources.memory) == '512Mi'"
-            " && !has(self.resources.cpuLimit))",
+            " && !has(self.resources.cpuLimit) && !has(self.resources.extended))",
+        ),
+        _of_the_pool("executionProvider", "!has(self.executionProvider)", "serve the model from pods of its own"),
+        Rule(
+            "!has(self.executionProvider) || self.executionProvider != 'CUDAExecutionProvider' ||"
+            " (has(self.resources.extended) && self.resources.extended.exists(name, name.startsWith('nvidia.com/')))",
+            "executionProvider CUDAExecutionProvider needs a GPU: ask for one in resources.extended, such as"
+            " nvidia.com/gpu: 1",
+            ".executionProvider",
         ),
         _of_the_pool("env", "!has(self.env) || size(self.env) == 0"),
         _of_the_pool("intraOpThreads", "!has(self.intraOpThreads)"),
         Rule(
-            "!has(self.pool) || !has(self.payloadLog) || !self.payloadLog.sink.startsWith('file:')",
-            "sink must be http(s)://host/path with pool: the files of all services would share the pods' small /tmp",
+            "!has(self.pool) || !has(self.payloadLog) || self.payloadLog.sink.startsWith('http')",
+            "sink must be http(s)://host/path with pool: the files of all services would share the pods' small /tmp,"
+            " and their servers hold no keys of a store",
             ".payloadLog.sink",
         ),
         _of_the_pool("nodeSelector", "!has(self.nodeSelector) || size(self.nodeSelector) == 0"),
@@ -95,7 +125,14 @@ class Runtime(Part):
         default=None, description="Serve from the pods of this ServingPool, together with other models."
     )
     replicas: Annotated[int, Field(ge=1, le=100)] = Field(default=1, description="Pods that serve the stable version.")
-    resources: Resources = Field(default_factory=Resources, description="Of each server.")
+    resources: ServingResources = Field(default_factory=ServingResources, description="Of each server.")
+    execution_provider: Literal["CPUExecutionProvider", "OpenVINOExecutionProvider", "CUDAExecutionProvider"] | None = (
+        Field(
+            default=None,
+            description="What ONNX Runtime runs the model on, in the install's image for it; default:"
+            " CPUExecutionProvider. Pods whose model cannot run on it at all do not start.",
+        )
+    )
     env: EnvVars = Field(default=(), description="Environment variables of the server.")
     intra_op_threads: Annotated[int, Field(ge=1, le=64)] | None = Field(
         default=None, description="Threads of one inference; default: the CPU limit."

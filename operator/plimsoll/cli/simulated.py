@@ -122,7 +122,7 @@ def _left_out(spec: InferenceServiceSpec, found: Course, window: float) -> Itera
         "latency": analysis.latency.enabled,
         "predictionShift": analysis.prediction_shift.enabled,
         "accuracy": analysis.accuracy.enabled,
-        "analysis.shadow (whether answers to copies differ)": analysis.shadow is not None,
+        "analysis.shadow (whether answers to copies differ, and to which side)": analysis.shadow is not None,
         f"custom ({custom})": bool(custom),
         f"judges ({judges})": bool(judges),
         "source: Prometheus (how late its samples are)": analysis.source == "Prometheus",

@@ -80,6 +80,7 @@ def window_between(
         outputs=predictions.outputs(*([pod.counts for pod in serving] for serving in servers)),
         cohorts=predictions.cohorts([pod.counts for pod in deltas], (versions[0], versions[1])),
         pairs=predictions.pairs([pod.counts for pod in deltas], stable, candidate),
+        differences=predictions.differences([pod.counts for pod in deltas], stable, candidate),
     )  # fmt: skip
 
 

@@ -14,9 +14,9 @@ from plimsoll.core.verdict import Mode, verdicts
 from plimsoll.facts import Demand, Verdict, Window
 from plimsoll.names import LATENCY_EDGES
 
-FORMAT_VERSION = 3
-#: Ledgers of 2 know errors and latency only.
-_READ_VERSIONS = (2, 3)
+FORMAT_VERSION = 4
+#: Ledgers of 2 know errors and latency only, those of 3 no signed differences.
+_READ_VERSIONS = (2, 3, 4)
 MAX_BYTES = 512 * 1024
 MAX_WINDOWS = 2000
 #: After so many windows the next ones are twice as long.
@@ -101,7 +101,7 @@ def encode(ledger: Ledger) -> str:
 
 
 def decode(text: str) -> Ledger:
-    """The ledger that `encode` wrote, of this format or the one before. Raises LedgerError for anything else."""
+    """The ledger that `encode` wrote, of this format or those before. Raises LedgerError for anything else."""
     try:
         document = json.loads(text)
     except ValueError as error:
@@ -110,19 +110,19 @@ def decode(text: str) -> Ledger:
         raise LedgerError(
             f"formatVersion must be {FORMAT_VERSION}: read it with the release of the program that wrote it"
         )
-    current = document["formatVersion"] == FORMAT_VERSION
+    version = document["formatVersion"]
     if document.get("edges") != list(LATENCY_EDGES):
         raise LedgerError("edges differ from this program's: replay it with the release of the program that wrote it")
     if document.get("mode") not in get_args(Mode):
         raise LedgerError(f"mode must be one of {', '.join(get_args(Mode))}")
     try:
-        bins = Bins.read(document["bins"] if current else [])
-        rows = tuple(read_window(row, bins if current else None) for row in document["windows"])
+        bins = Bins.read(document["bins"]) if version > _READ_VERSIONS[0] else None
+        rows = tuple(read_window(row, bins) for row in document["windows"])
         windows = with_external(rows, document.get("external"))
         return Ledger(
             str(document["stable"]),
             str(document["candidate"]),
-            _read_policy(document["policy"], complete=current),
+            _read_policy(document["policy"], complete=version == FORMAT_VERSION),
             cast("Mode", document["mode"]),
             windows,
         )

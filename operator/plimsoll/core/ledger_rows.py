@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, replace
 from typing import Any
 
-from plimsoll.facts import ArmCounts, Cohort, Labels, OutputBins, Pairs, Window
+from plimsoll.facts import ArmCounts, Cohort, Differences, Labels, OutputBins, Pairs, Window
 
 _COUNTS = ("requests", "failures", "client_errors", "timed", "timeouts", "unreachable")
 _EDGES_AT = len(_COUNTS)
 #: In a window's own part, by the letter that stands for it there.
-_AWAY, _OUTPUTS, _COHORTS, _PAIRS = "a", "o", "l", "p"
+_AWAY, _OUTPUTS, _COHORTS, _PAIRS, _DIFFERENCES = "a", "o", "l", "p", "d"
 
 
 class Bins:
@@ -56,6 +56,8 @@ def _judged(window: Window, bins: Bins) -> dict[str, Any] | None:
         ]
     if window.pairs is not None:
         found[_PAIRS] = list(astuple(window.pairs))
+    if window.differences:
+        found[_DIFFERENCES] = [_short(astuple(one)) for one in window.differences]
     return found or None
 
 
@@ -91,10 +93,11 @@ def _with_judged(window: Window, judged: dict[str, Any], bins: Bins) -> Window:
         turned_away=(int(away[0]), int(away[1])),
         outputs=tuple(_read_output(one, bins) for one in judged.get(_OUTPUTS, ())),
         cohorts=tuple(
-            Cohort(str(age), _read_labels(stable), _read_labels(candidate))
+            Cohort(str(age), Labels(*_read_sums(stable, 3)), Labels(*_read_sums(candidate, 3)))
             for age, stable, candidate in judged.get(_COHORTS, ())
         ),
         pairs=Pairs(*_counted(judged[_PAIRS], 3)) if _PAIRS in judged else None,
+        differences=tuple(Differences(str(name), *_read_sums(rest, 2)) for name, *rest in judged.get(_DIFFERENCES, ())),
     )
 
 
@@ -104,11 +107,11 @@ def _read_output(row: Sequence[Any], bins: Bins) -> OutputBins:
     return OutputBins(name, labels, _counted(stable, len(labels)), _counted(candidate, len(labels)))
 
 
-def _read_labels(row: Sequence[float]) -> Labels:
-    if len(row) > 6 or not all(isinstance(value, int | float) and value >= 0 for value in row):
-        raise ValueError(f"{row} is not what labels said")
-    counts, errors = _counted(row[:3], 3), [*map(float, row[3:]), 0.0, 0.0, 0.0][:3]
-    return Labels(*counts, *errors)
+def _read_sums(row: Sequence[Any], sums: int) -> tuple[Any, ...]:
+    """Three counts and so many sums, with the zeros that were left out."""
+    if len(row) > 3 + sums or not all(isinstance(value, int | float) and value >= 0 for value in row):
+        raise ValueError(f"{row} is not three counts and {sums} sums")
+    return (*_counted(row[:3], 3), *map(float, row[3:]), *(0.0,) * min(sums, 3 + sums - len(row)))
 
 
 def _counted(row: Sequence[Any], length: int) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 
-from plimsoll.facts import Cohort, Labels, OutputBins, Pairs, PodCounters, Sample
+from plimsoll.facts import Cohort, Differences, Labels, OutputBins, Pairs, PodCounters, Sample
 from plimsoll.names import LABEL_AGES, PAIR_FAILURES
 
 #: As PodCounters.counts.
@@ -34,8 +34,8 @@ def _relevant(counts: Counts, revision: str, arms: tuple[str, str]) -> Counts:
         match key:
             case ("bin", *_):
                 return revision in arms
-            case ("pair", *pair, _):
-                return tuple(pair) == arms
+            case ("pair" | "difference", stable, candidate, *_):
+                return (stable, candidate) == arms
             case ("fallback", arm):
                 return arm in arms
         return True
@@ -177,17 +177,18 @@ def known_pods(previous: Sample, current: Sample) -> Iterator[tuple[PodCounters,
             yield replace(pod, counts={}), pod
 
 
-def labelled(previous: Sample, current: Sample, version: str) -> tuple[int, int]:
-    """Labels that agreed with a version's predictions and that did not, between two samples, whichever pod they came
-    to. Those of a pod first seen with older counts wait for the next sample, and counts that fell tell nothing."""
-    sums = {"correct": 0, "incorrect": 0}
+def labelled(previous: Sample, current: Sample, version: str) -> Labels:
+    """What labels of every age said of a version's predictions between two samples, whichever pod they came to.
+
+    Those of a pod first seen with older counts wait for the next sample, and counts that fell tell nothing.
+    """
+    sums: dict[tuple[str, str, str], float] = defaultdict(float)
     for base, pod in known_pods(previous, current):
         if pod.counts is None or base.counts is None:
             continue
-        keys = [key for key in pod.counts if key[:2] == ("feedback", version) and key[3] in sums]
-        for key in keys:
-            sums[key[3]] += max(0, int(pod.counts[key] - base.counts.get(key, 0)))
-    return sums["correct"], sums["incorrect"]
+        for key in (key for key in pod.counts if key[:2] == ("feedback", version)):
+            sums[version, "", key[3]] += max(0.0, pod.counts[key] - base.counts.get(key, 0))
+    return _labels(sums, version, "")
 
 
 def pairs(counts: Iterable[Counts], stable: str, candidate: str) -> Pairs | None:
@@ -198,3 +199,19 @@ def pairs(counts: Iterable[Counts], stable: str, candidate: str) -> Pairs | None
             sums[key[3]] += int(count)
     found = Pairs(sums["match"], sums["mismatch"], sum(sums[outcome] for outcome in PAIR_FAILURES))
     return None if found == Pairs() else found
+
+
+def differences(counts: Iterable[Counts], stable: str, candidate: str) -> tuple[Differences, ...]:
+    """Of the numbers of mirrored requests, by the names of the outputs; those without a row are left out."""
+    sums: dict[tuple[str, str], float] = defaultdict(float)
+    for key, count in (item for one in counts for item in one.items()):
+        if key[:3] == ("difference", stable, candidate):
+            sums[key[3], key[4]] += count
+    found = [_differences(sums, name) for name in sorted({name for name, _ in sums})]
+    return tuple(one for one in found if one.above + one.below + one.level)
+
+
+def _differences(sums: Mapping[tuple[str, str], float], name: str) -> Differences:
+    rows = (int(sums.get((name, what), 0)) for what in ("above", "below", "level"))
+    distances = (sums.get((name, what), 0.0) for what in ("excess", "shortfall"))
+    return Differences(name, *rows, *distances)

@@ -82,6 +82,7 @@ def document(observed: Observed, status: InferenceServiceStatus) -> dict[str, An
         "delegateTimeoutSeconds": _timeout(observed, status),
         "validUntil": timestamp(observed.now + VALID_SECONDS) if shared else None,
         "maxBlindSeconds": MAX_BLIND_SECONDS,
+        **_tolerance(observed.spec, status),
     }
 
 
@@ -93,6 +94,14 @@ def _arm(arm: Arm, namespace: str | None) -> dict[str, Any]:
 
 def _sticky(spec: InferenceServiceSpec) -> dict[str, str] | None:
     return {"header": spec.traffic.sticky_header} if spec.traffic.sticky_header else None
+
+
+def _tolerance(spec: InferenceServiceSpec, status: InferenceServiceStatus) -> dict[str, Any]:
+    """By how much answers to copies may differ and agree, while there are copies; nothing leaves it to the servers."""
+    asked = spec.release.analysis.shadow if status.mirror else None
+    if asked is None or asked.tolerance is None:
+        return {}
+    return {"tolerance": {"relative": asked.tolerance.relative, "absolute": asked.tolerance.absolute}}
 
 
 def config_map(observed: Observed, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,7 +151,7 @@ def _meaning(content: Mapping[str, Any]) -> tuple[object, ...]:
         for arm in content.get("arms") or ()
         if arm.get("weight")
     }
-    more = json.dumps([content.get("sticky"), content.get("revisions")], sort_keys=True)
+    more = json.dumps([content.get(key) for key in ("sticky", "revisions", "tolerance")], sort_keys=True)
     return content.get("primary"), weights, more, content.get("validUntil") is None
 
 

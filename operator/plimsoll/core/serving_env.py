@@ -33,6 +33,11 @@ def threads(intra_op: int | None) -> dict[str, str]:
     return {"PLIMSOLL_INTRA_OP_THREADS": str(intra_op)} if intra_op else {}
 
 
+def execution_provider(name: str | None) -> dict[str, str]:
+    """What ONNX Runtime runs the model on; the CPU without a name."""
+    return {"PLIMSOLL_EXECUTION_PROVIDERS": name} if name else {}
+
+
 def batching(asked: Batching | None) -> dict[str, str]:
     """Which requests share a run; what is not said is the server's default."""
     if asked is None:
@@ -51,6 +56,24 @@ def payload_log(log: PayloadLog | None) -> dict[str, str]:
     masked = {"PLIMSOLL_PAYLOAD_LOG_MASK": ",".join(log.mask)} if log.mask else {}
     share = f"{log.sample_percent / 100:g}"
     return {"PLIMSOLL_PAYLOAD_LOG": share, "PLIMSOLL_PAYLOAD_LOG_SINK": log.sink, **masked}
+
+
+def payload_store(log: PayloadLog | None) -> list[dict[str, Any]]:
+    """Where a payload log in a store goes, and with which keys: kubelet reads them, the operator never does."""
+    if log is None or not log.sink.startswith("s3:"):
+        return []
+    return [
+        *(_secret(name, name) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")),
+        *(_secret(name, name, optional=True) for name in ("AWS_ENDPOINT_URL", "AWS_REGION")),
+        _secret("PLIMSOLL_PAYLOAD_LOG_CA", "ca.crt", optional=True),
+    ]
+
+
+def _secret(variable: str, key: str, **more: bool) -> dict[str, Any]:
+    return {
+        "name": variable,
+        "valueFrom": {"secretKeyRef": {"name": names.PAYLOAD_LOG_SECRET, "key": key, **more}},
+    }
 
 
 def environment(users: Iterable[EnvVar], fixed: Mapping[str, str]) -> list[dict[str, Any]]:

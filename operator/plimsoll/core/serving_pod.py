@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from plimsoll import names
 from plimsoll.api.common import Resources
 from plimsoll.api.modelversion import ModelVersionSpec
-from plimsoll.api.runtime import Runtime
+from plimsoll.api.runtime import Runtime, ServingResources
 from plimsoll.core import serving_env
 from plimsoll.core.drift import quantity
 from plimsoll.facts import Settings
@@ -43,7 +43,17 @@ def template(serving: Serving, revision: str, settings: Settings) -> dict[str, A
     labels = names.labels(
         "serve", model=serving.model.model, version=serving.version, revision=revision, inferenceservice=serving.service
     )
+    settings = replace(settings, serving_image=_image(serving.runtime, settings))
     return {"metadata": {"labels": labels}, "spec": _pod_spec(serving, revision, settings)}
+
+
+def _image(runtime: Runtime, settings: Settings) -> str:
+    """The install's image that has what the model is to run on."""
+    special = {
+        "OpenVINOExecutionProvider": settings.serving_image_openvino,
+        "CUDAExecutionProvider": settings.serving_image_cuda,
+    }
+    return special.get(runtime.execution_provider or "", settings.serving_image)
 
 
 def pooled(serving: Serving, revision: str, _: Settings) -> dict[str, Any]:
@@ -145,7 +155,7 @@ def _fetch(serving: Serving, settings: Settings) -> dict[str, Any]:
 
 
 def server_container(settings: Settings, resources: Resources) -> dict[str, Any]:
-    """The container that runs models, without credentials."""
+    """The container that runs models, without the store's credentials."""
     return {
         "name": "server",
         "image": settings.serving_image,
@@ -197,16 +207,20 @@ def _server_env(serving: Serving, revision: str) -> list[dict[str, Any]]:
         "PLIMSOLL_NAMESPACE": serving.namespace,
         "PLIMSOLL_ROUTE_PATH": f"{names.ROUTE_PATH}/{names.ROUTE_KEY}",
         "PLIMSOLL_FEEDBACK_KEY_FILE": f"{names.FEEDBACK_PATH}/{names.FEEDBACK_KEY}",
+        **serving_env.execution_provider(runtime.execution_provider),
         **serving_env.threads(runtime.intra_op_threads),
         **serving_env.batching(runtime.batching),
         **serving_env.payload_log(runtime.payload_log),
     }
-    return serving_env.environment(runtime.env, fixed)
+    return [*serving_env.environment(runtime.env, fixed), *serving_env.payload_store(runtime.payload_log)]
 
 
 def _resources(asked: Resources) -> dict[str, dict[str, str]]:
     limit = asked.cpu_limit or _twice(asked.cpu)
-    return {"requests": {"cpu": asked.cpu, "memory": asked.memory}, "limits": {"cpu": limit, "memory": asked.memory}}
+    extended = asked.extended if isinstance(asked, ServingResources) else {}
+    # Of devices, requests and limits are equal by Kubernetes' own rule.
+    both = {"memory": asked.memory, **{name: str(count) for name, count in extended.items()}}
+    return {"requests": {"cpu": asked.cpu, **both}, "limits": {"cpu": limit, **both}}
 
 
 def _twice(cpu: str) -> str:

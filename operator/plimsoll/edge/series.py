@@ -20,9 +20,13 @@ METRICS: Final = (
     names.METRIC_FEEDBACK_ERROR,
     names.METRIC_FEEDBACK_SQUARED,
     names.METRIC_SHADOW_PAIRS,
+    names.METRIC_SHADOW_DIFFERENCE_ROWS,
+    names.METRIC_SHADOW_DIFFERENCE,
 )
 #: What is counted of labels; not_finite says nothing of either version.
 _OUTCOMES: Final = ("correct", "incorrect", "measured")
+#: How the sums of distances are called, by their direction; that of the rows is another count.
+_SUMS: Final = {"above": "excess", "below": "shortfall"}
 
 
 def of_version(series: Series, version: str) -> Counts:
@@ -43,9 +47,9 @@ def by_feature(series: Series, name: str) -> dict[tuple[str, str], float]:
 
 
 def of_pod(series: Series) -> Counts:
-    """What a pod counts of any version: fallbacks, labels, and pairs of mirrored requests."""
+    """What a pod counts of any version: fallbacks, labels, and pairs of mirrored requests with their differences."""
     feedback, errors = series.get(names.METRIC_FEEDBACK, ()), series.get(names.METRIC_FEEDBACK_ERROR, ())
-    squares = series.get(names.METRIC_FEEDBACK_SQUARED, ())
+    squares, sums = series.get(names.METRIC_FEEDBACK_SQUARED, ()), series.get(names.METRIC_SHADOW_DIFFERENCE, ())
     return _summed(
         [
             *((("fallback", _of(x, "revision")), n) for x, n in series.get(names.METRIC_FALLBACKS, ())),
@@ -53,6 +57,8 @@ def of_pod(series: Series) -> Counts:
             *((_label(x, _of(x, "direction")), n) for x, n in errors),
             *((_label(x, "squared"), n) for x, n in squares),
             *((_pair(x), n) for x, n in series.get(names.METRIC_SHADOW_PAIRS, ())),
+            *((_difference(x, _of(x, "direction")), n) for x, n in series.get(names.METRIC_SHADOW_DIFFERENCE_ROWS, ())),
+            *((_difference(x, _SUMS.get(_of(x, "direction"), "")), n) for x, n in sums),
         ]
     )
 
@@ -63,6 +69,10 @@ def _label(labels: Labels, what: str) -> tuple[str, ...]:
 
 def _pair(labels: Labels) -> tuple[str, ...]:
     return "pair", _of(labels, "stable"), _of(labels, "candidate"), _of(labels, "outcome")
+
+
+def _difference(labels: Labels, what: str) -> tuple[str, ...]:
+    return "difference", _of(labels, "stable"), _of(labels, "candidate"), _of(labels, "output"), what
 
 
 def _of(labels: Labels, name: str) -> str:

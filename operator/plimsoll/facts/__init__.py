@@ -1,6 +1,6 @@
 """The frozen values that the pure core and the effectful edge both speak."""
 
-from plimsoll.facts.evidence import ArmCounts, Cohort, Demand, Labels, OutputBins, Pairs, Verdict, Window
+from plimsoll.facts.evidence import ArmCounts, Cohort, Demand, Differences, Labels, OutputBins, Pairs, Verdict, Window
 from plimsoll.facts.objects import Manifest, Ref, Settings
 from plimsoll.facts.plans import Action, AnnotatePod, Apply, Create, Delete, Notice, Plan, PutObject, Scale, WriteKey
 from plimsoll.facts.samples import (
@@ -24,6 +24,7 @@ __all__ = [
     "Create",
     "Delete",
     "Demand",
+    "Differences",
     "Endpoint",
     "External",
     "Features",

@@ -75,6 +75,22 @@ class Pairs:
 
 
 @dataclass(frozen=True, slots=True)
+class Differences:
+    """Rows of one output of one number, of mirrored requests: the candidate's answer beside the one that the user got.
+
+    `above` and `below` are beyond the tolerance of the route, `level` within it; `excess` and `shortfall` are the sums
+    of all distances upwards and downwards, in the unit of the output.
+    """
+
+    output: str
+    above: int = 0
+    below: int = 0
+    level: int = 0
+    excess: float = 0.0
+    shortfall: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """Evidence between two samples, at one weight of one step. `gap` names why it cannot count, or is None.
 
@@ -95,6 +111,7 @@ class Window:
     outputs: tuple[OutputBins, ...] = ()
     cohorts: tuple[Cohort, ...] = ()
     pairs: Pairs | None = None
+    differences: tuple[Differences, ...] = ()
     #: Custom metrics and judges, by name.
     external: Mapping[str, External] = field(default_factory=dict)
 

@@ -32,6 +32,9 @@ class Settings:
     namespace: str = "plimsoll-system"
     namespaces: tuple[str, ...] = ()
     serving_image: str = "localhost/plimsoll-serving:dev"
+    #: Of services that ask for these execution providers.
+    serving_image_openvino: str = "localhost/plimsoll-serving-openvino:dev"
+    serving_image_cuda: str = "localhost/plimsoll-serving-cuda:dev"
     training_image: str = "localhost/plimsoll-training:dev"
     image_pull_policy: str = "IfNotPresent"
     cluster_domain: str = "cluster.local"

@@ -20,7 +20,9 @@ class PodCounters:
     * ("bin", output, bin): rows that the pod's own revision answered;
     * ("feedback", version, age, outcome): rows of labels, for the outcomes correct, incorrect and measured, and sums of
       errors for over, under (their sizes) and squared;
-    * ("pair", stable, candidate, outcome): mirrored requests.
+    * ("pair", stable, candidate, outcome): mirrored requests;
+    * ("difference", stable, candidate, output, what): of their rows of one number, how many are above, below and level,
+      and the sums of the distances: excess and shortfall.
 
     `served` counts by outcome what the pod's own model answered, whoever chose it: all there is behind a gateway.
     """
@@ -105,7 +107,7 @@ class ModelState:
     """How far a pod of a pool is with a revision: waiting, loading, ready or failed, and why.
 
     `ready` says that it was loaded and has answered once in this process; whether it is in memory now is the pod's own
-    affair.
+    affair, unless a reason says that it is kept out.
     """
 
     state: str

@@ -107,14 +107,19 @@ class StoreSink:
     most = 2000
     linger = 10.0
 
-    def __init__(self, uri: str, identity: Identity) -> None:
+    def __init__(self, options: PayloadOptions, identity: Identity) -> None:
         from obstore.exceptions import BaseError
 
         from plimsoll_serving.fetch import open_store
 
-        self._store, self._prefix = open_store(
-            f"{uri.rstrip('/')}/{identity.namespace}/{identity.service}", Environment(os.environ), TIMEOUT_SECONDS
-        )
+        uri = f"{options.sink.rstrip('/')}/{identity.namespace}/{identity.service}"
+        try:
+            self._store, self._prefix = open_store(uri, Environment(os.environ), TIMEOUT_SECONDS, options.ca)
+        except (BaseError, ValueError) as error:
+            raise SettingsError(
+                f"PLIMSOLL_PAYLOAD_LOG_SINK {options.sink} cannot be opened; look at AWS_… and PLIMSOLL_PAYLOAD_LOG_CA "
+                f"(ca.crt of the Secret plimsoll-payload-log): {_told(error)}"
+            ) from None
         self._pod = identity.pod
         self._number = 0
         self._error: type[Exception] = BaseError
@@ -128,7 +133,11 @@ class StoreSink:
         try:
             obstore.put(self._store, key, NEWLINE.join(events) + NEWLINE)
         except self._error as error:
-            raise SinkError((str(error).splitlines() or ["the store refuses"])[0][:300]) from None
+            raise SinkError(_told(error)) from None
+
+
+def _told(error: Exception) -> str:
+    return (str(error).splitlines() or ["the store refuses"])[0][:300]
 
 
 def open_sink(options: PayloadOptions, identity: Identity) -> Sink:
@@ -139,7 +148,7 @@ def open_sink(options: PayloadOptions, identity: Identity) -> Sink:
     if parts.scheme in ("http", "https") and parts.hostname and parts.username is None:
         return HttpSink(parts, options.http_batch)
     if parts.scheme == "s3" and parts.netloc:
-        return StoreSink(options.sink, identity)
+        return StoreSink(options, identity)
     raise SettingsError(
         f"PLIMSOLL_PAYLOAD_LOG_SINK is {options.sink!r}, not file:///path, http(s)://host/path (without a password) "
         "or s3://bucket/prefix"

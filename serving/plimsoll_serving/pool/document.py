@@ -50,7 +50,7 @@ def parse(text: bytes) -> Member:
     """Read a document. Raises RouteError naming the field at fault."""
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RouteError(f"not JSON: {error}") from None
     if not isinstance(document, dict):
         raise RouteError("not an object")

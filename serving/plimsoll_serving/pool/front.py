@@ -9,8 +9,10 @@ from plimsoll_serving.http.message import Request, Respond, Response, error_resp
 from plimsoll_serving.logs import LOGGER
 from plimsoll_serving.pool.host import Host, State
 from plimsoll_serving.pool.pool import Pool
+from plimsoll_serving.pool.repository import PooledModels
 from plimsoll_serving.pool.service import Service
 from plimsoll_serving.readiness import Readiness
+from plimsoll_serving.repository import RepositoryEndpoints
 
 _MODEL = re.compile(r"(/v[12]/models/)([^/:]+)(.*)", re.DOTALL)
 _VERSION = re.compile(r"/versions/([^/:]+)")
@@ -24,13 +26,14 @@ class Front:
         self._pool = pool
         self._readiness = readiness
         self._delegates = delegates
+        self._repository = RepositoryEndpoints(PooledModels(pool.services), control=True)
 
     def handle(self, request: Request, respond: Respond) -> None:
         """Answer one request."""
         named = _MODEL.fullmatch(request.path)
         service = self._service(request, unquote(named[2]) if named else None)
         if service is None:
-            respond(self._unknown(request, unquote(named[2])) if named else self._pod(request))
+            self._answer_itself(named, request, respond)
             return
         if named and named[2] != service.model:
             request.path, request.kept = f"{named[1]}{service.model}{named[3]}", None
@@ -72,7 +75,16 @@ class Front:
         having = self._pool.by_model.get(name, [])
         return having[0] if len(having) == 1 else None
 
-    def _unknown(self, request: Request, name: str) -> Response:
+    def _answer_itself(self, named: re.Match[str] | None, request: Request, respond: Respond) -> None:
+        """What no service is asked for."""
+        if named:
+            respond(self._unknown(unquote(named[2])))
+        elif self._repository.owns(request.path):
+            self._repository.handle(request, respond)
+        else:
+            respond(self._pod(request))
+
+    def _unknown(self, name: str) -> Response:
         having = self._pool.by_model.get(name, [])
         if having:
             names = ", ".join(sorted(service.name for service in having))
@@ -85,7 +97,8 @@ class Front:
         path = request.path.rstrip("/")
         if path == "/v2":
             return json_response(
-                200, {"name": "plimsoll", "version": __version__, "extensions": ["binary_tensor_data"]}
+                200,
+                {"name": "plimsoll", "version": __version__, "extensions": ["binary_tensor_data", "model_repository"]},
             )
         if path == "/v2/models":
             return json_response(200, {"models": sorted(self._pool.services)})

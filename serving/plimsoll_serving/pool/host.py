@@ -163,6 +163,10 @@ class Host:
         if self.state is State.LOADING:
             self.readiness.why = what
 
+    def misses(self, what: str) -> None:
+        """It was proven, and is kept out of memory; with nothing, it may come back."""
+        self.readiness.why = what
+
     def serves(self, engine: Engine, size: int) -> None:
         """In memory, verified and warm. Raises SettingsError when its payload log cannot be kept as asked for."""
         self.evidence.attach(engine)

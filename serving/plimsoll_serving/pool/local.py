@@ -8,7 +8,7 @@ from plimsoll_serving.delegate import Delegate, Settled
 from plimsoll_serving.http.client import Failure, Reason
 from plimsoll_serving.http.message import DELEGATED, MIRRORED, Request, Response, error_response
 from plimsoll_serving.logs import LOGGER
-from plimsoll_serving.pool.host import Host, State
+from plimsoll_serving.pool.host import Host
 from plimsoll_serving.route import Arm, Route
 from plimsoll_serving.routing import Role, Routing
 from plimsoll_serving.shadow.mirror import Answered
@@ -75,18 +75,15 @@ class LocalShadow:
     """A shadow in this process. A model that is not in memory is not asked: that is no fault of its own.
 
     Args:
-        want: has a model brought into memory.
+        host: the revision; None when it is not in memory.
     """
 
-    def __init__(self, host: Callable[[], Host | None], want: Callable[[Host], object]) -> None:
+    def __init__(self, host: Callable[[], Host | None]) -> None:
         self._host = host
-        self._want = want
 
     def send(self, request: Request, seconds: float, most_bytes: int, done: Answered) -> None:
         host = self._host()
-        if host is None or not host.in_memory:
-            if host is not None and host.state is State.READY:
-                self._want(host)
+        if host is None:
             done(None)
             return
 

@@ -76,7 +76,7 @@ class Pool:
 
     def _apply(self, name: str, member: Member) -> None:
         if name not in self.services:
-            self.services[name] = Service(member, self._settings, self._common, self.residents.want)
+            self.services[name] = Service(member, self._settings, self._common, self.residents.recall)
         if self.services[name].member is not member:
             self.services[name].apply(member)
 

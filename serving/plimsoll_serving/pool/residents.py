@@ -28,6 +28,10 @@ NO_ROOM = (
     "the models in memory are all at work and leave no room for it; try again later, or raise spec.resources.memory of "
     "the ServingPool"
 )
+NO_ROOM_BESIDE = (
+    "it is out of memory and does not fit in beside the other models that are in a release; raise "
+    "spec.resources.memory of the ServingPool"
+)
 # A process that died this often while it loaded a model does not load it again.
 DEATHS = 2
 
@@ -89,6 +93,18 @@ class Residents:
                 self._running = self._loop.create_task(self._run())
         return True
 
+    def recall(self, host: Host) -> None:
+        """Bring a model back that its release needs and no request waits for, unless others in a release would have to
+        go for it: the two would put each other out again and again, and users would wait for that.
+        """
+        if host.state is not State.READY or host.in_memory:
+            return
+        in_releases = sum(one.size for one in self._residents if one.pinned)
+        fits = in_releases + self._expected(host) <= self.budget
+        host.misses("" if fits else NO_ROOM_BESIDE)
+        if fits:
+            self.want(host)
+
     def look(self) -> None:
         """Put out what no document names any more, and what is over the budget, as far as nothing is under way."""
         for host in [one for one in self._residents if one.dropped and one.idle]:
@@ -122,16 +138,16 @@ class Residents:
 
     def _next(self) -> Host | None:
         """The first for which there is room, or nothing to be made; whom somebody waits for comes before the others."""
-        held = self._held()
         for host in sorted(self._wanted, key=lambda one: not one.waiting):
             expected = self._wanted[host]
-            if host.dropped or expected > self.budget or held + expected <= self.budget:
+            recalled = host.state is State.READY and not host.waiting
+            if host.dropped or expected > self.budget or self._held(recalled) + expected <= self.budget:
                 return host
         return None
 
-    def _held(self) -> int:
-        """Bytes that cannot be had: of models that are being loaded or have requests under way."""
-        return sum(host.size for host in self._residents if not host.idle)
+    def _held(self, releases: bool = False) -> int:
+        """Bytes that cannot be had: of models that are being loaded or have requests under way, or are in a release."""
+        return sum(host.size for host in self._residents if not host.idle or (releases and host.pinned))
 
     def _refuse_late(self) -> None:
         """Whoever waits for room for longer than a queue may take is told so. The model comes when there is room."""

@@ -16,20 +16,20 @@ class Service:
     """``member`` is its document as it was read last, in force or not.
 
     Args:
-        want: has a model brought into memory.
+        recall: has a model that its release needs brought back into memory.
     """
 
-    def __init__(self, member: Member, settings: PoolSettings, common: Common, want: Callable[[Host], object]) -> None:
+    def __init__(self, member: Member, settings: PoolSettings, common: Common, recall: Callable[[Host], None]) -> None:
         self.name = member.service
         self.model = member.model
         self.epoch = -1
         self.member: Member | None = None
         self.hosts: dict[str, Host] = {}
         self.arms = ArmMetrics(member.model)
-        self.routing = LocalRouting(self._routed, self._available)
+        self.routing = LocalRouting(self._routed, lambda revision: self._in_memory(revision) is not None)
         self.delegate = LocalDelegate(self.hosts.get)
         self._settings = settings
-        self._want = want
+        self._recall = recall
         self._shared = Shared(self.routing, self.delegate, self.arms, self._reach, common)
 
     @property
@@ -81,13 +81,17 @@ class Service:
             host.mirror.follow(shadows, revision, route.delegate_timeout, route.tolerance)
 
     def _reach(self, arm: Arm) -> LocalShadow:
-        return LocalShadow(lambda: self.hosts.get(arm.revision), self._want)
+        return LocalShadow(lambda: self._in_memory(arm.revision))
 
     def drop(self) -> None:
         """No document names it any more."""
         for host in self.hosts.values():
             host.drop()
 
-    def _available(self, revision: str) -> bool:
+    def _in_memory(self, revision: str) -> Host | None:
+        """A revision that could answer now. One that could not is called back for those that come later."""
         host = self.hosts.get(revision)
-        return host is not None and host.in_memory
+        if host is None or host.in_memory:
+            return host
+        self._recall(host)
+        return None

@@ -31,9 +31,10 @@ class Difference:
         rows, different: rows of the stable answer, and those that do not agree.
         gained, lost: one class a row (integers, booleans, text): how often the candidate alone, and the stable alone,
             said this class. These are the discordant counts of McNemar's test, class by class.
-        above, below, level: one float a row: rows in which the candidate is above, below, or exactly at the stable.
-        excess, shortfall: sums of the differences of the rows above, and of those below; both at least 0.
-        squared: sum of the squared differences.
+        above, below, level: one float a row: rows in which the candidate is above, or below, by more than the
+            tolerance, or agrees with the stable.
+        excess, shortfall: sums of the differences upwards and downwards of all these rows; both at least 0.
+        squared: sum of their squares.
     """
 
     rows: int
@@ -92,8 +93,7 @@ def few(ours: list[Any], theirs: list[Any], rows: int, floats: bool, tolerance: 
     if width != 1:
         return difference
     if floats:
-        distances = [other - mine for mine, other in zip(ours, theirs, strict=True)]
-        _note_distances(difference, [distance for distance in distances if -FARTHEST < distance < FARTHEST])
+        _note_distances(difference, [other - mine for mine, other in zip(ours, theirs, strict=True)], bad)
     else:
         _note_classes(difference, [(ours[i], theirs[i]) for i in bad])
     return difference
@@ -122,7 +122,7 @@ def many(ours: NDArray[Any], theirs: NDArray[Any], rows: int, tolerance: Toleran
     equal |= (mine == other) | (np.isnan(mine) & np.isnan(other))
     difference = Difference(rows, rows - int(equal.reshape(rows, -1).all(axis=1).sum()))
     if ours.size == rows:
-        _note_distances(difference, distance[np.abs(distance) < FARTHEST].tolist())  # false for NaN, too
+        _note_distances(difference, distance.tolist(), np.flatnonzero(~equal).tolist())
     return difference
 
 
@@ -132,14 +132,15 @@ def _note_classes(difference: Difference, pairs: list[tuple[Any, Any]]) -> None:
         difference.gained[str(other)] = difference.gained.get(str(other), 0) + 1
 
 
-def _note_distances(difference: Difference, distances: list[float]) -> None:
-    """Rows without a finite distance are different or equal, but neither above nor below."""
+def _note_distances(difference: Difference, distances: list[float], bad: list[int]) -> None:
+    """`bad` are the rows that do not agree. Those without a finite distance are neither above, below nor level."""
     if not any(distances):
         difference.level = len(distances)
         return
-    above = [distance for distance in distances if distance > 0]
-    below = [distance for distance in distances if distance < 0]
-    difference.above, difference.below = len(above), len(below)
-    difference.level = len(distances) - len(above) - len(below)
-    difference.excess, difference.shortfall = math.fsum(above), -math.fsum(below)
-    difference.squared = math.fsum([distance * distance for distance in distances])
+    finite = [distance for distance in distances if -FARTHEST < distance < FARTHEST]  # false for NaN, too
+    difference.above = sum(0 < distances[row] < FARTHEST for row in bad)
+    difference.below = sum(-FARTHEST < distances[row] < 0 for row in bad)
+    difference.level = len(finite) - difference.above - difference.below
+    difference.excess = math.fsum([distance for distance in finite if distance > 0])
+    difference.shortfall = -math.fsum([distance for distance in finite if distance < 0])
+    difference.squared = math.fsum([distance * distance for distance in finite])

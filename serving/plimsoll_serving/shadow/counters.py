@@ -114,12 +114,12 @@ class ShadowCounters:
         labels = (*WHO, "output")
         rows = CounterFamily(
             "plimsoll_shadow_difference_rows",
-            "Rows of one float by where the candidate lies to the stable.",
+            "Rows of one float by where the candidate lies to the stable, beyond the tolerance.",
             labels=(*labels, "direction"),
         )
         sums = CounterFamily(
             "plimsoll_shadow_difference",
-            "Sums of the distances above and below; their difference is the signed sum.",
+            "Sums of the distances upwards and downwards; their difference is the signed sum.",
             labels=(*labels, "direction"),
         )
         squares = CounterFamily("plimsoll_shadow_squared_difference", "Sum of the squared distances.", labels=labels)

@@ -200,3 +200,5 @@ def test_the_registry_comes_before_every_image() -> None:
     ]
     variables = plain(pod_of(manifests, OPERATOR))
     assert variables["PLIMSOLL_SERVING_IMAGE"] == "registry.example.org/ml/plimsoll-serving:0.1.0"
+    assert variables["PLIMSOLL_SERVING_IMAGE_OPENVINO"] == "registry.example.org/ml/plimsoll-serving-openvino:0.1.0"
+    assert variables["PLIMSOLL_SERVING_IMAGE_CUDA"] == "registry.example.org/ml/plimsoll-serving-cuda:0.1.0"

@@ -90,11 +90,12 @@ class Server:
             **{f"PLIMSOLL_{name.upper()}_PORT": str(port) for name, port in self.ports.items()},
             **env,
         }
+        self.python = sys.executable
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "Server":
         with self.log_path.open("ab") as log:
-            command = [sys.executable, "-m", "plimsoll_serving"]
+            command = [self.python, "-m", "plimsoll_serving"]
             self.process = subprocess.Popen(command, env=self.env, cwd=self.folder, stderr=log)
         return self
 
@@ -126,6 +127,11 @@ class Server:
         assert self.process is not None
         self.process.kill()
         self.process.wait(PATIENCE)
+
+    def end(self) -> None:
+        """Kill what still runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
 
     def url(self, path: str = INFER, port: str = "public") -> str:
         return f"http://{HOST}:{self.ports[port]}{path}"
@@ -285,8 +291,7 @@ def running(*servers: Server) -> Iterator[tuple[Server, ...]]:
         yield servers
     finally:
         for server in servers:
-            if server.process is not None and server.process.poll() is None:
-                server.kill()
+            server.end()
 
 
 class Raw:

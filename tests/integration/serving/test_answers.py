@@ -160,3 +160,6 @@ def test_probabilities_that_scikit_learn_mapped_to_classes_are_a_matrix_again(se
     table = answer["output_probability"]
     assert (table["datatype"], table["shape"]) == ("FP32", [60, 3])
     np.testing.assert_allclose(np.reshape(table["data"], (60, 3)), fitted.predict_proba(rows), atol=1e-5)
+    described = {one["name"]: one for one in server.get("/v2/models/digits").json()["outputs"]}
+    assert described["output_probability"]["parameters"] == {"classes": ["big", "middle", "small"]}
+    assert "parameters" not in described["output_label"]

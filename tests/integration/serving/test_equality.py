@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from onnx import TensorProto
 
 from tests.builders import echo_models
 from tests.builders.echo_models import ELEMENTS
@@ -26,11 +29,24 @@ from tests.integration.serving.harness import (
     running,
     session,
 )
-from tests.integration.serving.wire import Arrays, Ask, Line, Told, ask_together, datatype_of, numpy_type, pack, unpack
+from tests.integration.serving.wire import (
+    BFLOAT16,
+    Arrays,
+    Ask,
+    Line,
+    Told,
+    ask_together,
+    datatype_of,
+    numpy_type,
+    pack,
+    unpack,
+)
 
 PLAIN = [name for name in ELEMENTS if name != "BF16"]
 MODELS: dict[str, Callable[[], bytes]] = {
     "types": lambda: echo_models.of_every_type(PLAIN),
+    "bf16": echo_models.of_bf16,
+    "text and bf16": echo_models.of_text_and_bf16,
     "ranks": echo_models.of_every_rank,
     "fixed": echo_models.of_fixed_shape,
     "widths": echo_models.of_several_widths,
@@ -41,7 +57,13 @@ MODELS: dict[str, Callable[[], bytes]] = {
 }
 #: More by hand: `EQUALITY_EXAMPLES=2000`.
 EXAMPLES = int(os.environ.get("EQUALITY_EXAMPLES", "40"))
-TYPES = {"tensor(float)": "FP32", "tensor(double)": "FP64", "tensor(float16)": "FP16", "tensor(string)": "BYTES"}
+TYPES = {
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(float16)": "FP16",
+    "tensor(bfloat16)": "BF16",
+    "tensor(string)": "BYTES",
+}
 
 
 class Served:
@@ -52,12 +74,27 @@ class Served:
         self.session = session(data)
         self.inputs = {node.name: (_datatype(node.type), node.shape) for node in self.session.get_inputs()}
         self.outputs = [node.name for node in self.session.get_outputs()]
+        self.bf16 = frozenset(node.name for node in self.session.get_outputs() if _datatype(node.type) == "BF16")
 
     def expected(self, arrays: Arrays) -> Arrays:
-        answers = self.session.run(self.outputs, arrays)
+        answers = self._answers(arrays)
         # A list of dictionaries (ZipMap) is served as a matrix, and as wide without rows.
         tables = [_table(answer, arrays["input"].shape) if isinstance(answer, list) else answer for answer in answers]
         return dict(zip(self.outputs, tables, strict=True))
+
+    def _answers(self, arrays: Arrays) -> list[Any]:
+        """ONNX Runtime takes and gives BF16, which numpy does not have, as values of its own only."""
+        feeds = {name: _value(array) for name, array in arrays.items()}
+        if not self.bf16:
+            return list(self.session.run(self.outputs, feeds))
+        values = {
+            name: feed if array.dtype == BFLOAT16 else onnxruntime.OrtValue.ortvalue_from_numpy(array)
+            for (name, array), feed in zip(arrays.items(), feeds.values(), strict=True)
+        }
+        answers = self.session.run_with_ort_values(self.outputs, values)
+        return [
+            _array(one) if name in self.bf16 else one.numpy() for name, one in zip(self.outputs, answers, strict=True)
+        ]
 
     def check(self, ask: Ask, told: Told) -> None:
         """The answer is to this request and is right."""
@@ -69,8 +106,8 @@ class Served:
         expected = self.expected(ask.arrays)
         for name, array in told.arrays.items():
             right = expected[name]
-            if not (wanted[name] and name.startswith("echo_")):
-                # Which NaN a calculation makes depends on where its operands lie in memory.
+            if not (wanted[name] and name.removeprefix("echo_") in ask.binary_inputs):
+                # JSON has one NaN only; which one a calculation makes depends on where its operands lie in memory.
                 array, right = _with_one_nan(array), _with_one_nan(right)
             assert same(array, right), f"{name}: {array!r} instead of {right!r}"
 
@@ -79,13 +116,26 @@ def _table(rows: list[dict[Any, float]], shape: tuple[int, ...]) -> NDArray[Any]
     return np.array([list(row.values()) for row in rows], np.float32).reshape(shape)
 
 
+def _value(array: NDArray[Any]) -> Any:
+    if array.dtype != BFLOAT16:
+        return array
+    bits = np.ascontiguousarray(array).view(np.uint16)
+    return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, TensorProto.BFLOAT16)
+
+
+def _array(value: Any) -> NDArray[Any]:
+    """A copy of a value of BF16."""
+    size = int(np.prod(value.shape())) * BFLOAT16.itemsize
+    data = ctypes.string_at(value.data_ptr(), size) if size else b""
+    return np.frombuffer(data, BFLOAT16).reshape(value.shape())
+
+
 def _datatype(onnx_type: str) -> str:
     return TYPES.get(onnx_type) or onnx_type.removeprefix("tensor(").removesuffix(")").upper()
 
 
 def _with_one_nan(array: NDArray[Any]) -> NDArray[Any]:
-    """JSON has one only."""
-    if array.dtype.kind != "f":
+    if array.dtype.kind != "f" and array.dtype != BFLOAT16:
         return array
     return np.where(np.isnan(array), np.array(np.nan, array.dtype), array)
 
@@ -121,16 +171,24 @@ def elements(draw: st.DrawFn, datatype: str, shape: tuple[int, ...]) -> NDArray[
 
 
 @st.composite
-def asks(draw: st.DrawFn, inputs: dict[str, tuple[str, list[Any]]], outputs: list[str]) -> Ask:
-    """A request of any sizes the model allows, each tensor in any form, and some or all of the outputs."""
+def asks(
+    draw: st.DrawFn, inputs: dict[str, tuple[str, list[Any]]], outputs: list[str], bf16: frozenset[str] = frozenset()
+) -> Ask:
+    """A request of any sizes the model allows, each tensor in any form, and some or all of the outputs.
+
+    Args:
+        bf16: outputs that JSON cannot carry.
+    """
     named: dict[str, int] = {}
     arrays = {}
     for name, (datatype, shape) in inputs.items():
         sizes = tuple(_size(draw, size, named) for size in shape)
         arrays[name] = draw(elements(datatype, sizes))
-    binary = draw(st.frozensets(st.sampled_from(list(inputs))))
-    wanted = draw(st.none() | st.lists(st.sampled_from(outputs), unique=True, min_size=1))
-    forms = None if wanted is None else {name: draw(st.booleans()) for name in wanted}
+    always = {name for name, (datatype, _) in inputs.items() if datatype == "BF16"}
+    binary = draw(st.frozensets(st.sampled_from(list(inputs)))) | always
+    some = st.lists(st.sampled_from(outputs), unique=True, min_size=1)
+    wanted = draw(some if bf16 else st.none() | some)
+    forms = None if wanted is None else {name: name in bf16 or draw(st.booleans()) for name in wanted}
     return Ask(arrays, binary_inputs=binary, outputs=forms)
 
 
@@ -149,14 +207,15 @@ def test_any_mix_of_requests_is_answered_as_onnxruntime_answers_each(served: dic
     one = served[model]
 
     @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    @given(st.lists(asks(one.inputs, one.outputs), min_size=1, max_size=8))
-    def together(mix: list[Ask]) -> None:
-        named = [Ask(ask.arrays, str(i), ask.binary_inputs, ask.outputs) for i, ask in enumerate(mix)]
-        for ask, told in zip(named, ask_together(one.server, named), strict=True):
-            note(f"{ask}")
-            one.check(ask, told)
+    @given(st.lists(st.tuples(asks(one.inputs, one.outputs, one.bf16), st.booleans()), min_size=1, max_size=8))
+    def together(mix: list[tuple[Ask, bool]]) -> None:
+        note(f"{mix}")
+        named = [(replace(ask, id=str(i)), over_grpc) for i, (ask, over_grpc) in enumerate(mix)]
+        _each_over_its_protocol(one, call, named)
 
-    together()
+    with grpc_client.channel(one.server) as opened:
+        call = grpc_client.infer(opened)
+        together()
 
 
 LINES, ROUNDS = 64, 12
@@ -217,14 +276,20 @@ def test_no_row_ever_reaches_another_requester_over_grpc_and_rest_together(serve
     with grpc_client.channel(one.server) as opened:
         call = grpc_client.infer(opened)
         for turn in range(ROUNDS):
-            asked = [_signed(turn * LINES + number, random) for number in range(LINES)]
-            pending = [(ask, call.future(grpc_request(ask), timeout=120)) for ask in asked[::2]]
-            for ask, told in zip(asked[1::2], ask_together(one.server, asked[1::2]), strict=True):
-                one.check(ask, told)
-            for ask, future in pending:
-                one.check(
-                    replace(ask, outputs=dict.fromkeys(ask.outputs or one.outputs, True)), grpc_answer(future.result())
-                )
+            asked = [(_signed(turn * LINES + number, random), number % 2 == 0) for number in range(LINES)]
+            _each_over_its_protocol(one, call, asked)
+
+
+def _each_over_its_protocol(one: Served, call: Callable[..., Any], asked: list[tuple[Ask, bool]]) -> None:
+    """Send all before the first answer is read; each is with whether it goes over gRPC."""
+    pending = [(ask, call.future(grpc_request(ask), timeout=120)) for ask, over_grpc in asked if over_grpc]
+    over_rest = [ask for ask, over_grpc in asked if not over_grpc]
+    for ask, told in zip(over_rest, ask_together(one.server, over_rest), strict=True):
+        one.check(ask, told)
+    for ask, future in pending:
+        everything = dict.fromkeys(ask.outputs or one.outputs, True)
+        raw = replace(ask, binary_inputs=frozenset(ask.arrays), outputs=everything)
+        one.check(raw, grpc_answer(future.result()))
 
 
 def grpc_request(ask: Ask) -> Any:

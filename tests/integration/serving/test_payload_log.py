@@ -13,8 +13,11 @@ from typing import Any
 
 import httpx
 import pytest
+from plimsoll.api.runtime import PayloadLog
+from plimsoll.core import serving_env
 
-from tests.builders.s3_server import running_s3_server
+from tests.builders.certificates import self_signed
+from tests.builders.s3_server import S3Server, running_s3_server
 from tests.integration.serving.harness import RIGHT, Server, eventually, running, v2
 from tests.integration.serving.test_counting import profiled
 
@@ -153,6 +156,54 @@ def test_events_are_objects_of_a_store_where_the_process_is_given_credentials(tm
             assert server.stop() == 0
         (found,) = (store.root / bucket / "payload" / "demo" / "numbers").rglob("*.jsonl")
         assert [event["data"]["id"] for event in events_of(found)] == ["mine", "mine"]
+
+
+def s3_log(store: S3Server, bucket: str, **more: str) -> dict[str, str]:
+    """The variables that the operator's pod has for such a sink, with what its Secret holds."""
+    log = PayloadLog.model_validate({"samplePercent": 100, "sink": f"s3://{bucket}/payload"})
+    secret = {key: value for key, value in store.environment(bucket).items() if key.startswith("AWS_")} | more
+    env = serving_env.payload_log(log)
+    for one in serving_env.payload_store(log):
+        asked = one["valueFrom"]["secretKeyRef"]
+        if asked["key"] in secret or not asked.get("optional"):
+            env[one["name"]] = secret[asked["key"]]
+    return env | {"PLIMSOLL_NAMESPACE": "demo", "PLIMSOLL_SERVICE": "numbers"}
+
+
+def test_a_stores_certificate_may_be_of_an_authority_in_the_secret(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path / "tls")
+    with running_s3_server(tmp_path / "s3", certificate=(certificate, key)) as store:
+        bucket = store.make_bucket("events")
+        known = s3_log(store, bucket, **{"ca.crt": certificate.read_text()})
+        with running(Server(tmp_path / "known", RIGHT, "digits-ca", **known)) as (server,):
+            server.infer(v2([1, 2, 3, 4], id="mine"))
+            assert server.stop() == 0
+        (found,) = (store.root / bucket).rglob("*.jsonl")
+        assert [event["data"]["id"] for event in events_of(found)] == ["mine", "mine"]
+        with running(Server(tmp_path / "other", RIGHT, "digits-no-ca", **s3_log(store, bucket))) as (server,):
+            server.infer(v2([1, 2, 3, 4]))
+            eventually(lambda: server.counts(NAME, "outcome")["failed"] == 2, "a stranger's certificate")
+    assert len([*(tmp_path / "s3").rglob("*.jsonl")]) == 1
+
+
+def test_a_store_that_refuses_the_key_is_counted_and_its_secret_is_in_no_log(tmp_path: Path) -> None:
+    with running_s3_server(tmp_path / "s3") as store:
+        wrong = s3_log(store, store.make_bucket("events"), AWS_SECRET_ACCESS_KEY="nobody-may-read-this")
+        with running(Server(tmp_path / "server", RIGHT, "digits-key", **wrong)) as (server,):
+            assert server.infer(v2([1, 2, 3, 4])).status_code == 200
+            eventually(lambda: server.counts(NAME, "outcome")["failed"] == 2, "the events are lost")
+            log = server.log_path.read_text()
+    assert "payload events were not written" in log and "403" in log
+    assert "nobody-may-read-this" not in log
+
+
+@pytest.mark.parametrize("ca", ["x", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_a_ca_that_is_none_is_refused_at_start(tmp_path: Path, ca: str) -> None:
+    log = {"PLIMSOLL_PAYLOAD_LOG": "1", "PLIMSOLL_PAYLOAD_LOG_SINK": "s3://events/a", "PLIMSOLL_PAYLOAD_LOG_CA": ca}
+    server = Server(tmp_path, RIGHT, "digits-bad-ca", **log).start()
+    assert server.process is not None
+    assert server.process.wait(60) == 2
+    assert "PLIMSOLL_PAYLOAD_LOG_CA" in server.log()[-1]["message"]
 
 
 def test_nothing_is_logged_unless_asked_for(server: Server) -> None:

@@ -11,10 +11,11 @@ import grpc
 import httpx
 import numpy as np
 import pytest
+from plimsoll_serving.grpc.proto.messages import message
 from plimsoll_serving.pool.residents import FIXED_BYTES, LOADING_FACTOR
 
 from tests.builders import onnx_models
-from tests.integration.serving.grpc_client import channel, infer, raw
+from tests.integration.serving.grpc_client import channel, infer, raw, unary
 from tests.integration.serving.harness import COEFFICIENTS, INTERCEPTS, eventually
 from tests.integration.serving.pool_harness import PoolServer, Store, classifier, document, outcomes, seconds_of
 
@@ -143,6 +144,32 @@ def test_what_does_not_fit_into_memory_is_put_out_and_comes_back_with_the_next_r
     states = [one for i in range(8) for one in pool.revisions(f"m{i}").values()]
     assert {one["state"] for one in states} == {"ready"}
     assert 0 < sum(one["inMemory"] for one in states) < 8
+
+
+def test_a_candidate_that_was_put_out_is_called_back_by_its_own_share_once_there_is_room(
+    start: Start, store: Store
+) -> None:
+    """Four services in a release at once, with room for about three of their eight models: some candidate goes."""
+    names, wide = "abcd", [onnx_models.weights(features=4, classes=70_000, seed=seed) for seed in range(8)]
+    files = [store.put(onnx_models.linear_classifier(*one)) for one in wide]
+    releases = {
+        name: document(name, {"1": files[i], "2": files[i + 4]}, weights={"1": 50, "2": 50})
+        for i, name in enumerate(names)
+    }
+    pool = start(*releases.values(), PLIMSOLL_POOL_MEMORY_BYTES=str(10 << 20), PLIMSOLL_MAX_QUEUE_SECONDS="600")
+
+    def out() -> list[str]:
+        for name in names:
+            outcomes(pool, name, 4)
+        candidates = {name: pool.revisions(name)[f"{name}-00000002"] for name in names}
+        return [name for name, one in candidates.items() if not one["inMemory"] and "beside" in one["reason"]]
+
+    eventually(lambda: bool(out()), "a candidate for which there is no room")
+    left = out()[0]
+    assert pool.arms()[f"{left}-00000002 server_error"] == 0
+    pool.write(*(document(name, {"1": files[i]}, epoch=2) for i, name in enumerate(names) if name != left))
+    eventually(lambda: "2" in outcomes(pool, left, 20), "the candidate back in memory")
+    assert pool.revisions(left)[f"{left}-00000002"]["reason"] == ""
 
 
 def test_models_that_are_all_at_work_keep_the_others_waiting_and_never_take_more_than_the_budget(
@@ -309,6 +336,36 @@ def test_two_services_of_one_model_are_told_apart_by_host_or_by_name(start: Star
     assert "east, west" in refused.json()["error"]
     assert pool.ask("nobody").status_code == 404
     assert httpx.get(pool.url("/v2/models"), headers={"host": "west.demo.svc"}).json() == {"models": ["digits"]}
+
+
+def test_the_repository_lists_every_service_with_its_state(start: Start, store: Store, tmp_path: Path) -> None:
+    missing = {"uri": f"file://{tmp_path}/nowhere.onnx", "sha256": "0" * 64}
+    files = {"1": store.put(classifier(1)), "2": store.put(classifier(2))}
+    pool = start(
+        document("b", files, weights={"1": 50, "2": 50}),
+        document("a", {"2": files["2"]}),
+        document("late", {"1": missing}),
+    )
+    pool.serves("a", "b")
+    url = pool.url("/v2/repository/index")
+    listed = httpx.post(url).json()
+    assert [(one["name"], one["version"], one["state"]) for one in listed] == [
+        ("a", "2", "READY"),
+        ("b", "1", "READY"),
+        ("late", "1", "LOADING"),
+    ]
+    assert "does not exist" in listed[2]["reason"]
+    assert [one["name"] for one in httpx.post(url, json={"ready": True}).json()] == ["a", "b"]
+    assert [one["name"] for one in httpx.post(url, headers={"host": "b.team.svc"}).json()] == ["b"]
+    load, unload = (httpx.post(pool.url(f"/v2/repository/models/{name}/{verb}")) for name, verb in LOADS)
+    assert (load.status_code, unload.status_code) == (403, 404)
+    assert "with its first request" in load.json()["error"]
+    with channel(pool) as opened:
+        told = unary(opened, "RepositoryIndex")(message("inference.RepositoryIndexRequest")())
+    assert [(one.name, one.state) for one in told.models] == [("a", "READY"), ("b", "READY"), ("late", "LOADING")]
+
+
+LOADS = (("a", "load"), ("unknown", "unload"))
 
 
 def test_grpc_clients_are_told_apart_by_authority_or_by_name_and_refused_in_their_own_form(

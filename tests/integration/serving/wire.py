@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +21,7 @@ from tests.integration.serving.harness import HOST, INFER, PATIENCE, Server, pos
 
 Arrays = dict[str, NDArray[Any]]
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ def datatype_of(array: NDArray[Any]) -> str:
     """The protocol's name of a numpy type."""
     if array.dtype.kind == "O":
         return "BYTES"
+    if array.dtype == BFLOAT16:
+        return "BF16"
     name = array.dtype.name.upper()
     return f"FP{name[5:]}" if name.startswith("FLOAT") else name
 
@@ -98,6 +102,8 @@ def unpack(data: bytes, datatype: str) -> NDArray[Any]:
 def numpy_type(datatype: str) -> np.dtype[Any]:
     if datatype == "BYTES":
         return np.dtype(object)
+    if datatype == "BF16":
+        return BFLOAT16
     return np.dtype(f"float{datatype[2:]}" if datatype.startswith("FP") else datatype.lower())
 
 

@@ -9,6 +9,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.linear_model import LogisticRegression
 
 from tests.builders.onnx_models import linear_classifier
 from tests.integration.training.conftest import Job
@@ -289,3 +292,33 @@ def test_the_version_in_the_store_tells_where_it_comes_from(job: Job, data: str)
         "seed": 7,
         "images": {"training": "plimsoll-training:test"},
     }
+
+
+def dictionaries() -> bytes:
+    """A classifier for `sign_table`, as skl2onnx converts it by default; it knows nothing."""
+    rows = np.random.default_rng(1).normal(size=(60, 3)).astype(np.float32)
+    fitted = LogisticRegression().fit(rows, np.arange(60) % 2)
+    types = [("input", FloatTensorType([None, 3]))]
+    return bytes(to_onnx(fitted, initial_types=types, target_opset=17).SerializeToString())
+
+
+def test_a_classifier_that_answers_dictionaries_is_published_as_their_matrix(job: Job, data: str) -> None:
+    job.asks(table_run(data, gates=[])).stages(dictionaries())
+    outcome = job.call("publish")
+    result = job.result()
+    assert (outcome.code, result["verdict"]) == (0, "Passed"), result["reason"]
+    assert result["signature"]["outputs"] == [
+        {"name": "label", "datatype": "INT64", "shape": [-1]},
+        {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2]},
+    ]
+    published = job.get(result["artifact"]["uri"])
+    assert hashlib.sha256(published).hexdigest() == result["artifact"]["sha256"] == outcome.message["digest"]
+    assert len(published) == result["artifact"]["sizeBytes"]
+    (entry,) = onnx.load_model_from_string(published).metadata_props
+    assert (entry.key, json.loads(entry.value)) == ("plimsoll.classes", {"probabilities": [0, 1]})
+
+
+def test_a_champion_that_answers_dictionaries_is_compared_by_their_matrix(job: Job, data: str) -> None:
+    run = table_run(data, gates=[gate("accuracy", comparedTo="signs")], champions=champion(job, dictionaries()))
+    assert job.asks(run).stages(sign_model()).call("publish").message["verdict"] == "Passed"
+    assert "(signs " in job.result()["gates"][0]["message"]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from onnx import TensorProto, helper
 
+from tests.builders import echo_models
 from tests.builders.onnx_models import model_bytes
 from tests.integration.training.conftest import Job
 from tests.integration.training.runs import as_json, sign_model, verification
@@ -73,3 +74,27 @@ def test_an_input_too_large_to_try_is_rejected(job: Job) -> None:
     run = verification(job.put("elsewhere/model.onnx", model), model)
     assert job.asks(run).call("verify").message["verdict"] == "Rejected"
     assert "is too large to try" in as_json(job.get(run["resultKey"]))["reason"]
+
+
+def test_a_version_that_answers_dictionaries_is_described_as_it_is_served(job: Job) -> None:
+    """Its digest is that of the file as it is: nothing may be changed in it."""
+    model = echo_models.of_classes(["blau", "gelb"])
+    run = verification(job.put("elsewhere/model.onnx", model), model)
+    assert job.asks(run).call("verify").message["verdict"] == "Passed"
+    found = as_json(job.get(run["resultKey"]))
+    assert found["signature"]["outputs"] == [{"name": "scores", "datatype": "FP32", "shape": [-1, -1]}]
+
+
+@pytest.mark.parametrize("model", [echo_models.of_bf16(), echo_models.of_text_and_bf16()], ids=["numbers", "text"])
+def test_a_version_with_bf16_passes(job: Job, model: bytes) -> None:
+    run = verification(job.put("elsewhere/model.onnx", model), model)
+    assert job.asks(run).call("verify").message["verdict"] == "Passed"
+    found = as_json(job.get(run["resultKey"]))["signature"]
+    assert "BF16" in {one["datatype"] for one in found["inputs"]}
+
+
+def test_a_version_that_answers_bf16_to_text_is_rejected_as_the_server_would_refuse_it(job: Job) -> None:
+    model = echo_models.of_every_type(["BYTES", "BF16"])
+    run = verification(job.put("elsewhere/model.onnx", model), model)
+    assert job.asks(run).call("verify").message["verdict"] == "Rejected"
+    assert "cast these outputs to FP32" in as_json(job.get(run["resultKey"]))["reason"]

@@ -20,7 +20,7 @@ from plimsoll.core.result import Result
 from plimsoll.core.statistics.allotment import of_attempt
 from plimsoll.core.statistics.policy import Policy
 from plimsoll.core.verdict import verdicts
-from plimsoll.facts import OutputBins
+from plimsoll.facts import Differences, OutputBins, Pairs
 from plimsoll_serving.pool import document as pool_document
 from plimsoll_serving.route import parse
 from plimsoll_serving.v2.datatypes import DATATYPES
@@ -146,8 +146,11 @@ def test_the_verdicts_that_are_read_aloud_are_what_the_verdict_says() -> None:
     policy = Policy(alpha=of_attempt(Policy().alpha, 1))
     said = [verdict.reason for windows in (harmful, healthy, suspected) for verdict in verdicts(windows, policy)]
     said += [verdict.reason for verdict in verdicts(shifted, replace(policy, shift_psi=0.25))]
+    prices = (Differences("price", above=83, below=14, level=3, excess=1250.0, shortfall=130.0),)
+    higher = [replace(one, pairs=Pairs(3, 97), differences=prices) for one in repeat(9, arm(100), arm(100), weight=0)]
+    said += [verdict.reason for verdict in verdicts(higher, replace(policy, one_sided_max=0.6))]
     shown = [block.text.strip() for block in blocks("text") if block.page == "docs/releases.md"]
-    assert len(shown) == 4 and set(shown) <= set(said)
+    assert len(shown) == 5 and set(shown) <= set(said)
 
 
 def shell_words() -> list[str]:

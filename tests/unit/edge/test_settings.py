@@ -30,6 +30,8 @@ def test_what_is_set_is_taken() -> None:
             "PLIMSOLL_STORE_MODE": "external",
             "PLIMSOLL_STORE_PUBLIC_ENDPOINT": "https://s3.example.org",
             "PLIMSOLL_SERVING_IMAGE": "example.org/serving:1",
+            "PLIMSOLL_SERVING_IMAGE_OPENVINO": "example.org/serving:openvino",
+            "PLIMSOLL_SERVING_IMAGE_CUDA": "example.org/serving:cuda",
         }
     )
 
@@ -38,6 +40,8 @@ def test_what_is_set_is_taken() -> None:
     assert install.store.managed is False
     assert install.store.public_endpoint == "https://s3.example.org"
     assert install.facts.serving_image == "example.org/serving:1"
+    assert install.facts.serving_image_openvino == "example.org/serving:openvino"
+    assert install.facts.serving_image_cuda == "example.org/serving:cuda"
 
 
 def test_two_processes_outside_a_pod_are_never_taken_for_one() -> None:

@@ -91,6 +91,29 @@ def test_a_model_that_cannot_be_loaded_is_taken_back_before_it_has_a_share() -> 
     assert life.documents()["a"]["epoch"] == 1, "nobody was ever sent to it"
 
 
+def test_a_candidate_that_does_not_fit_into_memory_beside_the_stable_version_holds_its_release_until_it_does() -> None:
+    life = serving("a", "b")
+    life.add(model("a", 2))
+    life.until("a", "Analyzing")
+    life.character("a", 2).kept_out = "it does not fit in beside the others"
+    life.until("a", "Held")
+    status = life.status("a")
+    assert status["heldReason"] == "InsufficientMemory"
+    assert "it does not fit in beside the others" in status["message"]
+    life.character("a", 2).kept_out = ""
+    life.until("a", "Idle")
+    assert (life.weights("a"), life.weights("b")) == ({"2": 100}, {"1": 100})
+
+
+def test_a_stable_version_that_is_out_of_memory_is_still_what_a_bad_one_goes_back_to() -> None:
+    life = serving("a")
+    life.character("a", 1).kept_out = "it does not fit in beside the others"
+    life.character("a", 2).failing = 0.5
+    life.add(model("a", 2))
+    life.until("a", "RolledBack")
+    assert life.weights("a") == {"1": 100}
+
+
 def test_a_stable_version_that_no_pod_can_load_any_more_is_replaced_by_the_next_that_can() -> None:
     life = serving("a", "b", replicas=2)
     life.character("a", 1).crashes = True

@@ -175,3 +175,46 @@ def test_a_shadow_that_answers_otherwise_too_often_is_taken_back_before_any_user
         assert life.weights == {"1": 100}
     else:
         assert life.serves(2)
+
+
+@pytest.mark.parametrize(("higher", "phase"), [(0.9, "RolledBack"), (0.5, "Idle")])
+def test_a_shadow_whose_numbers_lie_to_one_side_is_taken_back_before_any_user_sees_it(
+    higher: float, phase: str
+) -> None:
+    shadow = {"minDuration": "2s", "minRequests": 50}
+    bounds = {"maxOneSided": 0.7, "tolerance": {"relative": 0.01}}
+    life = Life(version(1), service(shadowFirst=shadow, analysis={"shadow": bounds}))
+    life.until("Idle")
+    life.run(5)
+    life.character(2).higher = higher
+    life.add(version(2))
+    life.until("Shadowing")
+    life.run(1)
+    assert life.documents[-1]["tolerance"] == {"relative": 0.01, "absolute": 1e-06}
+    life.until(phase)
+    life.run(1)
+    assert "tolerance" not in life.documents[-1], "there are no copies"
+    if phase == "RolledBack":
+        assert life.status["verdict"]["metric"] == "signed difference"
+        assert "rows of price higher (90." in life.status["history"][0]["reason"]
+        assert "; mean difference +1.7" in life.status["history"][0]["reason"]
+        replayed(life)
+    else:
+        assert life.serves(2)
+
+
+def test_another_tolerance_is_told_to_the_pods_that_compare_already() -> None:
+    shadow = {"minDuration": "1h", "minRequests": 50}
+    life = Life(
+        version(1), service(shadowFirst=shadow, analysis={"shadow": {"maxOneSided": 0.7}}, progressDeadline="2h")
+    )
+    life.until("Idle")
+    life.run(5)
+    life.add(version(2))
+    life.until("Shadowing")
+    life.run(2)
+    assert "tolerance" not in life.documents[-1], "the servers' own"
+    analysis = {"shadow": {"maxOneSided": 0.7, "tolerance": {"relative": 0.05}}}
+    life.edit(lambda body: body["spec"]["release"]["analysis"].update(analysis))
+    life.run(5)
+    assert (life.status["phase"], life.documents[-1]["tolerance"]["relative"]) == ("Shadowing", 0.05)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -57,6 +58,8 @@ def test_the_same_inputs_give_the_same_name() -> None:
         {"resources": {"cpu": "1"}},
         {"intraOpThreads": 2},
         {"nodeSelector": {"a": "b"}},
+        {"executionProvider": "OpenVINOExecutionProvider"},
+        {"resources": {"extended": {"nvidia.com/gpu": 1}}},
     ],
 )
 def test_another_runtime_is_another_revision(runtime: dict[str, Any]) -> None:
@@ -150,6 +153,57 @@ def test_the_payload_log_is_set_by_variables_and_absent_without_it() -> None:
     assert not [name for name in variables(without) if "PAYLOAD" in name]
     plain, logged = render(serving(), SETTINGS, None, 1), render(serving(payloadLog=log), SETTINGS, None, 2)
     assert plain.inputs != logged.inputs
+
+
+def test_a_payload_log_in_a_store_has_the_keys_of_its_own_secret_and_the_operator_none_of_them() -> None:
+    log = {"samplePercent": 1, "sink": "s3://payloads/digits"}
+    fetch, server = containers(pod(payloadLog=log))
+    asked = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in server["env"] if "AWS" in one["name"]}
+    assert {name: (one["key"], one.get("optional", False)) for name, one in asked.items()} == {
+        "AWS_ACCESS_KEY_ID": ("AWS_ACCESS_KEY_ID", False),
+        "AWS_SECRET_ACCESS_KEY": ("AWS_SECRET_ACCESS_KEY", False),
+        "AWS_ENDPOINT_URL": ("AWS_ENDPOINT_URL", True),
+        "AWS_REGION": ("AWS_REGION", True),
+    }
+    ca = next(one for one in server["env"] if one["name"] == "PLIMSOLL_PAYLOAD_LOG_CA")["valueFrom"]["secretKeyRef"]
+    assert ca == {"name": "plimsoll-payload-log", "key": "ca.crt", "optional": True}
+    assert {one["name"] for one in asked.values()} == {"plimsoll-payload-log"}
+    assert variables(server)["PLIMSOLL_PAYLOAD_LOG_SINK"] == "s3://payloads/digits"
+    assert not [one for one in fetch["env"] if "valueFrom" in one], "the fetching container has the store's"
+
+
+@pytest.mark.parametrize("runtime", [{}, {"payloadLog": {"samplePercent": 1, "sink": "https://broker.demo.svc/a"}}])
+def test_a_server_has_no_keys_of_a_store_that_it_does_not_write_to(runtime: dict[str, Any]) -> None:
+    _, server = containers(pod(**runtime))
+    assert [one["name"] for one in server["env"] if "valueFrom" in one] == ["PLIMSOLL_POD"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "image"),
+    [
+        (None, "serving@sha256:1"),
+        ("CPUExecutionProvider", "serving@sha256:1"),
+        ("OpenVINOExecutionProvider", "of-openvino"),
+        ("CUDAExecutionProvider", "of-cuda"),
+    ],
+)
+def test_what_the_model_runs_on_has_its_image_and_is_told_to_the_server(provider: str | None, image: str) -> None:
+    settings = replace(SETTINGS, serving_image_openvino="of-openvino", serving_image_cuda="of-cuda")
+    asked = {"executionProvider": provider} if provider else {}
+    spec = render(serving(**asked), settings, None, 1).template["spec"]
+    fetch, server = containers(spec)
+    assert server["image"].endswith(image)
+    assert fetch["image"] == server["image"], "one image to pull"
+    assert variables(server).get("PLIMSOLL_EXECUTION_PROVIDERS") == provider
+
+
+def test_devices_are_requested_and_limited_alike_of_the_server_alone() -> None:
+    fetch, server = containers(pod(resources={"extended": {"nvidia.com/gpu": 1}}))
+    assert server["resources"] == {
+        "requests": {"cpu": "500m", "memory": "512Mi", "nvidia.com/gpu": "1"},
+        "limits": {"cpu": "1000m", "memory": "512Mi", "nvidia.com/gpu": "1"},
+    }
+    assert "nvidia.com/gpu" not in fetch["resources"]["limits"]
 
 
 def test_a_variable_of_the_user_cannot_override_the_contract() -> None:

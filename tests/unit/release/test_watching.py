@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 from plimsoll.core.statistics import mixture
+from plimsoll.core.statistics.bounded_mean import BET_WEIGHTS, BETS, MOST, log_mean_above, log_mean_below
 from plimsoll.core.statistics.bounded_rate import ABOVE_WEIGHTS, log_rate_above
-from plimsoll.core.statistics.change import grown
+from plimsoll.core.statistics.change import RUN_LENGTH, grown
 
 from tests.builders.release import SERVICE, Character, Life, service, version
 
@@ -350,3 +352,95 @@ def test_a_past_of_any_length_does_not_delay_the_alarm() -> None:
         raise AssertionError("no alarm")
 
     assert delay(500) <= delay(0) + 1
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+
+
+def test_errors_of_numbers_above_the_bound_are_told_and_so_is_the_end_of_it() -> None:
+    life = watched(absoluteError={"max": 12.5})
+    life.characters["1"] = Character(off=10.0)
+    life.run(600)
+    assert health(life) == ("True", "WithinBounds")
+    assert life.condition("Healthy")["message"].endswith("nor of a mean absolute error above 12.5")
+    life.characters["1"].off = 40.0
+    assert life.run(900, stop=lambda: "degraded" in life.status)
+    assert life.status["degraded"]["metric"] == "mean absolute error"
+    assert re.match(
+        r"mean absolute error (3\d\.\d+|40) of [\d,]+ labels is above 12\.5; e = \d\.\de\+\d+ ≥ 1e\+06$",
+        life.status["degraded"]["reason"],
+    )
+    life.characters["1"].off = 5.0
+    assert life.run(3600, stop=lambda: "degraded" not in life.status)
+
+
+def test_a_version_whose_errors_grow_is_taken_back_to_the_one_that_is_warm() -> None:
+    life = second(absoluteError={"max": 12.5})
+    life.characters["1"], life.characters["2"] = Character(off=10.0), Character(off=50.0)
+    assert life.run(900, stop=lambda: life.status["phase"] == "RolledBack")
+    assert life.status["stable"]["version"] == "1"
+    assert life.status["history"][0]["reason"].startswith("mean absolute error ")
+    life.run(300)
+    assert health(life) == ("True", "WithinBounds"), "what was warm is within the bound"
+
+
+def test_suspicion_by_errors_of_numbers_outlives_the_operator_behind_none_of_the_others() -> None:
+    life = watched(absoluteError={"max": 12.5})
+    life.characters["1"] = Character(off=25.0)
+    assert life.run(900, stop=lambda: bool(life.status.get("suspicion")))
+    assert life.status["suspicion"][:8] == [0.0] * 8 and max(life.status["suspicion"][8:]) > 0
+    life.watched.clear()
+    life.run(15)
+    assert max(life.status["suspicion"][8:]) > 0
+    assert life.run(900, stop=lambda: "degraded" in life.status)
+
+
+def heavy(random: np.random.Generator, mean: float, count: int, noise: float) -> float:
+    """The mean of errors with hardly a variance (Pareto, tail index 2.1), of which whole hours vary by `noise`."""
+    hour = mean * (random.gamma(1 / noise**2, noise**2) if noise else 1.0)
+    return float(1.1 * hour * random.pareto(2.1, count).mean())
+
+
+@pytest.mark.parametrize("count", [1, 100])
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_numbers_at_the_bound_are_called_worse_as_seldom_as_promised_whatever_their_tails(
+    count: int, noise: float
+) -> None:
+    """The average run length to an e-value of A is at least A (Shin, Ramdas & Rinaldo), here for A = 50."""
+    random, lengths = np.random.default_rng(11), []
+    for _ in range(100):
+        wealth, look = np.zeros(len(BET_WEIGHTS)), 0
+        while look < 400 and mixture(wealth, BET_WEIGHTS) < np.log(50):
+            wealth = grown(wealth, log_mean_above(np.array([heavy(random, 1.0, count, noise)]), 1.0)[0])
+            look += 1
+        lengths.append(look)
+    assert np.mean(lengths) >= 50
+
+
+@pytest.mark.parametrize(("factor", "most"), [(1.5, 60), (2.0, 32), (4.0, 15)])
+def test_numbers_beyond_the_bound_are_called_worse_within_so_many_looks(factor: float, most: int) -> None:
+    random, looks = np.random.default_rng(12), []
+    for _ in range(40):
+        wealth, look = np.zeros(len(BET_WEIGHTS)), 0
+        while mixture(wealth, BET_WEIGHTS) < np.log(RUN_LENGTH):
+            size = np.abs(random.normal(0.0, factor * np.sqrt(np.pi / 2), 100)).mean()
+            wealth = grown(wealth, log_mean_above(np.array([size]), 1.0)[0])
+            look += 1
+        looks.append(look)
+    assert np.quantile(looks, 0.95) <= most
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.5, 1.7, 30.0])
+def test_a_bet_that_a_mean_is_above_a_limit_is_fair_at_the_limit_and_loses_below(mean: float) -> None:
+    """Of values that are 0 but for a quarter, which is exact."""
+    e = np.exp(log_mean_above(np.array([0.0, 4 * mean]), 1.7)).T @ [0.75, 0.25]
+    assert e == pytest.approx(1 + BETS * (mean / 1.7 - 1))
+
+
+@pytest.mark.parametrize("large", [2.0, 3.0, 1000.0])
+def test_a_bet_that_a_mean_is_below_a_limit_is_fair_however_large_some_values_are(large: float) -> None:
+    """What is above MOST × the limit counts as that much: half of 0 and half of MOST are the limit."""
+    values = np.array([0.0, large * MOST / 2 * 1.7])
+    at_limit, beyond = (np.exp(log_mean_below(values + more, 1.7)).T @ [0.5, 0.5] for more in (0.0, 0.1))
+    assert at_limit == pytest.approx(1.0)
+    assert (beyond < 1).all()

@@ -29,7 +29,7 @@ class Inferences:
     """Answers every inference."""
 
     engine = SimpleNamespace(
-        name=MODEL, version=VERSION, signature=NUMBERS, columns=[], sample=[], providers=[], shared=None
+        name=MODEL, version=VERSION, signature=NUMBERS, classes={}, columns=[], sample=[], providers=[], shared=None
     )
 
     def own(self, _request: Request, respond: Any, _codec: Any) -> None:

@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper
 from plimsoll_serving.engine import Engine, sample_request
@@ -129,6 +130,17 @@ def test_a_sample_that_fails_stops_the_start(failing: Engine) -> None:
 def test_a_model_that_refuses_zeros_may_start_without_a_sample(caplog: pytest.LogCaptureFixture) -> None:
     engine(onnx_models.failing_classifier(COEFFICIENTS, INTERCEPTS, threshold=-1)).warm_up([])
     assert "the model does not answer zeros" in caplog.text
+
+
+@pytest.mark.parametrize("sample", [[], [[1, 6, 3, 4]]], ids=["zeros", "its profile's sample"])
+def test_on_another_processor_what_fails_when_it_is_tried_stops_the_start(sample: list[Any]) -> None:
+    """OpenVINO takes models that it then fails on; what of it is the model's own, nobody can tell."""
+    model = Model(onnx_models.failing_classifier(COEFFICIENTS, INTERCEPTS, threshold=-1))
+    model.providers = ["OpenVINOExecutionProvider", "CPUExecutionProvider"]
+    with pytest.raises(
+        ArtifactError, match=r"on OpenVINOExecutionProvider and .* leave spec\.runtime\.executionProvider"
+    ):
+        Engine(model, "digits", "7").warm_up(sample)
 
 
 @pytest.mark.parametrize("profile", [b"{", b"[]", b"\xff"])
@@ -263,6 +275,22 @@ def test_scores_by_class_are_a_matrix_whatever_the_keys_and_the_rows(classes: An
         item = {"name": "input", "datatype": "FP32", "shape": [rows, 3], "data": list(range(3 * rows))}
         (scores,) = json.loads(answer(model, json.dumps({"inputs": [item]}).encode()).response.body)["outputs"]
         assert (scores["shape"], scores["data"]) == ([rows, 3], list(range(3 * rows)))
+
+
+def with_classes(text: str) -> bytes:
+    model = onnx.load_model_from_string(onnx_models.linear_classifier(COEFFICIENTS, INTERCEPTS))
+    helper.set_model_props(model, {"plimsoll.classes": text})
+    return bytes(model.SerializeToString())
+
+
+def test_classes_are_those_that_the_file_tells() -> None:
+    assert engine(with_classes('{"probabilities": ["a", "b", "c"]}')).classes == {"probabilities": ["a", "b", "c"]}
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"probabilities": 3}', '{"probabilities": [1.5]}', "[" * 100_000])
+def test_classes_that_cannot_be_read_are_refused_when_the_model_is_loaded(text: str) -> None:
+    with pytest.raises(ArtifactError, match=r"metadata plimsoll.classes is not {output: \[classes\]}"):
+        Model(with_classes(text))
 
 
 def test_the_file_does_not_stay_in_memory_beside_the_model_made_of_it() -> None:

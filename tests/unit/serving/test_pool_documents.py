@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from plimsoll_serving.pool.document import parse
 from plimsoll_serving.pool.documents import Documents
+from plimsoll_serving.route import RouteError
+
+from tests.fuzz.mutate import altered, damaged
+from tests.integration.serving.pool_harness import document
 
 
 class Mount:
@@ -77,3 +84,26 @@ def test_a_folder_that_is_swapped_while_it_is_listed_is_listed_again(
     monkeypatch.setattr(Path, "glob", swapped)
     assert documents.changed() is None
     assert set(documents.changed() or {}) == {"a", "b", "d"}
+
+
+CASES = 5000
+
+
+def test_whatever_a_document_says_it_is_followed_or_refused() -> None:
+    """Anything else that is raised would end the following of every service's document."""
+    file = {"uri": "file:///model.onnx", "sha256": "0" * 64}
+    whole = document("a", {"1": file, "2": file}, weights={"1": 50, "2": 50}, sticky={"header": "x-user"})
+    whole["revisions"]["a-00000001"] |= {
+        "profile": file,
+        "batching": {"maxBatchSize": 4, "maxDelayMilliseconds": 2},
+        "payloadLog": {"samplePercent": 3, "sink": "http://logs/", "mask": ["age"]},
+    }
+    refused = 0
+    for number in range(CASES):
+        chance = random.Random(number)
+        text = json.dumps(altered(whole, chance)).encode()
+        with suppress(RouteError):
+            parse(damaged(text, chance) if chance.random() < 0.3 else text)
+            continue
+        refused += 1
+    assert CASES / 2 < refused < CASES

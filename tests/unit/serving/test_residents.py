@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from plimsoll_serving.errors import ArtifactError
 from plimsoll_serving.pool import residents as module
-from plimsoll_serving.pool.host import MAX_WAITING, Waiting
-from plimsoll_serving.pool.residents import FIXED_BYTES, KEPT_FACTOR, LOADING_FACTOR, NO_ROOM, Residents
+from plimsoll_serving.pool.host import MAX_WAITING, State, Waiting
+from plimsoll_serving.pool.residents import FIXED_BYTES, KEPT_FACTOR, LOADING_FACTOR, NO_ROOM, NO_ROOM_BESIDE, Residents
 
 FILE_BYTES = 1000
 #: What each model is expected to take while it is loaded, and then.
@@ -28,6 +28,7 @@ class FakeHost:
         self.settings.model_dir.mkdir()
         (self.settings.model_dir / "model.onnx").write_bytes(bytes(size))
         self.in_memory = self.dropped = self.pinned = False
+        self.state = State.WAITING
         self.size, self.took, self.used_at, self.under_way, self.deaths = 0, 0, 0.0, 0, 0
         self.waiting: list[Waiting] = []
         self.said: list[str] = []
@@ -37,13 +38,18 @@ class FakeHost:
         return self.in_memory and not self.under_way
 
     def loads(self) -> None:
-        self.reason = ""
+        if self.state is not State.READY:
+            self.state, self.reason = State.LOADING, ""
 
     def lacks(self, what: str) -> None:
+        if self.state is State.LOADING:
+            self.reason = what
+
+    def misses(self, what: str) -> None:
         self.reason = what
 
     def serves(self, engine: Any, size: int) -> None:
-        self.in_memory, self.size = True, size
+        self.in_memory, self.size, self.state, self.reason = True, size, State.READY, ""
 
     def fails(self, why: str) -> None:
         self.reason = why
@@ -108,6 +114,62 @@ def test_a_model_waits_until_one_that_is_at_work_has_ended_and_takes_its_place(t
         await until(lambda: late.said == [""])
         assert (busy.in_memory, late.in_memory, late.reason, world.residents.used) == (False, True, "", KEPT)
         assert (world.residents.loads, world.residents.evictions) == (2, 1)
+
+    play(story())
+
+
+async def a_release(world: World) -> tuple[FakeHost, FakeHost]:
+    """Two versions of one, proven; there was no room for the second beside the first."""
+    stable, candidate = world.hosts[:2]
+    for host in (candidate, stable):
+        world.residents.want(host)
+        await until(lambda host=host: host.in_memory)
+        host.pinned = True
+    assert not candidate.in_memory
+    return stable, candidate
+
+
+def test_a_candidate_that_is_called_back_puts_out_neither_its_stable_version_nor_another_in_a_release(
+    tmp_path: Path,
+) -> None:
+    async def story() -> None:
+        world = World(tmp_path, hosts=2, room=1)
+        stable, candidate = await a_release(world)
+        world.residents.recall(candidate)
+        await a_while()
+        assert (stable.in_memory, candidate.in_memory, candidate.reason) == (True, False, NO_ROOM_BESIDE)
+        stable.pinned = False  # its release is over
+        world.residents.recall(candidate)
+        await until(lambda: candidate.in_memory)
+        assert (stable.in_memory, candidate.reason) == (False, "")
+
+    play(story())
+
+
+def test_a_candidate_that_is_called_back_waits_for_the_room_of_whoever_is_in_no_release(tmp_path: Path) -> None:
+    async def story() -> None:
+        world = World(tmp_path, hosts=3, room=1)
+        stable, candidate = await a_release(world)
+        world.residents.budget = SIZE + KEPT
+        other = world.hosts[2]
+        world.ask(other)
+        await until(lambda: other.said == [""])
+        world.residents.recall(candidate)
+        await a_while()
+        assert (stable.in_memory, candidate.in_memory, candidate.reason) == (True, False, "")
+        other.under_way -= 1
+        await until(lambda: candidate.in_memory)
+        assert (stable.in_memory, other.in_memory) == (True, False)
+
+    play(story())
+
+
+def test_what_was_never_proven_is_not_called_back(tmp_path: Path) -> None:
+    async def story() -> None:
+        world = World(tmp_path, hosts=1, room=1)
+        world.residents.recall(world.hosts[0])
+        await a_while()
+        assert not world.hosts[0].in_memory
 
     play(story())
 
@@ -312,7 +374,7 @@ def test_a_model_that_comes_back_is_expected_to_take_what_it_took_before(
         busy.size = SIZE
         world.residents.want(grown)
         await a_while()
-        assert (grown.in_memory, grown.reason) == (False, NO_ROOM)
+        assert not grown.in_memory
 
     play(story())
 

@@ -117,7 +117,7 @@ def test_tolerances_have_defaults_of_their_own() -> None:
     assert (read.relative, read.absolute) == (1e-4, 0)
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff", b"null"])
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff", b"null", b"[" * 100_000])
 def test_what_is_no_object_is_refused(text: bytes) -> None:
     with pytest.raises(RouteError, match=r"not JSON|not an object"):
         parse(text)

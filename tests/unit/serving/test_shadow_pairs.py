@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from plimsoll_serving.grpc.proto.messages import message
 from plimsoll_serving.http.message import Response
 from plimsoll_serving.shadow.answers import UnreadableError, read_answer
-from plimsoll_serving.shadow.compare import Tolerance, few, many
+from plimsoll_serving.shadow.compare import FEW, Tolerance, few, many
 from plimsoll_serving.shadow.counters import Outcome
 from plimsoll_serving.shadow.pairs import Verdict, judge
 
@@ -131,6 +131,15 @@ def test_the_signed_difference_of_a_regression_is_summed_by_direction() -> None:
     assert (difference.above, difference.below, difference.level) == (1, 1, 1)
     assert (difference.excess, difference.shortfall, difference.squared) == (0.5, 1.0, 1.25)
     assert (difference.rows, difference.different) == (5, 4), "no finite distance, yet different"
+
+
+@pytest.mark.parametrize("rows", [3, 3 * FEW])
+def test_what_agrees_is_level_and_its_difference_is_summed_all_the_same(rows: int) -> None:
+    times = rows // 3
+    stable, candidate = floats(*[100.0] * rows), floats(*[100.5, 98.0, 103.0] * times)
+    difference = pair(stable, candidate, Tolerance(relative=0.01, absolute=0.0)).outputs["prediction"]
+    assert (difference.above, difference.below, difference.level) == (times, times, times)
+    assert (difference.excess, difference.shortfall) == (3.5 * times, 2.0 * times)
 
 
 @given(st.lists(st.tuples(st.floats(width=32), st.floats(width=32)), min_size=1, max_size=8))

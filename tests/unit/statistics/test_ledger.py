@@ -19,7 +19,7 @@ from plimsoll.core.ledger import (
     replay,
 )
 from plimsoll.core.verdict import Policy, judge
-from plimsoll.facts import ArmCounts, Cohort, Labels, OutputBins, Pairs, Window
+from plimsoll.facts import ArmCounts, Cohort, Differences, Labels, OutputBins, Pairs, Window
 
 from tests.unit.statistics.builders import FAST, arm, draw, repeat, total, window
 
@@ -76,16 +76,17 @@ def judged(index: int) -> Window:
             Cohort("1h", Labels(measured=9, over=1.5, squared=3.25), Labels()),
         ),
         pairs=Pairs(90, 8, 2),
+        differences=(Differences("price", 50, 40, 8, 12.5, 11.0), Differences("age", 0, 98)),
     )
 
 
 def test_what_windows_say_of_predictions_is_kept_and_judged_alike() -> None:
-    policy = Policy(shift_psi=0.25, split_tolerance=0.1, accuracy_drop=0.05, error_rise=0.1)
+    policy = Policy(shift_psi=0.25, split_tolerance=0.1, accuracy_drop=0.05, error_rise=0.1, one_sided_max=0.6)
     ledger = Ledger("a", "b", policy, windows=tuple(judged(index) for index in range(1, 20)))
     again = decode(encode(ledger))
     assert again == ledger
     assert replay(again) == tuple(judge(ledger.windows[:end], policy) for end in range(1, 20))
-    assert len(encode(ledger)) / 19 < 400
+    assert len(encode(ledger)) / 19 < 450
 
 
 def test_a_ledger_of_the_format_before_is_read_and_replayed_as_it_was_judged() -> None:
@@ -105,6 +106,16 @@ def test_a_ledger_of_the_format_before_is_read_and_replayed_as_it_was_judged() -
     for change in ({"policy": {"gamma": 1}}, {"policy": {}}):
         with pytest.raises(LedgerError, match=r"policy: .* missing or unknown"):
             decode(json.dumps(json.loads(text) | change))
+
+
+def test_a_ledger_that_knows_no_signed_differences_is_read_and_replayed_as_it_was_judged() -> None:
+    windows = tuple(replace(judged(index), differences=()) for index in range(1, 4))
+    written = encode(Ledger("a", "b", Policy(shift_psi=0.25), windows=windows))
+    document = json.loads(written) | {"formatVersion": 3}
+    del document["policy"]["one_sided_max"]
+    read = decode(json.dumps(document))
+    assert read.policy == Policy(shift_psi=0.25) and read.windows == windows
+    assert replay(read) == replay(decode(written))
 
 
 def test_a_long_release_fits() -> None:
@@ -138,7 +149,7 @@ def test_windows_of_many_pods_grow_longer_before_the_room_is_used_up() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"formatVersion": 1}, "formatVersion must be 3"),
+        ({"formatVersion": 1}, "formatVersion must be 4"),
         ({"windows": [[0, 0.0, 1.0, 0, 10, None, {"o": [[7, [1], [1]]]}, [0] * 7, [0] * 7]]}, "damaged: IndexError"),
         ({"windows": [[0, 0.0, 1.0, 0, 10, None, {"p": [-1]}, [0] * 7, [0] * 7]]}, "damaged: ValueError"),
         ({"edges": [1]}, "edges differ"),

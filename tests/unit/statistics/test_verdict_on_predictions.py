@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plimsoll.core.statistics.signed_difference import signed_difference
 from plimsoll.core.statistics.split import log_uneven
+from plimsoll.core.statistics.tables import Noise
 from plimsoll.core.verdict import Policy, judge, verdicts
-from plimsoll.facts import Cohort, Labels, OutputBins, Pairs, Verdict, Window
+from plimsoll.facts import Cohort, Differences, Labels, OutputBins, Pairs, Verdict, Window
 
 from tests.unit.statistics.builders import arm, window
 
@@ -231,6 +233,92 @@ def test_shadows_within_the_limit_fail_in_at_most_alpha_of_releases() -> None:
             judge([mirrored(rng, i, 0.05) for i in range(20)], replace(SHADOW, error_margin=None)).outcome == "Fail"
         )
     assert failed <= 1
+
+
+SIGNS = Policy(one_sided_max=0.6, latency_margin=None)
+
+
+def numbers(rng: np.random.Generator, index: int, bias: float, *, tolerance: float = 0.01, rows: int = 1) -> Window:
+    """100 mirrored requests of so many rows, which are alike; differences have a standard deviation of 1."""
+    found = rng.normal(bias, 1.0, 100).repeat(rows)
+    above, below = found > tolerance, found < -tolerance
+    differed, counts = int((above | below).sum()) // rows, (int(above.sum()), int(below.sum()))
+    excess, shortfall = (float(np.maximum(sign * found, 0).sum()) for sign in (1, -1))
+    one = Differences("price", *counts, 100 * rows - sum(counts), excess, shortfall)
+    return replace(mirrored(rng, index, 0.0), pairs=Pairs(100 - differed, differed), differences=(one,))
+
+
+@pytest.mark.parametrize(("bias", "side", "sign"), [(1.0, "higher", "+"), (-1.0, "lower", "-")])
+def test_a_shadow_whose_numbers_lie_to_one_side_fails_and_the_sentence_says_by_how_much(
+    bias: float, side: str, sign: str
+) -> None:
+    rng = RNG(1)
+    verdict = judge([numbers(rng, i, bias) for i in range(20)], SIGNS)
+    assert (verdict.outcome, verdict.metric) == ("Fail", "signed difference")
+    assert re.search(rf"^Fail: signed difference candidate \d+/\d+ rows of price {side} \([89]\d\.", verdict.reason)
+    assert re.search(rf"; above 60%; e = .* ≥ 400; mean difference \{sign}(0\.[89]|1)", verdict.reason)
+
+
+def test_noise_around_the_numbers_of_the_stable_version_passes_though_every_row_differs() -> None:
+    rng = RNG(2)
+    found = verdicts([numbers(rng, i, 0.0, tolerance=0.0) for i in range(40)], SIGNS)
+    assert found[0].outcome == "Inconclusive" and "not yet shown to be below 60%" in found[0].reason
+    assert found[-1].outcome == "Pass" and "; mean difference " in found[-1].reason
+
+
+def test_what_is_higher_by_less_than_the_tolerance_is_not_higher() -> None:
+    windows = [numbers(RNG(i), i, 3.0, tolerance=3.0) for i in range(60)]
+    assert judge(windows, SIGNS).outcome == "Pass"
+    assert judge([numbers(RNG(i), i, 3.0, tolerance=0.1) for i in range(60)], SIGNS).outcome == "Fail"
+
+
+def test_rows_of_one_request_that_are_all_alike_count_as_one() -> None:
+    def evidence(rows: int) -> list[str]:
+        found = verdicts([numbers(RNG(i), i, 0.5, rows=rows) for i in range(30)], SIGNS)
+        return [re.sub(r"candidate [\d,/]+", "", one.reason) for one in found]
+
+    assert evidence(1) == evidence(50)
+
+
+def test_where_nothing_is_a_number_it_says_so_and_does_not_pass() -> None:
+    verdict = judge([mirrored(RNG(i), i, 0.0) for i in range(30)], SIGNS)
+    assert verdict.outcome == "Inconclusive"
+    assert "signed difference candidate 0/0 rows of numbers higher" in verdict.reason
+
+
+def test_each_output_and_side_has_its_part_of_alpha() -> None:
+    one, two = Differences("a", 90, 10, 0), Differences("b", 50, 50, 0)
+    mirrors = [
+        replace(mirrored(RNG(i), i, 0.0), differences=differences) for i, differences in enumerate([(one, two)] * 5)
+    ]
+    found = signed_difference(mirrors, 0.6, (0.01, 0.05), Noise(0.2, 60.0)).signs
+    assert found.units == (" rows of a higher", " rows of a lower", " rows of b higher", " rows of b lower")
+    assert np.exp(found.failing) == pytest.approx(np.exp(found.against_health).mean(axis=1))
+
+
+@pytest.mark.parametrize("limit", [0.2, 0.6, 0.9])
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+def test_numbers_at_the_limit_fail_in_at_most_alpha_of_releases_and_pass_in_at_most_beta(
+    limit: float, noise: float
+) -> None:
+    """Of 300 releases of 40 windows, each with a share of its own: of the rarer side it varies by `noise`. By chance
+    alone at most 8 of 300 fail in 99.9 % of the tests where alpha is 0.01, and 27 pass where beta is 0.05."""
+    rng, spread = RNG(3), noise * min(limit, 1 - limit)
+    concentration = limit * (1 - limit) / spread**2 - 1 if spread else np.inf
+    failed = passed = 0
+    for _ in range(300):
+        shares = rng.beta(limit * concentration, (1 - limit) * concentration, 40) if spread else np.full(40, limit)
+        higher = [int(k) for k in rng.binomial(100, shares)]
+        windows = [
+            replace(
+                window(i, arm(100), arm(100)), pairs=Pairs(0, 100), differences=(Differences("price", k, 0, 100 - k),)
+            )
+            for i, k in enumerate(higher)
+        ]
+        found = signed_difference(windows, limit, (0.01, 0.05), Noise(0.2, 60.0))
+        failed += found.failed_at() is not None
+        passed += any(found.passes(row) for row in range(40))
+    assert failed <= 8 and passed <= 27
 
 
 # --- the split --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from plimsoll.core.evidence import window_between
 from plimsoll.core.predictions import pruned
 from plimsoll.core.release import cursor
-from plimsoll.facts import Cohort, Labels, OutputBins, Pairs, PodCounters, Sample, Window
+from plimsoll.facts import Cohort, Differences, Labels, OutputBins, Pairs, PodCounters, Sample, Window
 
 from tests.unit.statistics.builders import pod
 
@@ -116,6 +116,22 @@ def test_pairs_of_these_two_revisions_are_counted_by_what_came_of_them() -> None
     assert told({}, {}).pairs is None
 
 
+def test_numbers_of_mirrored_requests_are_counted_by_output_and_side_for_these_two_revisions() -> None:
+    seen = {
+        ("price", "above"): 5,
+        ("price", "level"): 2,
+        ("price", "excess"): 7.5,
+        ("age", "below"): 1,
+        ("x", "level"): 0,
+    }
+    counts: Counts = {("difference", S, C, *what): count for what, count in seen.items()}
+    assert told(counts | {("difference", S, "other", "price", "above"): 9}, {}).differences == (
+        Differences("age", 0, 1, 0),
+        Differences("price", 5, 0, 2, excess=7.5),
+    )
+    assert told({}, {}).differences == ()
+
+
 def test_requests_that_an_open_breaker_kept_from_the_candidate_are_told() -> None:
     arms = {(S, "ok"): 80, (C, "ok"): 5, (C, "server_error"): 3}
     before = (counted("a", S, {}), counted("b", C, {}))
@@ -139,7 +155,8 @@ def test_what_an_operator_of_before_did_not_ask_for_counts_from_the_next_window_
 
 
 def test_the_cursor_keeps_what_is_of_use_and_reads_that_of_an_operator_of_before() -> None:
-    counts = bins(x=3) | {label("1", "1m", "over"): 1.5, label("9", "1m", "over"): 1.5, ("pair", "q", C, "match"): 1.0}
+    others = {label("9", "1m", "over"): 1.5, ("pair", "q", C, "match"): 1.0, ("difference", "q", C, "p", "above"): 1.0}
+    counts = bins(x=3) | {label("1", "1m", "over"): 1.5} | others
     kept = pruned(counted("a", S, counts), (S, C), ("1", "2"))
     assert kept.counts == bins(x=3) | {label("1", "1m", "over"): 1.5}
     sample = Sample(10.0, (kept, counted("b", C, None)), until=17.0)

@@ -64,11 +64,16 @@ def _pod_of(observed: Observed, pod: Manifest, revision: str) -> Manifest:
 
 def _serves(observed: Observed, pod: str, revision: str) -> bool:
     """What the pod says itself. Silence proves nothing of a candidate, and nothing against what serves already."""
-    sample, status = observed.sample, observed.status
+    sample = observed.sample
     if sample is None or pod not in sample.models:
-        candidate = status.candidate.revision if status.candidate else None
-        return revision != candidate or status.primary == candidate
-    return sample.models[pod].get(revision, ModelState("")).state == "ready"
+        return not _is_candidate(observed, revision) or observed.status.primary == revision
+    said = sample.models[pod].get(revision, ModelState(""))
+    return said.state == "ready" and not (said.reason and _is_candidate(observed, revision))
+
+
+def _is_candidate(observed: Observed, revision: str) -> bool:
+    candidate = observed.status.candidate
+    return candidate is not None and candidate.revision == revision
 
 
 def _deployment(pool: Pool, pods: tuple[Manifest, ...]) -> dict[str, Any]:
@@ -103,6 +108,8 @@ def _models(observed: Observed, revision: str) -> Iterator[Trouble]:
             yield Trouble("ModelFailed", why, fault=True)
         elif state.state == "waiting":
             yield Trouble("ArtifactUnavailable", why)
+        elif state.state == "ready" and _is_candidate(observed, revision):
+            yield Trouble("InsufficientMemory", why)
 
 
 def _see(observed: Observed, pool: Pool) -> str:

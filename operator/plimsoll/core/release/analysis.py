@@ -55,5 +55,6 @@ def policy_of(spec: InferenceServiceSpec, *, mirrored: bool, min_requests: int, 
         min_labels=labels.min_labels,
         oldest_label=labels.max_label_age,
         disagreement_max=asked.shadow.max_disagreement if asked.shadow else None,
+        one_sided_max=asked.shadow.max_one_sided if asked.shadow else None,
         external=sources.demands(asked),
     )

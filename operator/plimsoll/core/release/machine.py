@@ -8,7 +8,9 @@ RolledBack┘        from any of them: Held(reason) and back, RollingBack → Ro
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
+from plimsoll.api.common import seconds
 from plimsoll.api.inferenceservice import VerdictStatus
 from plimsoll.core import route
 from plimsoll.core.conditions import precise, shortened, timestamp, unix
@@ -22,6 +24,10 @@ from plimsoll.core.statistics.policy import Policy
 
 #: Public connections live 60 s ± 20 %, so after this a revision without a share has none left.
 DRAIN_SECONDS = 75.0
+#: Clocks of two instances of the operator differ by less than this; more is a clock that was set back.
+_SKEW_SECONDS = 5.0
+#: A window that is longer than so many and so many seconds more was not ended in time.
+_LATE_WINDOWS, _LATE_SECONDS = 3.0, 60.0
 #: The interval of an effect misses the true one in at most so many tests.
 EFFECT_ALPHA = 0.05
 
@@ -37,7 +43,7 @@ def _decided(turn: Turn) -> Status:
     if status is not before:
         return status
     # What was seen is noted whatever people ask for: the ledger that this status cites has it already.
-    seen = _noted(turn, status)
+    seen = _noted(turn, _by_this_clock(turn, status))
     status = commands.obey(turn, seen)
     if status is not seen:
         return status
@@ -84,6 +90,20 @@ def _recovered(turn: Turn, status: Status) -> Status:
     return shift(turn, moves.changed(status, **fields), primary=revision.name, weight=0)
 
 
+def _by_this_clock(turn: Turn, status: Status) -> Status:
+    """What began at a moment that is still to come, by a clock that was set back since: it begins now."""
+
+    def is_ahead(at: str | None) -> bool:
+        return at is not None and unix(at) > turn.now + _SKEW_SECONDS
+
+    begun = ("step_since", "progress_at", "paused_at", "routed_at")
+    fields: dict[str, Any] = {name: precise(turn.now) for name in begun if is_ahead(getattr(status, name))}
+    if any(is_ahead(one.since) for one in status.retiring):
+        now = {"since": timestamp(turn.now)}
+        fields["retiring"] = [one.model_dump() | (now if is_ahead(one.since) else {}) for one in status.retiring]
+    return moves.changed(status, **fields) if fields else status
+
+
 def _noted(turn: Turn, status: Status) -> Status:
     """What the pods were seen to do: the epoch they follow, since when the share is in force, the verdict."""
     evidence = turn.evidence
@@ -102,7 +122,7 @@ def _noted(turn: Turn, status: Status) -> Status:
             at=precise(turn.now),
         )
         status = moves.changed(status, verdict=verdict)
-    if evidence.fresh and _sees_again(turn):
+    if evidence.fresh and (_sees_again(turn) or _was_not_watched(turn)):
         # An outage is nobody's lack of progress: the deadline starts anew.
         status = moves.changed(status, progress_at=timestamp(turn.now))
     return status
@@ -111,6 +131,13 @@ def _noted(turn: Turn, status: Status) -> Status:
 def _sees_again(turn: Turn) -> bool:
     windows = turn.evidence.windows
     return len(windows) > 1 and windows[-1].gap is None and windows[-2].gap is not None
+
+
+def _was_not_watched(turn: Turn) -> bool:
+    """Whether the last window is far longer than it should be: no operator was there, or its clock jumped ahead."""
+    windows = turn.evidence.windows
+    longest = _LATE_WINDOWS * seconds(turn.observed.spec.release.analysis.window) + _LATE_SECONDS
+    return bool(windows) and windows[-1].end - windows[-1].start > longest
 
 
 def _dropped(turn: Turn, status: Status) -> Status:

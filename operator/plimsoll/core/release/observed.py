@@ -37,13 +37,13 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """What is known of one rate: `harm` and `health` are log wealth by alternative; `events` of `trials` came since
-    suspicion began."""
+    """What is known of one rate, or mean: `harm` and `health` are log wealth by alternative; `events` of `trials` came
+    since suspicion began, of a mean the sum of so many values."""
 
     harm: tuple[float, ...]
     health: tuple[float, ...]
     trials: int = 0
-    events: int = 0
+    events: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +184,13 @@ def _conditions(manifest: Manifest) -> Sequence[Manifest]:
 _IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 _CONFIG = {"CreateContainerConfigError", "CreateContainerError"}
 _RESTARTS = 3
+_SECRETS = {
+    names.STORE_SECRET: STORE_REMEDY,
+    names.PAYLOAD_LOG_SECRET: (
+        "spec.runtime.payloadLog.sink is a store: make this Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY "
+        "(see docs/serving.md#payload-log), or change the sink"
+    ),
+}
 _ROOM = "ask for less in spec.runtime.resources, or make room"
 
 
@@ -235,7 +242,7 @@ def _container_trouble(pod: str, container: Manifest, *, own: bool) -> Trouble |
     if reason in _IMAGE:
         return Trouble("ImageUnavailable", f"pod {pod}: image {container.get('image', '')}: {reason} {said}".rstrip())
     if reason in _CONFIG:
-        remedy = f". {STORE_REMEDY}" if names.STORE_SECRET in said else ""
+        remedy = next((f". {one}" for name, one in _SECRETS.items() if name in said), "")
         return Trouble("ConfigurationMissing", f"pod {pod}: {reason}: {said}{remedy}")
     restarts = container.get("restartCount", 0)
     if reason == "CrashLoopBackOff" or (restarts >= _RESTARTS and not container.get("ready")):

@@ -13,38 +13,22 @@ import numpy as np
 
 from plimsoll.api.common import seconds
 from plimsoll.api.inferenceservice import RevisionRef, VerdictStatus
-from plimsoll.api.monitoring import Degraded, Monitoring
+from plimsoll.api.monitoring import Degraded
 from plimsoll.core.conditions import Finding, find, precise, timestamp, unix
 from plimsoll.core.evidence import window_between
-from plimsoll.core.predictions import labelled
-from plimsoll.core.release import pace
+from plimsoll.core.release import degradation, pace
 from plimsoll.core.release import turn as moves
 from plimsoll.core.release.observed import Observed, Watched, Weighed
 from plimsoll.core.release.turn import Status, Turn
-from plimsoll.core.statistics import mixture
-from plimsoll.core.statistics.bounded_rate import ABOVE_WEIGHTS, BELOW_WEIGHTS, log_rate_above, log_rate_below
-from plimsoll.core.statistics.change import RUN_LENGTH, grown
+from plimsoll.core.statistics.change import RUN_LENGTH
 from plimsoll.facts import Sample
 
-#: How much the rate of a healthy service varies from look to look, at least.
-_CV = np.array([0.2])
 #: From this e-value on suspicion is written down. Below, chance alone would cause writes.
 _SUSPICIOUS = 100.0
 #: The evidence that it takes to believe that it is well again.
 _RECOVERED = 100.0
 #: After so many looks in a row that showed nothing, nobody knows how it is.
 _BLIND = 3
-
-
-ERRORS, LABELS = "error rate", "accuracy"
-#: Events and trials by metric.
-_Counts = dict[str, tuple[int, int]]
-
-
-def _limits(monitoring: Monitoring) -> dict[str, float]:
-    """The share of events that is accepted, by metric: of failures, and of labels that disagree."""
-    found = {ERRORS: monitoring.error_rate.max}
-    return found if monitoring.accuracy is None else found | {LABELS: 1 - monitoring.accuracy.min}
 
 
 # --- looking ----------------------------------------------------------------------------------------------------------
@@ -95,15 +79,14 @@ def _stable(observed: Observed) -> str:
 
 def _suspected(observed: Observed) -> dict[str, Weighed]:
     """What was written down of each metric, one after the other."""
-    known, size = tuple(observed.status.suspicion), len(ABOVE_WEIGHTS)
-    none, found = (0.0,) * size, {}
-    for place, metric in enumerate((ERRORS, LABELS)):
-        harm = known[place * size : (place + 1) * size]
-        found[metric] = Weighed(harm if len(harm) == size else none, (0.0,) * len(BELOW_WEIGHTS))
-    return found
+    known, size = tuple(observed.status.suspicion), degradation.BETS
+    return {
+        metric: degradation.unweighed(metric, known[place * size : (place + 1) * size])
+        for place, metric in enumerate(degradation.WEIGHTS)
+    }
 
 
-def _counted(observed: Observed, watched: Watched, sample: Sample) -> _Counts | None:
+def _counted(observed: Observed, watched: Watched, sample: Sample) -> degradation.Counts | None:
     """What the arm counted since the last look; None when that cannot be known."""
     if sample.at <= watched.cursor.at:
         return None
@@ -112,44 +95,17 @@ def _counted(observed: Observed, watched: Watched, sample: Sample) -> _Counts | 
     if window.gap:
         return None
     assert observed.status.stable is not None
-    right, wrong = labelled(watched.cursor, sample, observed.status.stable.version)
-    return {ERRORS: (window.stable.failures, window.stable.requests), LABELS: (wrong, right + wrong)}
+    return degradation.counts(window, (watched.cursor, sample), observed.status.stable.version)
 
 
-def _weighed(observed: Observed, watched: Watched, counts: _Counts) -> Watched:
+def _weighed(observed: Observed, watched: Watched, counts: degradation.Counts) -> Watched:
     """With what came to light of each metric."""
     assert observed.spec.monitoring is not None
     degraded, rates = observed.status.degraded, dict(watched.rates)
-    for metric, limit in _limits(observed.spec.monitoring).items():
+    for metric, limit in degradation.limits(observed.spec.monitoring).items():
         worse = degraded is not None and degraded.metric == metric
-        rates[metric] = _grown(watched.rates[metric], counts[metric], limit, worse=worse)
+        rates[metric] = degradation.weighed(metric, watched.rates[metric], counts[metric], limit, worse=worse)
     return replace(watched, rates=rates)
-
-
-def _grown(known: Weighed, counts: tuple[int, int], limit: float, *, worse: bool) -> Weighed:
-    """Evidence of harm while all is well, evidence of health while it is not."""
-    k, n = (np.array([float(one)]) for one in counts)
-    harm, health = (np.zeros(len(weights)) for weights in (ABOVE_WEIGHTS, BELOW_WEIGHTS))
-    if worse:
-        health = grown(np.array(known.health), log_rate_below(k, n, limit, _CV)[0])
-    else:
-        harm = grown(np.array(known.harm), log_rate_above(k, n, limit, _CV)[0])
-    goes_on = bool(np.max(harm) > 0)
-    events, trials = counts
-    return Weighed(
-        harm=tuple(float(one) for one in harm),
-        health=tuple(float(one) for one in health),
-        trials=known.trials + trials if goes_on else 0,
-        events=known.events + events if goes_on else 0,
-    )
-
-
-def _harm(rate: Weighed) -> float:
-    return float(mixture(np.array(rate.harm), ABOVE_WEIGHTS))
-
-
-def _health(rate: Weighed) -> float:
-    return float(mixture(np.array(rate.health), BELOW_WEIGHTS))
 
 
 # --- what it means for the status -------------------------------------------------------------------------------------
@@ -164,14 +120,15 @@ def noted(turn: Turn, status: Status) -> Status:
         status = moves.changed(status, degraded=None)
     if monitoring is None or watched is None:
         return status if monitoring is not None or not status.suspicion else moves.changed(status, suspicion=())
-    limits = _limits(monitoring)
+    limits = degradation.limits(monitoring)
     if status.degraded is not None:
-        rate = watched.rates.get(status.degraded.metric) if status.degraded.metric in limits else None
-        well = rate is None or _health(rate) >= np.log(_RECOVERED)
+        metric = status.degraded.metric
+        rate = watched.rates.get(metric) if metric in limits else None
+        well = rate is None or degradation.health_of(metric, rate) >= np.log(_RECOVERED)
         return moves.changed(status, degraded=None) if well else status
     for metric in limits:
-        if _harm(watched.rates[metric]) >= np.log(RUN_LENGTH):
-            reason = _sentence(metric, limits[metric], watched.rates[metric])
+        if degradation.harm_of(metric, watched.rates[metric]) >= np.log(RUN_LENGTH):
+            reason = degradation.sentence(metric, limits[metric], watched.rates[metric])
             found = Degraded(revision=watched.revision, metric=metric, reason=reason, at=timestamp(turn.now))
             return moves.changed(status, degraded=found, suspicion=())
     suspicion = _suspicion(watched, limits)
@@ -181,22 +138,14 @@ def noted(turn: Turn, status: Status) -> Status:
 def _suspicion(watched: Watched, limits: Mapping[str, float]) -> tuple[float, ...]:
     """What is worth writing down; nothing of the last metrics that are not suspicious."""
     found: tuple[float, ...] = ()
-    kept = [metric in limits and _harm(watched.rates[metric]) >= np.log(_SUSPICIOUS) for metric in (ERRORS, LABELS)]
-    for place, metric in enumerate((ERRORS, LABELS)):
-        harm = watched.rates[metric].harm
+    rates, least = watched.rates, np.log(_SUSPICIOUS)
+    metrics = tuple(degradation.WEIGHTS)
+    kept = [metric in limits and degradation.harm_of(metric, rates[metric]) >= least for metric in metrics]
+    for place, metric in enumerate(metrics):
+        harm = rates[metric].harm
         if any(kept[place:]):
             found += tuple(round(one, 3) for one in harm) if kept[place] else (0.0,) * len(harm)
     return found
-
-
-def _sentence(metric: str, limit: float, rate: Weighed) -> str:
-    k, n = rate.events, rate.trials
-    evidence = f"e = {np.exp(_harm(rate)):.1e} ≥ {RUN_LENGTH:.0e}"
-    if metric == ERRORS:
-        seen = f"error rate {k:,}/{n:,} ({k / n:.2%})" if n else "error rate"
-        return f"{seen} is above {100 * limit:g}%; {evidence}"
-    seen = f"accuracy {n - k:,}/{n:,} ({1 - k / n:.2%} of the labels)" if n else "accuracy"
-    return f"{seen} is below {100 * (1 - limit):g}%; {evidence}"
 
 
 def _cooled(turn: Turn, status: Status) -> Status:
@@ -271,9 +220,7 @@ def healthy(turn: Turn, status: Status) -> Finding | None:
     if watched is not None and watched.blind >= _BLIND:
         return Finding("Healthy", "Unknown", "EvidenceUnavailable", "the metrics of the pods cannot be read")
     if watched is not None and watched.measured:
-        said = f"no evidence of more than {100 * monitoring.error_rate.max:g}% failures"
-        said += f", nor of less than {100 * monitoring.accuracy.min:g}% right labels" if monitoring.accuracy else ""
-        return Finding("Healthy", "True", "WithinBounds", said)
+        return Finding("Healthy", "True", "WithinBounds", degradation.within(monitoring))
     before, same = find(turn.observed.status.conditions, "Healthy"), turn.observed.status.stable == status.stable
     if before is not None and same and before.status != "False":
         # A new operator has not looked twice yet: what the last one saw holds.

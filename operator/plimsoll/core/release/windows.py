@@ -174,7 +174,9 @@ def _preceding(previous: Sample, sample: Sample, index: int, stable: str) -> Win
     window = window_between(
         previous, sample, index=index, step=0, weight=0, stable=stable, candidate=stable, gap=sample.outage
     )
-    return replace(window, candidate=ArmCounts(), outputs=(), cohorts=(), pairs=None, turned_away=(0, 0))
+    return replace(
+        window, candidate=ArmCounts(), outputs=(), cohorts=(), pairs=None, differences=(), turned_away=(0, 0)
+    )
 
 
 def _lacks_baseline(observed: Observed) -> bool:

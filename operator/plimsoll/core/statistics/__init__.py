@@ -10,6 +10,7 @@ The modules, each usable by itself, with its source in its docstrings:
 
     beta_binomial   the likelihood ratio that count tests are made of
     bounded_rate    one rate against a bound
+    bounded_mean    the mean of what is never negative against a bound
     comparison      two arms by counts: worse than, or not worse than, a margin and a tolerance; known noise
     learned_noise   the same while the noise is unknown: what Fail rests on
     apart           a candidate that often does what the stable version hardly ever does
@@ -19,6 +20,7 @@ The modules, each usable by itself, with its source in its docstrings:
     means           differences of means: bounded values exactly, unbounded ones asymptotically
     labels          right and wrong answers, as labels of equal age tell
     disagreement    how often two answers to one request differ, against a bound
+    signed_difference   whether they differ to one side, against a bound
     intervals       intervals of a difference that hold at every look
     sample_ratio    whether the split is the one that was asked for
     sample_size     how much longer it takes
@@ -41,8 +43,8 @@ A verdict uses them but for `mcnemar`, `intervals` and `sample_size`, which are 
 What runs over time is kept so that the next window costs one window (`LearnedNoise`, `Dispersion`, `Capped`, and
 `Measured` of all that the pods count); however the windows are dealt out, the evidence is the same.
 
-Nothing in here knows Kubernetes; only `tables`, `measures`, `measured`, `labels`, `disagreement`, `shift`, `split`,
-`inputs`, `external` and `policy` know windows, and they build on the rest.
+Nothing in here knows Kubernetes; only `tables`, `measures`, `measured`, `labels`, `disagreement`,
+`signed_difference`, `shift`, `split`, `inputs`, `external` and `policy` know windows, and they build on the rest.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from plimsoll.core.statistics.labels import LabelRule, absolute_error, accuracy,
 from plimsoll.core.statistics.measured import Limits, Measured, slower
 from plimsoll.core.statistics.measures import above
 from plimsoll.core.statistics.shift import prediction_shift
+from plimsoll.core.statistics.signed_difference import signed_difference
 from plimsoll.core.statistics.split import SampleRatio, sample_ratio
 from plimsoll.core.statistics.tables import Noise, Table, table
 from plimsoll.core.statistics.wealth import average
@@ -47,7 +48,8 @@ class Policy:
     `accuracy_drop`: how much less often the candidate may be right, as labels tell; `error_rise`: by how much its mean
     absolute error may be larger, as a part of the stable one's; None for both switches labels off. Which of them
     speaks is decided by what is labelled. `min_labels`: of the candidate, for Pass; `oldest_label`: later ones do not
-    count. `disagreement_max`: share of mirrored requests whose two answers may differ; None switches it off.
+    count. `disagreement_max`: share of mirrored requests whose two answers may differ; `one_sided_max`: share of their
+    rows of numbers that may be above what the user got, and share that may be below; None switches either off.
 
     `external`: custom metrics, of which each statistical one gets as much of alpha as all others together, and judges.
     """
@@ -76,6 +78,7 @@ class Policy:
     min_labels: int = 100
     oldest_label: str = "7d"
     disagreement_max: float | None = None
+    one_sided_max: float | None = None
     external: tuple[Demand, ...] = ()
 
     def __post_init__(self) -> None:
@@ -106,8 +109,9 @@ class Policy:
         )
         _need(self.shift_psi is None or self.shift_psi > 0, "shift_psi", self.shift_psi, "above 0, or None")
         split = self.split_tolerance
-        most = self.disagreement_max
-        _need(most is None or 0 < most < 1, "disagreement_max", most, "between 0 and 1, or None")
+        for name in ("disagreement_max", "one_sided_max"):
+            most = getattr(self, name)
+            _need(most is None or 0 < most < 1, name, most, "between 0 and 1, or None")
         drop, rise = self.accuracy_drop, self.error_rise
         _need(drop is None or 0 < drop < 1, "accuracy_drop", drop, "between 0 and 1, or None")
         _need(rise is None or rise > 0, "error_rise", rise, "above 0, or None")
@@ -155,6 +159,9 @@ def compared(windows: Sequence[Window], policy: Policy, counts: Measured | None 
     if policy.disagreement_max is not None and any(window.pairs for window in windows):
         levels = alphas["shadow disagreement"], policy.beta
         found.append(disagreement(windows, policy.disagreement_max, levels, policy.noise))
+    if policy.one_sided_max is not None and any(window.pairs for window in windows):
+        levels = alphas["signed difference"], policy.beta
+        found.append(signed_difference(windows, policy.one_sided_max, levels, policy.noise))
     if policy.shift_psi is not None and any(window.outputs for window in windows):
         alpha = alphas.get("prediction shift", policy.alpha / 2)
         found.append(prediction_shift(windows, policy.shift_psi, alpha, policy.noise, fails=policy.shift_fails))
@@ -170,6 +177,8 @@ def _shares(policy: Policy) -> dict[str, float]:
         shares["labels"] = 2.0
     if policy.disagreement_max is not None:
         shares["shadow disagreement"] = 1.0
+    if policy.one_sided_max is not None:
+        shares["signed difference"] = 1.0
     if policy.shift_psi is not None and policy.shift_fails:
         shares["prediction shift"] = 1.0
     return shares
