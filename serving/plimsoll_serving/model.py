@@ -82,7 +82,11 @@ class Model:
         if self._text and any(tensor.datatype.kind == "raw" for tensor in self.signature.outputs.values()):
             raise ArtifactError("ONNX Runtime cannot answer BF16 to text from Python; cast these outputs to FP32")
         self._maps = [node.name for node in self._session.get_outputs() if node.type in _MAPS]
-        self.classes = _classes(self._session.get_modelmeta().custom_metadata_map.get(CLASSES, "{}"))
+        if self._maps and any(tensor.datatype.kind == "raw" for tensor in self.signature.outputs.values()):
+            raise ArtifactError("ONNX Runtime cannot answer BF16 beside ZipMap from Python; convert with zipmap off")
+        # What a dictionary says itself is right, whatever the file says of it.
+        said = _classes(self._session)
+        self.classes = {name: classes for name, classes in said.items() if name not in self._maps}
         self.without_rows: dict[str, NDArray[Any]] = {}
 
     def run(self, inputs: dict[str, NDArray[Any]], outputs: list[str]) -> list[NDArray[Any]]:
@@ -134,8 +138,9 @@ class Model:
             for name, array in inputs.items()
             if self.signature.inputs[name].datatype.kind == "raw"
         }
-        if self._text:  # which no OrtValue is made of; no output is raw then
-            return list(self._session.run(outputs, inputs | raw))
+        if self._text or self._maps:  # of which no OrtValue is made; no output is raw then
+            answers = self._session.run(outputs, inputs | raw)
+            return [self._table(n, one) if n in self._maps else one for n, one in zip(outputs, answers, strict=True)]
         plain = {name: array for name, array in inputs.items() if name not in raw}
         values = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in plain.items()} | raw
         answers = self._session.run_with_ort_values(outputs, values)
@@ -145,7 +150,11 @@ class Model:
         ]
 
 
-def _classes(text: str) -> dict[str, list[int | str]]:
+def _classes(session: onnxruntime.InferenceSession) -> dict[str, list[int | str]]:
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get(CLASSES, "{}")
+    except UnicodeDecodeError:  # some other entry, which nobody asks for
+        return {}
     try:
         return msgspec.json.decode(text, type=dict[str, list[int | str]])
     except msgspec.MsgspecError as error:

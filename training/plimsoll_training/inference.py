@@ -122,6 +122,10 @@ def feeds_for(signature: Signature, frame: pd.DataFrame, names: tuple[str, ...])
     for one in signature.inputs:
         if one.name not in names:
             raise ModelRejectedError(f"the model takes an input {one.name!r}, which is no feature of the data")
+        if one.datatype == bfloat16.NAME:
+            raise ModelRejectedError(
+                f"input {one.name!r} is BF16, which no column is; take FP32 and cast it in the model"
+            )
         values = text(frame, one.name) if one.datatype == "BYTES" else _numbers(one, frame)
         feeds[one.name] = values.reshape(-1, 1) if len(one.shape) == 2 else values
     return feeds

@@ -1,5 +1,6 @@
 """What a model may not contain, whoever made it. Reads the protobuf only; nothing is run."""
 
+import json
 from collections.abc import Iterator
 
 import onnx
@@ -7,6 +8,8 @@ import onnx
 from plimsoll_training.errors import ModelRejectedError
 
 ALLOWED_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+#: JSON in the file's metadata: the classes of each output that has a column a class, by the output's name.
+CLASSES = "plimsoll.classes"
 
 
 def require_plain_model(content: bytes) -> None:
@@ -26,12 +29,29 @@ def require_plain_model(content: bytes) -> None:
         raise ModelRejectedError(
             f"the model needs operators of {', '.join(foreign)}; only ai.onnx and ai.onnx.ml are allowed"
         )
+    classes_of(model)
     for graph in graphs:
         for tensor in _tensors(graph):
             if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
                 raise ModelRejectedError(
                     f"the tensor {tensor.name!r} is kept in another file; store the weights inside the model"
                 )
+
+
+def classes_of(model: onnx.ModelProto) -> dict[str, list[int | str]]:
+    """The names of classes that the file's metadata tell. ModelRejectedError for what the server would not read."""
+    text = next((entry.value for entry in model.metadata_props if entry.key == CLASSES), "{}")
+    try:
+        told = json.loads(text)
+    except ValueError:
+        told = None
+    lists = list(told.values()) if isinstance(told, dict) else [None]
+    if not all(isinstance(one, list) and all(type(name) in (int, str) for name in one) for one in lists):
+        raise ModelRejectedError(
+            f"the model's metadata {CLASSES} must be JSON, the classes of outputs as whole numbers or texts, such as"
+            ' {"probabilities": ["no", "yes"]}'
+        )
+    return dict(told)
 
 
 def graphs_of(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:

@@ -13,11 +13,9 @@ import onnx
 
 from plimsoll_training.errors import ModelRejectedError
 from plimsoll_training.inference import Feeds, LoadedModel
-from plimsoll_training.structure import graphs_of
+from plimsoll_training.structure import CLASSES, classes_of, graphs_of
 
 OPERATOR = "ZipMap"
-#: JSON: the classes of each output that has a column a class, by the output's name.
-CLASSES = "plimsoll.classes"
 #: What skl2onnx calls outputs beside and of a ZipMap, and by which names they are judged.
 NAMES = {"output_label": "label", "output_probability": "probabilities"}
 CHECKED_ROWS = 1024
@@ -47,8 +45,8 @@ def without_zipmap(content: bytes) -> bytes | None:
         output.CopyFrom(onnx.helper.make_tensor_value_info(output.name, onnx.TensorProto.FLOAT, [None, len(labels)]))
     names = NAMES if set(outputs) == set(NAMES) and not _inputs(model) & set(NAMES.values()) else {}
     _rename(model, names)
-    told = {names.get(name, name): labels for name, labels in classes.items()}
     kept = {entry.key: entry.value for entry in model.metadata_props}
+    told = classes_of(model) | {names.get(name, name): labels for name, labels in classes.items()}
     onnx.helper.set_model_props(model, kept | {CLASSES: json.dumps(told, ensure_ascii=False)})
     return bytes(model.SerializeToString(deterministic=True))
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import SplitResult, urlsplit
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 5.0
 NEWLINE = b"\n"
+KEYS = ("AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 class SinkError(Exception):
@@ -112,6 +114,7 @@ class StoreSink:
 
         from plimsoll_serving.fetch import open_store
 
+        _require_usable(os.environ)
         uri = f"{options.sink.rstrip('/')}/{identity.namespace}/{identity.service}"
         try:
             self._store, self._prefix = open_store(uri, Environment(os.environ), TIMEOUT_SECONDS, options.ca)
@@ -122,7 +125,6 @@ class StoreSink:
             ) from None
         self._pod = identity.pod
         self._number = 0
-        self._error: type[Exception] = BaseError
 
     def write(self, events: list[bytes]) -> None:
         import obstore
@@ -132,11 +134,23 @@ class StoreSink:
         key = f"{self._prefix}/{stamp}-{self._pod}-{self._number:06d}.jsonl"
         try:
             obstore.put(self._store, key, NEWLINE.join(events) + NEWLINE)
-        except self._error as error:
+        except BaseException as error:  # a panic of the library's is no Exception, and would end the log's thread
             raise SinkError(_told(error)) from None
 
 
-def _told(error: Exception) -> str:
+def _require_usable(env: Mapping[str, str]) -> None:
+    """Raises SettingsError for what the store's client would fail on with each request, and show no value: it may be a
+    key, most often with the line break of the file that it came from."""
+    for name in KEYS:
+        said = env.get(name, "")
+        if not (said.isascii() and said.isprintable()):
+            raise SettingsError(f"{name} (of the Secret plimsoll-payload-log) has a line break, or what is not ASCII")
+    address = env.get("AWS_ENDPOINT_URL") or "http://"
+    if not address.startswith(("http://", "https://")) or not address.isprintable():
+        raise SettingsError("AWS_ENDPOINT_URL (of the Secret plimsoll-payload-log) must be http(s)://host:port")
+
+
+def _told(error: BaseException) -> str:
     return (str(error).splitlines() or ["the store refuses"])[0][:300]
 
 

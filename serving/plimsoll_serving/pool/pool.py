@@ -57,6 +57,8 @@ class Pool:
             for host in self.hosts():
                 if host.state is State.WAITING and host.look():
                     self.residents.want(host)
+                elif host.state is State.READY and host.reason and not host.in_memory:
+                    self.residents.reconsider(host)
         self.residents.look()
         self._polls += 1
         if not self._readiness.loaded and not unproven(self.hosts()):

@@ -29,9 +29,11 @@ NO_ROOM = (
     "the ServingPool"
 )
 NO_ROOM_BESIDE = (
-    "it is out of memory and does not fit in beside the other models that are in a release; raise "
+    "it is out of memory and does not fit in beside the models that are in a release or in use; raise "
     "spec.resources.memory of the ServingPool"
 )
+# A model that was asked within these is in use: it is not put out for one that nobody waits for.
+IN_USE_SECONDS = 60.0
 # A process that died this often while it loaded a model does not load it again.
 DEATHS = 2
 
@@ -94,16 +96,17 @@ class Residents:
         return True
 
     def recall(self, host: Host) -> None:
-        """Bring a model back that its release needs and no request waits for, unless others in a release would have to
-        go for it: the two would put each other out again and again, and users would wait for that.
+        """Bring a model back that its release needs and no request waits for, unless others in a release or in use
+        would have to go for it: the two would put each other out again and again, and users would wait for that.
         """
-        if host.state is not State.READY or host.in_memory:
-            return
-        in_releases = sum(one.size for one in self._residents if one.pinned)
-        fits = in_releases + self._expected(host) <= self.budget
-        host.misses("" if fits else NO_ROOM_BESIDE)
-        if fits:
+        if host.state is State.READY and host not in self._residents and self.reconsider(host):
             self.want(host)
+
+    def reconsider(self, host: Host) -> bool:
+        """Whether a proven model that is out of memory fits in beside those that stay; where not, it says so."""
+        fits = self._held(recalled=True) + self._expected(host) <= self.budget
+        host.misses("" if fits else NO_ROOM_BESIDE)
+        return fits
 
     def look(self) -> None:
         """Put out what no document names any more, and what is over the budget, as far as nothing is under way."""
@@ -145,9 +148,15 @@ class Residents:
                 return host
         return None
 
-    def _held(self, releases: bool = False) -> int:
-        """Bytes that cannot be had: of models that are being loaded or have requests under way, or are in a release."""
-        return sum(host.size for host in self._residents if not host.idle or (releases and host.pinned))
+    def _held(self, recalled: bool = False) -> int:
+        """Bytes that cannot be had: of models that are being loaded or have requests under way. For one that is
+        recalled, of those too that are in a release or in use.
+        """
+        lately = self.now() - IN_USE_SECONDS
+        kept = [
+            host for host in self._residents if not host.idle or (recalled and (host.pinned or host.used_at > lately))
+        ]
+        return sum(host.size for host in kept)
 
     def _refuse_late(self) -> None:
         """Whoever waits for room for longer than a queue may take is told so. The model comes when there is room."""

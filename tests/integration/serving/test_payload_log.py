@@ -206,6 +206,21 @@ def test_a_ca_that_is_none_is_refused_at_start(tmp_path: Path, ca: str) -> None:
     assert "PLIMSOLL_PAYLOAD_LOG_CA" in server.log()[-1]["message"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("AWS_ENDPOINT_URL", "minio:9000"), ("AWS_ACCESS_KEY_ID", "nobody-may-read\n"), ("AWS_REGION", "eu-central-1\n")],
+)
+def test_what_the_store_could_never_be_asked_with_is_refused_at_start_and_not_shown(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    log = {"PLIMSOLL_PAYLOAD_LOG": "1", "PLIMSOLL_PAYLOAD_LOG_SINK": "s3://events/a"}
+    server = Server(tmp_path, RIGHT, "digits-bad-key", **log | {name: value}).start()
+    assert server.process is not None
+    assert server.process.wait(60) == 2
+    told = server.log()[-1]["message"]
+    assert name in told and "Secret plimsoll-payload-log" in told and value.strip() not in told
+
+
 def test_nothing_is_logged_unless_asked_for(server: Server) -> None:
     server.infer(v2([1, 2, 3, 4]))
     assert set(server.counts(NAME, "outcome").values()) == {0}

@@ -164,10 +164,11 @@ def test_a_candidate_that_was_put_out_is_called_back_by_its_own_share_once_there
         candidates = {name: pool.revisions(name)[f"{name}-00000002"] for name in names}
         return [name for name, one in candidates.items() if not one["inMemory"] and "beside" in one["reason"]]
 
-    eventually(lambda: bool(out()), "a candidate for which there is no room")
-    left = out()[0]
+    left = eventually(out, "a candidate for which there is no room")[0]
     assert pool.arms()[f"{left}-00000002 server_error"] == 0
-    pool.write(*(document(name, {"1": files[i]}, epoch=2) for i, name in enumerate(names) if name != left))
+    for name in names:
+        if name != left:
+            pool.remove(name)
     eventually(lambda: "2" in outcomes(pool, left, 20), "the candidate back in memory")
     assert pool.revisions(left)[f"{left}-00000002"]["reason"] == ""
 

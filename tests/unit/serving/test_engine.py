@@ -293,6 +293,19 @@ def test_classes_that_cannot_be_read_are_refused_when_the_model_is_loaded(text: 
         Model(with_classes(text))
 
 
+def test_a_dictionary_tells_its_classes_whatever_the_file_says() -> None:
+    model = onnx.load_model_from_string(echo_models.of_classes([2, 0, 1]))
+    helper.set_model_props(model, {"plimsoll.classes": '{"scores": [2, 0, 1]}'})
+    found = engine(bytes(model.SerializeToString()))
+    found.warm_up([])
+    assert found.classes == {"scores": [0, 1, 2]}
+
+
+def test_metadata_of_others_that_are_no_text_keep_no_model_from_being_served() -> None:
+    data = with_classes('{"probabilities": ["a", "b", "c"]}').replace(b'"a"', b'"\xff"')
+    assert engine(data).classes == {}
+
+
 def test_the_file_does_not_stay_in_memory_beside_the_model_made_of_it() -> None:
     content = onnx_models.linear_classifier(COEFFICIENTS, INTERCEPTS)
     before = sys.getrefcount(content)
@@ -309,6 +322,25 @@ def test_text_beside_bf16_is_answered_where_no_bf16_is() -> None:
     inputs = {"text": np.array([["a"], ["b"]], dtype=object), "half": np.array([[0x3F80], [0x4000]], np.uint16)}
     said, single = model.run(inputs, ["said", "single"])
     assert (said.tolist(), single.tolist()) == ([["a"], ["b"]], [[1.0], [2.0]])
+
+
+def half_and_scores(*, answers_half: bool) -> bytes:
+    """``input`` FP32 → ``scores`` by class (ZipMap), and ``half`` BF16 → ``single`` FP32, or as it is."""
+    model = onnx.load_model_from_string(echo_models.of_classes([0, 1]))
+    kind = TensorProto.BFLOAT16 if answers_half else TensorProto.FLOAT
+    model.graph.node.append(helper.make_node("Cast", ["half"], ["single"], to=kind))
+    model.graph.input.append(helper.make_tensor_value_info("half", TensorProto.BFLOAT16, [None, 1]))
+    model.graph.output.append(helper.make_tensor_value_info("single", kind, [None, 1]))
+    return bytes(model.SerializeToString())
+
+
+def test_bf16_beside_scores_by_class_is_answered_where_no_bf16_is() -> None:
+    model = Model(half_and_scores(answers_half=False))
+    inputs = {"input": np.array([[0.25, 0.75]], np.float32), "half": np.array([[0x3F80]], np.uint16)}
+    scores, single = model.run(inputs, ["scores", "single"])
+    assert (scores.tolist(), single.tolist()) == ([[0.25, 0.75]], [[1.0]])
+    with pytest.raises(ArtifactError, match="convert with zipmap off"):
+        Model(half_and_scores(answers_half=True))
 
 
 def test_text_beside_an_answer_of_bf16_is_refused_when_the_model_is_loaded() -> None:

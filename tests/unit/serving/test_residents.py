@@ -129,12 +129,16 @@ async def a_release(world: World) -> tuple[FakeHost, FakeHost]:
     return stable, candidate
 
 
+LONG_AGO = -2 * module.IN_USE_SECONDS
+
+
 def test_a_candidate_that_is_called_back_puts_out_neither_its_stable_version_nor_another_in_a_release(
     tmp_path: Path,
 ) -> None:
     async def story() -> None:
         world = World(tmp_path, hosts=2, room=1)
         stable, candidate = await a_release(world)
+        stable.used_at += LONG_AGO
         world.residents.recall(candidate)
         await a_while()
         assert (stable.in_memory, candidate.in_memory, candidate.reason) == (True, False, NO_ROOM_BESIDE)
@@ -146,7 +150,9 @@ def test_a_candidate_that_is_called_back_puts_out_neither_its_stable_version_nor
     play(story())
 
 
-def test_a_candidate_that_is_called_back_waits_for_the_room_of_whoever_is_in_no_release(tmp_path: Path) -> None:
+def test_a_candidate_that_is_called_back_takes_the_room_of_whoever_is_not_in_use_and_of_nobody_else(
+    tmp_path: Path,
+) -> None:
     async def story() -> None:
         world = World(tmp_path, hosts=3, room=1)
         stable, candidate = await a_release(world)
@@ -154,12 +160,45 @@ def test_a_candidate_that_is_called_back_waits_for_the_room_of_whoever_is_in_no_
         other = world.hosts[2]
         world.ask(other)
         await until(lambda: other.said == [""])
+        other.used_at += LONG_AGO
+        for under_way, used_at in ((1, other.used_at), (0, world.residents.now())):
+            idle, other.under_way, other.used_at = other.used_at, under_way, used_at
+            world.residents.recall(candidate)
+            await a_while()
+            assert (other.in_memory, candidate.in_memory, candidate.reason) == (True, False, NO_ROOM_BESIDE)
+        other.used_at = idle
         world.residents.recall(candidate)
-        await a_while()
-        assert (stable.in_memory, candidate.in_memory, candidate.reason) == (True, False, "")
-        other.under_way -= 1
         await until(lambda: candidate.in_memory)
-        assert (stable.in_memory, other.in_memory) == (True, False)
+        assert (stable.in_memory, other.in_memory, candidate.reason) == (True, False, "")
+
+    play(story())
+
+
+def test_a_candidate_on_its_way_in_is_not_said_to_lack_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        world = World(tmp_path, hosts=2, room=1)
+        _, candidate = await a_release(world)
+        world.residents.budget = SIZE + KEPT
+        gate = loads_wait(monkeypatch)
+        world.residents.recall(candidate)
+        await until(lambda: candidate.size)
+        world.residents.recall(candidate)
+        assert (candidate.in_memory, candidate.reason) == (False, "")
+        gate.set()
+        await until(lambda: candidate.in_memory)
+
+    play(story())
+
+
+def test_a_lack_of_room_is_not_told_any_more_once_there_is_room_though_nobody_asks(tmp_path: Path) -> None:
+    async def story() -> None:
+        world = World(tmp_path, hosts=2, room=1)
+        _, candidate = await a_release(world)
+        world.residents.recall(candidate)
+        assert candidate.reason == NO_ROOM_BESIDE
+        world.residents.budget = SIZE + KEPT
+        assert world.residents.reconsider(candidate)
+        assert (candidate.reason, candidate.in_memory) == ("", False)
 
     play(story())
 

@@ -9,11 +9,11 @@ import pytest
 from plimsoll_training.columns import infer_features, target_values
 from plimsoll_training.convert import to_onnx_bytes
 from plimsoll_training.data import bundled_csv, parse_csv
-from plimsoll_training.errors import UserError
+from plimsoll_training.errors import ModelRejectedError, UserError
 from plimsoll_training.estimators import CLASSIFIERS, REGRESSORS, make_estimator
 from plimsoll_training.inference import LoadedModel, feeds_for
 from plimsoll_training.preprocessing import make_pipeline
-from plimsoll_training.run import SklearnTrainer
+from plimsoll_training.run import Signature, SklearnTrainer, Tensor
 from plimsoll_training.train import fit, training_table
 
 QUICK = {"n_estimators": 9, "max_iter": 60}
@@ -71,6 +71,12 @@ def served_and_fitted(task: Any, source: str, trainer: SklearnTrainer) -> tuple[
         fit(pipeline, table, target_values(frame, "target", task))
         model = LoadedModel(to_onnx_bytes(pipeline, features, task))
     return model.run(feeds_for(model.signature, frame, features.names)), pipeline, table
+
+
+def test_no_column_is_taken_for_bf16() -> None:
+    halves = Signature(inputs=(Tensor(name="a", datatype="BF16", shape=(-1, 1)),), outputs=())
+    with pytest.raises(ModelRejectedError, match=r"input 'a' is BF16, which no column is"):
+        feeds_for(halves, pd.DataFrame({"a": [1.5, 2.0]}), ("a",))
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

@@ -74,10 +74,18 @@ def test_other_models_are_left_as_they_are() -> None:
 
 def test_outputs_of_other_names_keep_them_and_other_metadata_stay() -> None:
     model = onnx.load_model_from_string(echo_models.of_classes([7, 10, 20]))
-    helper.set_model_props(model, {"author": "me", CLASSES: "old"})
+    helper.set_model_props(model, {"author": "me", CLASSES: '{"other": ["a"], "scores": [1]}'})
     made = rewritten(model.SerializeToString())
     assert [one.name for one in LoadedModel(made).signature.outputs] == ["scores"]
-    assert metadata(made) == {"author": "me", CLASSES: '{"scores": [7, 10, 20]}'}
+    assert metadata(made) == {"author": "me", CLASSES: '{"other": ["a"], "scores": [7, 10, 20]}'}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"scores": 3}', '{"scores": [1.5]}', '{"scores": [true]}'])
+def test_classes_that_the_server_would_not_read_are_refused_with_what_it_reads(text: str) -> None:
+    model = onnx.load_model_from_string(echo_models.column_shares())
+    helper.set_model_props(model, {CLASSES: text})
+    with pytest.raises(ModelRejectedError, match=r"metadata plimsoll.classes must be JSON"):
+        LoadedModel(model.SerializeToString())
 
 
 def test_classes_that_are_not_in_order_are_refused_with_the_remedy() -> None:

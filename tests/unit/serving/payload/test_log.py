@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import obstore
 import pytest
 from plimsoll_serving.errors import SettingsError
 from plimsoll_serving.payload import log as module
@@ -144,6 +145,19 @@ def test_a_file_is_rotated_within_its_bound(tmp_path: Path) -> None:
     assert old.stat().st_size <= 100
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["payload.jsonl", "payload.jsonl.1"]
     assert path.read_text().splitlines()[-1] == '{"number": 09}'
+
+
+def test_a_store_whose_client_gives_up_loses_a_batch_and_not_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    class PanicException(BaseException):
+        """As of pyo3, whose libraries panic."""
+
+    def panics(*_: object) -> None:
+        raise PanicException("called `Result::unwrap()` on an `Err` value")
+
+    sink = open_sink(PayloadOptions(1.0, "s3://events/a"), IDENTITY)
+    monkeypatch.setattr(obstore, "put", panics)
+    with pytest.raises(SinkError, match=r"called `Result::unwrap"):
+        sink.write([b"{}"])
 
 
 def options(**values: str) -> PayloadOptions:
