@@ -34,7 +34,7 @@ def _facts(service: Object, now: float) -> str:
         ("Strategy:", f"{release.get('strategy', 'Canary')}{_step(status)}"),
     ]
     again = status.get("revisionAttempt") or 1
-    if again > 1:
+    if again > 1 and status.get("candidate"):
         rows.append(("Attempt:", f"{status['attempt']}, number {again} of this revision: it has less of alpha"))
     verdict, command = status.get("verdict"), status.get("lastCommand")
     if verdict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from plimsoll.api.inferenceservice import InferenceServiceSpec, InferenceServiceStatus, VerdictStatus
-from plimsoll.core.release import sources
+from plimsoll.core.release import pace, sources
 
 
 def number(status: InferenceServiceStatus, revision: str) -> int:
@@ -22,7 +22,7 @@ def undecided(spec: InferenceServiceSpec, status: InferenceServiceStatus, outcom
     before, verdict = _undecided(status, status.candidate.revision), status.verdict
     if outcome in {"Promoted", "Kept"}:
         return 0
-    if verdict is None:
+    if verdict is None or _never_shared(status, verdict):
         return before
     return 0 if verdict.outcome == "Fail" and _has_alpha(spec, verdict) else before + 1
 
@@ -31,6 +31,11 @@ def _undecided(status: InferenceServiceStatus, revision: str) -> int:
     """As far as the history goes back."""
     latest = next((one for one in status.history if one.revision == revision), None)
     return (latest.undecided or 0) if latest is not None else 0
+
+
+def _never_shared(status: InferenceServiceStatus, verdict: VerdictStatus) -> bool:
+    """Whether it crashed before it was given anything: no comparison could have failed it."""
+    return verdict.metric == "crashes" and pace.phase_of(status) in {"Preparing", "Warming"}
 
 
 def _has_alpha(spec: InferenceServiceSpec, verdict: VerdictStatus) -> bool:

@@ -96,11 +96,13 @@ def _by_this_clock(turn: Turn, status: Status) -> Status:
     def is_ahead(at: str | None) -> bool:
         return at is not None and unix(at) > turn.now + _SKEW_SECONDS
 
-    begun = ("step_since", "progress_at", "paused_at", "routed_at")
+    begun = ("phase_since", "step_since", "progress_at", "paused_at", "routed_at")
     fields: dict[str, Any] = {name: precise(turn.now) for name in begun if is_ahead(getattr(status, name))}
     if any(is_ahead(one.since) for one in status.retiring):
         now = {"since": timestamp(turn.now)}
         fields["retiring"] = [one.model_dump() | (now if is_ahead(one.since) else {}) for one in status.retiring]
+    if status.warm is not None and is_ahead(status.warm.since):
+        fields["warm"] = status.warm.model_dump() | {"since": precise(turn.now)}
     return moves.changed(status, **fields) if fields else status
 
 
@@ -136,8 +138,10 @@ def _sees_again(turn: Turn) -> bool:
 def _was_not_watched(turn: Turn) -> bool:
     """Whether the last window is far longer than it should be: no operator was there, or its clock jumped ahead."""
     windows = turn.evidence.windows
-    longest = _LATE_WINDOWS * seconds(turn.observed.spec.release.analysis.window) + _LATE_SECONDS
-    return bool(windows) and windows[-1].end - windows[-1].start > longest
+    # Windows of a long release, and those of a slow Prometheus, are longer than the spec says.
+    lengths = [one.end - one.start for one in windows[-2:]]
+    usual = max([seconds(turn.observed.spec.release.analysis.window), *lengths[:-1]])
+    return bool(lengths) and lengths[-1] > _LATE_WINDOWS * usual + _LATE_SECONDS
 
 
 def _dropped(turn: Turn, status: Status) -> Status:

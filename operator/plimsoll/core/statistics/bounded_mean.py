@@ -18,14 +18,16 @@ BETS = np.array([0.1, 0.3, 0.6, 0.95])
 BET_WEIGHTS = np.full(len(BETS), 1 / len(BETS))
 #: For the mean to be shown to be below a limit, a window counts at most as so many times the limit.
 MOST = 2.0
+#: For it to be shown to be above: no single value, however absurd, is proof by itself.
+WORST = 10.0
 
 
 def log_mean_above(means: Array, limit: float) -> Array:
     """Log e-values against "the mean of each window is expected to be at most `limit`", means.shape + (4,).
 
-    Exact whatever the law: E[1 + λ(x/limit − 1)] ≤ 1. A window never gains more than the log of x/limit.
+    Exact whatever the law: E[1 + λ(x/limit − 1)] ≤ 1, and less where what is above WORST × `limit` counts as that much.
     """
-    logs: Array = np.log1p((means[..., None] / limit - 1) * BETS)
+    logs: Array = np.log1p((np.minimum(means[..., None] / limit, WORST) - 1) * BETS)
     return logs
 
 
