@@ -320,10 +320,9 @@ class Life(FakeWorld):
             chooser.seen[key] = chooser.seen.get(key, 0) + count
         higher = self.characters.get(serving[0].version, Character()).higher if serving else None
         if higher is not None:
-            for what, amount in (("above", 1), ("excess", 2), ("below", 1), ("shortfall", 1)):
-                share = higher if what in ("above", "excess") else 1 - higher
-                key = ("difference", chooser.revision, revision, "price", what)
-                chooser.count(key, (differs + matches) * share * amount)
+            told = {"above": higher, "below": 1 - higher, "rows": 1, "excess": 2 * higher, "shortfall": 1 - higher}
+            for what, amount in told.items():
+                chooser.count(("difference", chooser.revision, revision, "price", what), (differs + matches) * amount)
         for server in serving[:1]:
             server.latency = [count + failures + differs + matches for count in server.latency]
 

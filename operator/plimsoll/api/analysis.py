@@ -120,9 +120,9 @@ class ShadowAnswers(Part):
     )
     max_one_sided: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         default=None,
-        description="Of outputs of one number a row: share of the rows that may be higher than what users got, and"
-        " share that may be lower, by more than the tolerance. Judged like maxDisagreement. Differences to either side"
-        " alike are half and half: 0.6 or more, unless the tolerance is wide.",
+        description="Of outputs of one number a row: share of the requests, by their rows, that may be higher than"
+        " what users got, and share that may be lower, by more than the tolerance. Judged like maxDisagreement."
+        " Differences to either side alike are half and half: 0.6 or more, unless the tolerance is wide.",
     )
     tolerance: Tolerance | None = Field(
         default=None,

@@ -62,7 +62,8 @@ class PayloadLog(Part):
 
 _EXTENDED = Rule(
     r"self.all(name, name.matches(r'^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+"
-    r"/[a-zA-Z0-9]([-_.a-zA-Z0-9]*[a-zA-Z0-9])?$') && !name.contains('kubernetes.io/') && !name.startsWith('requests.'))",
+    r"/[a-zA-Z0-9]([-_.a-zA-Z0-9]*[a-zA-Z0-9])?$') && !name.contains('kubernetes.io/')"
+    " && !name.startsWith('requests.'))",
     "keys must be names of extended resources, such as nvidia.com/gpu",
 )
 

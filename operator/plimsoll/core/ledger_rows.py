@@ -93,11 +93,11 @@ def _with_judged(window: Window, judged: dict[str, Any], bins: Bins) -> Window:
         turned_away=(int(away[0]), int(away[1])),
         outputs=tuple(_read_output(one, bins) for one in judged.get(_OUTPUTS, ())),
         cohorts=tuple(
-            Cohort(str(age), Labels(*_read_sums(stable, 3)), Labels(*_read_sums(candidate, 3)))
+            Cohort(str(age), Labels(*_read_sums(stable)), Labels(*_read_sums(candidate)))
             for age, stable, candidate in judged.get(_COHORTS, ())
         ),
         pairs=Pairs(*_counted(judged[_PAIRS], 3)) if _PAIRS in judged else None,
-        differences=tuple(Differences(str(name), *_read_sums(rest, 2)) for name, *rest in judged.get(_DIFFERENCES, ())),
+        differences=tuple(_read_differences(*row) for row in judged.get(_DIFFERENCES, ())),
     )
 
 
@@ -107,11 +107,17 @@ def _read_output(row: Sequence[Any], bins: Bins) -> OutputBins:
     return OutputBins(name, labels, _counted(stable, len(labels)), _counted(candidate, len(labels)))
 
 
-def _read_sums(row: Sequence[Any], sums: int) -> tuple[Any, ...]:
-    """Three counts and so many sums, with the zeros that were left out."""
-    if len(row) > 3 + sums or not all(isinstance(value, int | float) and value >= 0 for value in row):
-        raise ValueError(f"{row} is not three counts and {sums} sums")
-    return (*_counted(row[:3], 3), *map(float, row[3:]), *(0.0,) * min(sums, 3 + sums - len(row)))
+def _read_differences(name: Any, *row: Any) -> Differences:
+    if not all(isinstance(value, int | float) and value >= 0 for value in row):
+        raise ValueError(f"{row} are not sums")
+    return Differences(str(name), *map(float, row))
+
+
+def _read_sums(row: Sequence[Any]) -> tuple[Any, ...]:
+    """Three counts and three sums, with the zeros that were left out."""
+    if len(row) > 6 or not all(isinstance(value, int | float) and value >= 0 for value in row):
+        raise ValueError(f"{row} is not three counts and three sums")
+    return (*_counted(row[:3], 3), *map(float, row[3:]), *(0.0,) * min(3, 6 - len(row)))
 
 
 def _counted(row: Sequence[Any], length: int) -> tuple[int, ...]:

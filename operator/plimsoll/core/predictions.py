@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from math import inf
 
 from plimsoll.facts import Cohort, Differences, Labels, OutputBins, Pairs, PodCounters, Sample
@@ -202,16 +202,14 @@ def pairs(counts: Iterable[Counts], stable: str, candidate: str) -> Pairs | None
 
 
 def differences(counts: Iterable[Counts], stable: str, candidate: str) -> tuple[Differences, ...]:
-    """Of the numbers of mirrored requests, by the names of the outputs; those without a row are left out."""
+    """Of the numbers of mirrored requests, by the names of the outputs; those without a request are left out."""
     sums: dict[tuple[str, str], float] = defaultdict(float)
     for key, count in (item for one in counts for item in one.items()):
         if key[:3] == ("difference", stable, candidate):
             sums[key[3], key[4]] += count
     found = [_differences(sums, name) for name in sorted({name for name, _ in sums})]
-    return tuple(one for one in found if one.above + one.below + one.level)
+    return tuple(one for one in found if one.requests)
 
 
 def _differences(sums: Mapping[tuple[str, str], float], name: str) -> Differences:
-    rows = (int(sums.get((name, what), 0)) for what in ("above", "below", "level"))
-    distances = (sums.get((name, what), 0.0) for what in ("excess", "shortfall"))
-    return Differences(name, *rows, *distances)
+    return Differences(name, *(sums.get((name, one.name), 0.0) for one in fields(Differences)[1:]))

@@ -21,11 +21,12 @@ METRICS: Final = (
     names.METRIC_FEEDBACK_SQUARED,
     names.METRIC_SHADOW_PAIRS,
     names.METRIC_SHADOW_DIFFERENCE_ROWS,
+    names.METRIC_SHADOW_DIFFERENCE_REQUESTS,
     names.METRIC_SHADOW_DIFFERENCE,
 )
 #: What is counted of labels; not_finite says nothing of either version.
 _OUTCOMES: Final = ("correct", "incorrect", "measured")
-#: How the sums of distances are called, by their direction; that of the rows is another count.
+#: How the sums of distances are called, by their direction; that of the requests is another count.
 _SUMS: Final = {"above": "excess", "below": "shortfall"}
 
 
@@ -49,6 +50,7 @@ def by_feature(series: Series, name: str) -> dict[tuple[str, str], float]:
 def of_pod(series: Series) -> Counts:
     """What a pod counts of any version: fallbacks, labels, and pairs of mirrored requests with their differences."""
     feedback, errors = series.get(names.METRIC_FEEDBACK, ()), series.get(names.METRIC_FEEDBACK_ERROR, ())
+    requests = series.get(names.METRIC_SHADOW_DIFFERENCE_REQUESTS, ())
     squares, sums = series.get(names.METRIC_FEEDBACK_SQUARED, ()), series.get(names.METRIC_SHADOW_DIFFERENCE, ())
     return _summed(
         [
@@ -57,7 +59,8 @@ def of_pod(series: Series) -> Counts:
             *((_label(x, _of(x, "direction")), n) for x, n in errors),
             *((_label(x, "squared"), n) for x, n in squares),
             *((_pair(x), n) for x, n in series.get(names.METRIC_SHADOW_PAIRS, ())),
-            *((_difference(x, _of(x, "direction")), n) for x, n in series.get(names.METRIC_SHADOW_DIFFERENCE_ROWS, ())),
+            *((_difference(x, "rows"), n) for x, n in series.get(names.METRIC_SHADOW_DIFFERENCE_ROWS, ())),
+            *((_difference(x, _of(x, "direction")), n) for x, n in requests),
             *((_difference(x, _SUMS.get(_of(x, "direction"), "")), n) for x, n in sums),
         ]
     )

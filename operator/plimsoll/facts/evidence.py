@@ -76,18 +76,26 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """Rows of one output of one number, of mirrored requests: the candidate's answer beside the one that the user got.
+    """One output of one number a row, of mirrored requests: the candidate's answer beside the one that the user got.
 
-    `above` and `below` are beyond the tolerance of the route, `level` within it; `excess` and `shortfall` are the sums
-    of all distances upwards and downwards, in the unit of the output.
+    Requests by the shares of their rows: `above` and `below` are beyond the tolerance of the route, `level` within it,
+    and `not_finite` differ without a finite distance. `excess` and `shortfall` are the sums of the distances upwards
+    and downwards of so many `rows`, in the unit of the output.
     """
 
     output: str
-    above: int = 0
-    below: int = 0
-    level: int = 0
+    above: float = 0.0
+    below: float = 0.0
+    level: float = 0.0
+    not_finite: float = 0.0
+    rows: float = 0.0
     excess: float = 0.0
     shortfall: float = 0.0
+
+    @property
+    def requests(self) -> float:
+        """Whose answers were compared."""
+        return self.above + self.below + self.level + self.not_finite
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ class PodCounters:
     * ("feedback", version, age, outcome): rows of labels, for the outcomes correct, incorrect and measured, and sums of
       errors for over, under (their sizes) and squared;
     * ("pair", stable, candidate, outcome): mirrored requests;
-    * ("difference", stable, candidate, output, what): of their rows of one number, how many are above, below and level,
-      and the sums of the distances: excess and shortfall.
+    * ("difference", stable, candidate, output, what): of their outputs of one number a row, requests by the shares of
+      their rows that are above, below, level and not_finite, the rows, and sums of the distances: excess, shortfall.
 
     `served` counts by outcome what the pod's own model answered, whoever chose it: all there is behind a gateway.
     """

@@ -95,7 +95,7 @@ class Host:
         public, direct: its endpoints; the public ones split as the service's route says.
         used_at: loop time of its last request.
         size: bytes that it is taken to have in memory while it is there, or on its way there.
-        took: bytes that it had the last time; 0 before it was in memory.
+        took, took_at: bytes that it had the last time, and the loop time of that; 0 before it was in memory.
         pinned: it takes a share of a release, and goes out of memory last.
         waiting: requests that wait for it, in the order in which they came.
     """
@@ -119,6 +119,7 @@ class Host:
         self.state = State.WAITING
         self.used_at = asyncio.get_running_loop().time()
         self.size = self.took = 0
+        self.took_at = 0.0
         self.pinned = False
         self.dropped = False
         self.waiting: list[Waiting] = []

@@ -105,6 +105,8 @@ class Residents:
     def reconsider(self, host: Host) -> bool:
         """Whether a proven model that is out of memory fits in beside those that stay; where not, it says so."""
         fits = self._held(recalled=True) + self._expected(host) <= self.budget
+        if not fits and host.took_at < self.now() - IN_USE_SECONDS:
+            host.took = 0  # it may have been other work that the process grew by: measured again, should its file fit
         host.misses("" if fits else NO_ROOM_BESIDE)
         return fits
 
@@ -184,6 +186,7 @@ class Residents:
             loaded = await self._loaded(host)
             if not host.dropped:
                 # Other work makes the process grow, too: one model is never taken for more than all may have.
+                host.took_at = self.now()
                 host.took = min(self.budget, max(_from_file(host, KEPT_FACTOR), loaded.grown))
                 host.serves(loaded.engine, host.took)
                 self.loads += 1

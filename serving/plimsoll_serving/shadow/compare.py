@@ -31,8 +31,8 @@ class Difference:
         rows, different: rows of the stable answer, and those that do not agree.
         gained, lost: one class a row (integers, booleans, text): how often the candidate alone, and the stable alone,
             said this class. These are the discordant counts of McNemar's test, class by class.
-        above, below, level: one float a row: rows in which the candidate is above, or below, by more than the
-            tolerance, or agrees with the stable.
+        above, below, level, not_finite: one float a row: rows in which the candidate is above, or below, by more than
+            the tolerance, or agrees with the stable, or does not without there being a finite distance.
         excess, shortfall: sums of the differences upwards and downwards of all these rows; both at least 0.
         squared: sum of their squares.
     """
@@ -44,6 +44,7 @@ class Difference:
     above: int = 0
     below: int = 0
     level: int = 0
+    not_finite: int = 0
     excess: float = 0.0
     shortfall: float = 0.0
     squared: float = 0.0
@@ -133,14 +134,15 @@ def _note_classes(difference: Difference, pairs: list[tuple[Any, Any]]) -> None:
 
 
 def _note_distances(difference: Difference, distances: list[float], bad: list[int]) -> None:
-    """`bad` are the rows that do not agree. Those without a finite distance are neither above, below nor level."""
+    """`bad` are the rows that do not agree."""
     if not any(distances):
         difference.level = len(distances)
         return
     finite = [distance for distance in distances if -FARTHEST < distance < FARTHEST]  # false for NaN, too
     difference.above = sum(0 < distances[row] < FARTHEST for row in bad)
     difference.below = sum(-FARTHEST < distances[row] < 0 for row in bad)
-    difference.level = len(finite) - difference.above - difference.below
+    difference.not_finite = len(bad) - difference.above - difference.below
+    difference.level = len(distances) - len(bad)
     difference.excess = math.fsum([distance for distance in finite if distance > 0])
     difference.shortfall = -math.fsum([distance for distance in finite if distance < 0])
     difference.squared = math.fsum([distance * distance for distance in finite])

@@ -28,13 +28,17 @@ class Outcome(StrEnum):
     DROPPED = "dropped"
 
 
+DIRECTIONS = ("above", "below", "level", "not_finite")
+
+
 @dataclass(slots=True)
 class _Output:
-    """Sums of `Difference` over pairs."""
+    """Sums of `Difference` over pairs: of `rows`, and of `requests` by the shares of their rows."""
 
     equal: int = 0
     different: int = 0
-    directions: dict[str, int] = field(default_factory=lambda: {"above": 0, "below": 0, "level": 0})
+    rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DIRECTIONS, 0))
+    requests: dict[str, float] = field(default_factory=lambda: dict.fromkeys(DIRECTIONS, 0.0))
     sums: dict[str, float] = field(default_factory=lambda: {"above": 0.0, "below": 0.0})
     squared: float = 0.0
     classes: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -42,9 +46,11 @@ class _Output:
     def add(self, difference: Difference) -> None:
         self.different += difference.different
         self.equal += difference.rows - difference.different
-        self.directions["above"] += difference.above
-        self.directions["below"] += difference.below
-        self.directions["level"] += difference.level
+        counts = {direction: getattr(difference, direction) for direction in DIRECTIONS}
+        directed = sum(counts.values())
+        for direction, count in counts.items():
+            self.rows[direction] += count
+            self.requests[direction] += count / directed if directed else 0.0
         self.sums["above"] += difference.excess
         self.sums["below"] += difference.shortfall
         self.squared += difference.squared
@@ -117,6 +123,11 @@ class ShadowCounters:
             "Rows of one float by where the candidate lies to the stable, beyond the tolerance.",
             labels=(*labels, "direction"),
         )
+        requests = CounterFamily(
+            "plimsoll_shadow_difference_requests",
+            "The same of requests, each by the shares of its rows.",
+            labels=(*labels, "direction"),
+        )
         sums = CounterFamily(
             "plimsoll_shadow_difference",
             "Sums of the distances upwards and downwards; their difference is the signed sum.",
@@ -124,14 +135,15 @@ class ShadowCounters:
         )
         squares = CounterFamily("plimsoll_shadow_squared_difference", "Sum of the squared distances.", labels=labels)
         for who, output in self._outputs():
-            if not any(output.directions.values()):
+            if not any(output.rows.values()):
                 continue
-            for direction, count in output.directions.items():
-                rows.add((*who, direction), count)
+            for direction in DIRECTIONS:
+                rows.add((*who, direction), output.rows[direction])
+                requests.add((*who, direction), output.requests[direction])
             for direction, distance in output.sums.items():
                 sums.add((*who, direction), distance)
             squares.add(who, output.squared)
-        yield from (rows, sums, squares)
+        yield from (rows, requests, sums, squares)
 
     def _classes(self) -> Family:
         classes = CounterFamily(

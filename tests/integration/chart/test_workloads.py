@@ -126,6 +126,8 @@ def test_the_operator_accepts_the_settings_that_the_chart_gives(values: tuple[st
         namespace="plimsoll-system",
         namespaces=("one", "two"),
         serving_image="plimsoll-serving:s1",
+        serving_image_openvino="plimsoll-serving-openvino:0.1.0",
+        serving_image_cuda="plimsoll-serving-cuda:0.1.0",
         training_image="plimsoll-training:0.1.0",
         image_pull_policy="Always",
         cluster_domain="cluster.local",

@@ -295,7 +295,9 @@ def test_the_differences_of_a_regression_are_summed(tmp_path: Path) -> None:
         stable.infer(v2([1, 2, 3, 4], [5, 5, 5, 5]))
         more(stable, arm, {}, {"mismatch": 1})
         rows = stable.counts("plimsoll_shadow_difference_rows_total", "direction")
-        assert rows == {"above": 1, "below": 1, "level": 0}
+        assert rows == {"above": 1, "below": 1, "level": 0, "not_finite": 0}
+        requests = stable.counts("plimsoll_shadow_difference_requests_total", "direction")
+        assert requests == {"above": 0.5, "below": 0.5, "level": 0, "not_finite": 0}
         assert stable.counts("plimsoll_shadow_difference_total", "direction") == {"above": 2.5, "below": 1.0}
         assert stable.counts("plimsoll_shadow_squared_difference_total", "output") == {"prediction": 7.25}
 

@@ -146,7 +146,7 @@ def test_the_verdicts_that_are_read_aloud_are_what_the_verdict_says() -> None:
     policy = Policy(alpha=of_attempt(Policy().alpha, 1))
     said = [verdict.reason for windows in (harmful, healthy, suspected) for verdict in verdicts(windows, policy)]
     said += [verdict.reason for verdict in verdicts(shifted, replace(policy, shift_psi=0.25))]
-    prices = (Differences("price", above=83, below=14, level=3, excess=1250.0, shortfall=130.0),)
+    prices = (Differences("price", above=83, below=14, level=3, rows=100, excess=1250.0, shortfall=130.0),)
     higher = [replace(one, pairs=Pairs(3, 97), differences=prices) for one in repeat(9, arm(100), arm(100), weight=0)]
     said += [verdict.reason for verdict in verdicts(higher, replace(policy, one_sided_max=0.6))]
     shown = [block.text.strip() for block in blocks("text") if block.page == "docs/releases.md"]

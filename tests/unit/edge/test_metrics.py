@@ -100,9 +100,10 @@ def test_bins_labels_fallbacks_and_pairs_are_read_of_the_own_version_and_without
         (names.METRIC_FALLBACKS, ("revision",)),
         (names.METRIC_SHADOW_PAIRS, ("stable", "candidate", "outcome")),
         (names.METRIC_SHADOW_DIFFERENCE_ROWS, ("stable", "candidate", "output", "direction")),
+        (names.METRIC_SHADOW_DIFFERENCE_REQUESTS, ("stable", "candidate", "output", "direction")),
         (names.METRIC_SHADOW_DIFFERENCE, ("stable", "candidate", "output", "direction")),
     ]
-    bins, feedback, errors, squares, fallbacks, pairs, rows, distances = (
+    bins, feedback, errors, squares, fallbacks, pairs, rows, requests, distances = (
         Counter(name, "x", ("model", *labels), registry=pod.registry) for name, labels in makes
     )
     bins.labels("m", "1", "label", "value:a").inc(4)
@@ -115,7 +116,7 @@ def test_bins_labels_fallbacks_and_pairs_are_read_of_the_own_version_and_without
     squares.labels("m", "1", "1m").inc(2.25)
     fallbacks.labels("m", "r2").inc(7)
     pairs.labels("m", "r1", "r2", "mismatch").inc(2)
-    for metric, above, below in ((rows, 3, 1), (distances, 7.5, 0.25)):
+    for metric, above, below in ((rows, 30, 1), (requests, 2.5, 1), (distances, 7.5, 0.25)):
         metric.labels("m", "r1", "r2", "price", "above").inc(above)
         metric.labels("m", "r1", "r2", "price", "below").inc(below)
 
@@ -130,8 +131,9 @@ def test_bins_labels_fallbacks_and_pairs_are_read_of_the_own_version_and_without
         ("feedback", "1", "1m", "squared"): 2.25,
         ("fallback", "r2"): 7,
         ("pair", "r1", "r2", "mismatch"): 2,
-        ("difference", "r1", "r2", "price", "above"): 3,
+        ("difference", "r1", "r2", "price", "above"): 2.5,
         ("difference", "r1", "r2", "price", "below"): 1,
+        ("difference", "r1", "r2", "price", "rows"): 31,
         ("difference", "r1", "r2", "price", "excess"): 7.5,
         ("difference", "r1", "r2", "price", "shortfall"): 0.25,
     }

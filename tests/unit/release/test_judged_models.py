@@ -196,7 +196,7 @@ def test_a_shadow_whose_numbers_lie_to_one_side_is_taken_back_before_any_user_se
     assert "tolerance" not in life.documents[-1], "there are no copies"
     if phase == "RolledBack":
         assert life.status["verdict"]["metric"] == "signed difference"
-        assert "rows of price higher (90." in life.status["history"][0]["reason"]
+        assert "requests of price higher (90." in life.status["history"][0]["reason"]
         assert "; mean difference +1.7" in life.status["history"][0]["reason"]
         replayed(life)
     else:

@@ -430,7 +430,7 @@ def test_numbers_beyond_the_bound_are_called_worse_within_so_many_looks(factor: 
     assert np.quantile(looks, 0.95) <= most
 
 
-@pytest.mark.parametrize("mean", [0.0, 0.5, 1.7, 30.0])
+@pytest.mark.parametrize("mean", [0.0, 0.5, 1.7, 4.0])
 def test_a_bet_that_a_mean_is_above_a_limit_is_fair_at_the_limit_and_loses_below(mean: float) -> None:
     """Of values that are 0 but for a quarter, which is exact."""
     e = np.exp(log_mean_above(np.array([0.0, 4 * mean]), 1.7)).T @ [0.75, 0.25]

@@ -29,6 +29,7 @@ class FakeHost:
         (self.settings.model_dir / "model.onnx").write_bytes(bytes(size))
         self.in_memory = self.dropped = self.pinned = False
         self.state = State.WAITING
+        self.took_at = 0.0
         self.size, self.took, self.used_at, self.under_way, self.deaths = 0, 0, 0.0, 0, 0
         self.waiting: list[Waiting] = []
         self.said: list[str] = []
@@ -170,6 +171,21 @@ def test_a_candidate_that_is_called_back_takes_the_room_of_whoever_is_not_in_use
         world.residents.recall(candidate)
         await until(lambda: candidate.in_memory)
         assert (stable.in_memory, other.in_memory, candidate.reason) == (True, False, "")
+
+    play(story())
+
+
+def test_what_a_model_took_long_ago_does_not_keep_it_out_for_good(tmp_path: Path) -> None:
+    async def story() -> None:
+        world = World(tmp_path, hosts=2, room=1)
+        _, candidate = await a_release(world)
+        world.residents.budget = SIZE + KEPT
+        candidate.took = world.residents.budget
+        assert not world.residents.reconsider(candidate)
+        assert not world.residents.reconsider(candidate)
+        candidate.took_at += LONG_AGO
+        assert not world.residents.reconsider(candidate)
+        assert world.residents.reconsider(candidate)
 
     play(story())
 

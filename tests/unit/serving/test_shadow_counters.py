@@ -39,6 +39,13 @@ def test_pairs_rows_and_differences_add_up() -> None:
         (*WHO, "prediction", "above"): 2,
         (*WHO, "prediction", "below"): 2,
         (*WHO, "prediction", "level"): 4,
+        (*WHO, "prediction", "not_finite"): 0,
+    }
+    assert samples(counters, "plimsoll_shadow_difference_requests_total") == {
+        (*WHO, "prediction", "above"): 0.5,
+        (*WHO, "prediction", "below"): 0.5,
+        (*WHO, "prediction", "level"): 1.0,
+        (*WHO, "prediction", "not_finite"): 0.0,
     }
     assert samples(counters, "plimsoll_shadow_difference_total") == {
         (*WHO, "prediction", "above"): 1.0,

@@ -76,7 +76,7 @@ def judged(index: int) -> Window:
             Cohort("1h", Labels(measured=9, over=1.5, squared=3.25), Labels()),
         ),
         pairs=Pairs(90, 8, 2),
-        differences=(Differences("price", 50, 40, 8, 12.5, 11.0), Differences("age", 0, 98)),
+        differences=(Differences("price", 49.5, 40, 8, 0.5, 400, 12.5, 11.0), Differences("age", 0, 98)),
     )
 
 

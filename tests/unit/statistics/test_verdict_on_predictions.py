@@ -239,12 +239,12 @@ SIGNS = Policy(one_sided_max=0.6, latency_margin=None)
 
 
 def numbers(rng: np.random.Generator, index: int, bias: float, *, tolerance: float = 0.01, rows: int = 1) -> Window:
-    """100 mirrored requests of so many rows, which are alike; differences have a standard deviation of 1."""
-    found = rng.normal(bias, 1.0, 100).repeat(rows)
-    above, below = found > tolerance, found < -tolerance
-    differed, counts = int((above | below).sum()) // rows, (int(above.sum()), int(below.sum()))
-    excess, shortfall = (float(np.maximum(sign * found, 0).sum()) for sign in (1, -1))
-    one = Differences("price", *counts, 100 * rows - sum(counts), excess, shortfall)
+    """100 mirrored requests, the last of so many rows, which are alike; differences have a standard deviation of 1."""
+    found = rng.normal(bias, 1.0, 100)
+    above, below = int((found > tolerance).sum()), int((found < -tolerance).sum())
+    differed, sizes = above + below, np.array([1] * 99 + [rows])
+    excess, shortfall = (float((np.maximum(sign * found, 0) * sizes).sum()) for sign in (1, -1))
+    one = Differences("price", above, below, 100 - differed, 0, 99 + rows, excess, shortfall)
     return replace(mirrored(rng, index, 0.0), pairs=Pairs(100 - differed, differed), differences=(one,))
 
 
@@ -255,7 +255,7 @@ def test_a_shadow_whose_numbers_lie_to_one_side_fails_and_the_sentence_says_by_h
     rng = RNG(1)
     verdict = judge([numbers(rng, i, bias) for i in range(20)], SIGNS)
     assert (verdict.outcome, verdict.metric) == ("Fail", "signed difference")
-    assert re.search(rf"^Fail: signed difference candidate \d+/\d+ rows of price {side} \([89]\d\.", verdict.reason)
+    assert re.search(rf"^Fail: signed difference candidate \d+/\d+ requests of price {side} \([89]\d\.", verdict.reason)
     assert re.search(rf"; above 60%; e = .* ≥ 400; mean difference \{sign}(0\.[89]|1)", verdict.reason)
 
 
@@ -275,15 +275,21 @@ def test_what_is_higher_by_less_than_the_tolerance_is_not_higher() -> None:
 def test_rows_of_one_request_that_are_all_alike_count_as_one() -> None:
     def evidence(rows: int) -> list[str]:
         found = verdicts([numbers(RNG(i), i, 0.5, rows=rows) for i in range(30)], SIGNS)
-        return [re.sub(r"candidate [\d,/]+", "", one.reason) for one in found]
+        return [re.sub(r"mean difference [-+.\d]+", "", one.reason) for one in found]
 
-    assert evidence(1) == evidence(50)
+    assert evidence(1) == evidence(500)
+
+
+def test_what_is_no_number_is_to_both_sides_and_passes_nothing() -> None:
+    differences = (Differences("price", 20, 20, 0, not_finite=60, rows=100, excess=20.0, shortfall=20.0),)
+    windows = [replace(mirrored(RNG(i), i, 0.0), differences=differences) for i in range(30)]
+    assert judge(windows, SIGNS).outcome == "Fail"
 
 
 def test_where_nothing_is_a_number_it_says_so_and_does_not_pass() -> None:
     verdict = judge([mirrored(RNG(i), i, 0.0) for i in range(30)], SIGNS)
     assert verdict.outcome == "Inconclusive"
-    assert "signed difference candidate 0/0 rows of numbers higher" in verdict.reason
+    assert "signed difference candidate 0/0 requests of numbers higher" in verdict.reason
 
 
 def test_each_output_and_side_has_its_part_of_alpha() -> None:
@@ -292,7 +298,12 @@ def test_each_output_and_side_has_its_part_of_alpha() -> None:
         replace(mirrored(RNG(i), i, 0.0), differences=differences) for i, differences in enumerate([(one, two)] * 5)
     ]
     found = signed_difference(mirrors, 0.6, (0.01, 0.05), Noise(0.2, 60.0)).signs
-    assert found.units == (" rows of a higher", " rows of a lower", " rows of b higher", " rows of b lower")
+    assert found.units == (
+        " requests of a higher",
+        " requests of a lower",
+        " requests of b higher",
+        " requests of b lower",
+    )
     assert np.exp(found.failing) == pytest.approx(np.exp(found.against_health).mean(axis=1))
 
 

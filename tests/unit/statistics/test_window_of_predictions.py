@@ -118,7 +118,8 @@ def test_pairs_of_these_two_revisions_are_counted_by_what_came_of_them() -> None
 
 def test_numbers_of_mirrored_requests_are_counted_by_output_and_side_for_these_two_revisions() -> None:
     seen = {
-        ("price", "above"): 5,
+        ("price", "above"): 4.5,
+        ("price", "rows"): 70,
         ("price", "level"): 2,
         ("price", "excess"): 7.5,
         ("age", "below"): 1,
@@ -127,7 +128,7 @@ def test_numbers_of_mirrored_requests_are_counted_by_output_and_side_for_these_t
     counts: Counts = {("difference", S, C, *what): count for what, count in seen.items()}
     assert told(counts | {("difference", S, "other", "price", "above"): 9}, {}).differences == (
         Differences("age", 0, 1, 0),
-        Differences("price", 5, 0, 2, excess=7.5),
+        Differences("price", 4.5, 0, 2, rows=70, excess=7.5),
     )
     assert told({}, {}).differences == ()
 

@@ -184,8 +184,9 @@ def taken_back(turn: Turn, status: Status) -> Status | None:
     )
     status = moves.changed(
         status, stable=old, candidate=worse, last_proven=old, warm=None, degraded=None, attempt=status.attempt + 1,
-        revision_attempt=None, started_at=timestamp(turn.now), step=None, step_since=None, verdict=verdict, ledger=None, windows=(),
-        rollback_seconds=None, retiring=tuple(one for one in status.retiring if one.revision != old.revision),
+        revision_attempt=None, started_at=timestamp(turn.now), step=None, step_since=None, verdict=verdict,
+        ledger=None, windows=(), rollback_seconds=None,
+        retiring=tuple(one for one in status.retiring if one.revision != old.revision),
     )  # fmt: skip
     return moves.roll_back(turn, status, "RolledBack", reason)
 

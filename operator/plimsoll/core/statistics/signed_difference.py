@@ -3,14 +3,14 @@
 Of numbers nearly every row differs, and noise around the stable version's answers is no harm; to be higher, or lower,
 nearly always is. A sign needs neither a unit nor a law, and no outlier sways it (Arbuthnot 1710; Dixon & Mood, JASA
 1946). By itself it would take the least difference for a large one: what is within the tolerance has no sign, but
-counts as a row. Each direction is one share against a bound: `bounded_rate` (Robbins, Ann. Math. Statist. 1970; Lindon
+counts as well. Each direction is one share against a bound: `bounded_rate` (Robbins, Ann. Math. Statist. 1970; Lindon
 & Malek, NeurIPS 2022).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from plimsoll.core.statistics.criteria import Criterion
 from plimsoll.core.statistics.measures import PASS_CAP, above
 from plimsoll.core.statistics.tables import Noise, Table, starts_of
 from plimsoll.core.statistics.wealth import Array, average, capped, mixture
-from plimsoll.facts import Differences, Pairs, Window
+from plimsoll.facts import Differences, Window
 
 #: What is said where no output is of one number a row.
 _NOTHING = "numbers"
@@ -66,29 +66,27 @@ class SignedDifference:
 def signed_difference(
     windows: Sequence[Window], limit: float, levels: tuple[float, float], noise: Noise
 ) -> SignedDifference:
-    """Rows that are higher than what the user got, and rows that are lower: either fails above `limit`, both pass once
-    shown to be below; `levels` are alpha and beta. Of at least one window.
+    """Requests that are higher than what the user got, and those that are lower: either fails above `limit`, both pass
+    once shown to be below; `levels` are alpha and beta. Of at least one window.
 
-    Rows of one request may be all alike: together they count as one. Pass bets on rows that are not to that side being
-    likelier than 1 − limit, in steps of their odds: half of the rows, which is noise, is far from none. Noise is that
-    of the rarer of both: a share of 90 % varies as one of 10 % does.
+    Rows of one request may be all alike: each request counts once, by the shares of its rows, however many they are.
+    An answer without a finite distance is to both sides: it is no reason to pass. Pass bets on requests that are not to
+    that side being likelier than 1 − limit, in steps of their odds: half of them, which is noise, is far from none.
+    Noise is that of the rarer of both: a share of 90 % varies as one of 10 % does.
     """
     outputs = sorted({one.output for window in windows for one in window.differences}) or [_NOTHING]
     found = np.array([[_counted(window, output) for output in outputs] for window in windows])
-    rows = found[..., :3].sum(axis=2)
-    signs = found[..., :2].reshape(len(windows), -1)
-    trials = rows.repeat(2, axis=1)
-    pairs = np.array([[one.matched + one.differed] for one in (window.pairs or Pairs() for window in windows)])
-    thin = np.maximum(trials / np.maximum(pairs, 1), 1.0)
-    k, n, none = signs / thin, trials / thin, np.zeros_like(signs)
+    k = (found[..., :2] + found[..., 3:4]).reshape(len(windows), -1)
+    n, none = found[..., :4].sum(axis=2).repeat(2, axis=1), np.zeros_like(k)
     starts, odds = starts_of(windows), limit / (1 - limit)
-    cvs = [np.full_like(signs, noise.cv_floor * min(1.0, one)) for one in (1 / odds, odds)]
-    against_health = above(Table(np.stack([k, n, none, none], axis=1), cvs[0], starts), limit)
+    cvs = [np.full_like(k, noise.cv_floor * min(1.0, one)) for one in (1 / odds, odds)]
+    counts = Table(np.stack([k, n, none, none], axis=1), cvs[0], starts)
+    against_health = above(counts, limit)
     sums = found.cumsum(axis=0)
     criterion = Criterion(
         name=SignedDifference.name,
-        totals=Table(np.stack([signs, trials, none, none], axis=1), cvs[0], starts).totals,
-        units=tuple(f" rows of {output} {side}" for output in outputs for side in ("higher", "lower")),
+        totals=counts.totals,
+        units=tuple(f" requests of {output} {side}" for output in outputs for side in ("higher", "lower")),
         margin=None,
         tolerance=limit,
         negligible=limit,
@@ -98,10 +96,10 @@ def signed_difference(
         failing=average(against_health),
         against_harm=mixture(capped(log_rate_above(n - k, n, 1 - limit, cvs[1]), PASS_CAP), ABOVE_WEIGHTS),
     )
-    means = (sums[..., 3] - sums[..., 4]) / np.maximum(sums[..., :3].sum(axis=2), 1.0)
+    means = (sums[..., 5] - sums[..., 6]) / np.maximum(sums[..., 4], 1.0)
     return SignedDifference(criterion, means)
 
 
-def _counted(window: Window, output: str) -> tuple[float, float, float, float, float]:
+def _counted(window: Window, output: str) -> tuple[float, ...]:
     one = next((one for one in window.differences if one.output == output), Differences(output))
-    return one.above, one.below, one.level, one.excess, one.shortfall
+    return astuple(one)[1:]
