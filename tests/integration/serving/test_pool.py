@@ -226,7 +226,7 @@ def test_a_model_for_which_there_is_no_room_in_time_is_refused_with_when_to_come
 
 
 def working(number: int, width: int = 512) -> bytes:
-    """A model, of some 2 MiB by default, that takes a while for rows whose first feature is above 0; no two are alike."""
+    """A model, of some 2 MiB by default, that takes a while where the first feature is above 0; no two are alike."""
     return onnx_models.slow_classifier(COEFFICIENTS, INTERCEPTS + number, rounds=40, width=width, feature=0)
 
 

@@ -102,6 +102,18 @@ def test_an_attempt_that_was_never_judged_has_spent_nothing() -> None:
     assert (life.status["attempt"], life.status["revisionAttempt"]) == (3, 1)
 
 
+def test_a_crash_before_any_share_has_spent_nothing() -> None:
+    life = serving()
+    life.character(2).crashes = True
+    life.add(version(2))
+    life.until("RolledBack")
+    assert life.status["verdict"]["metric"] == "crashes"
+    life.character(2).crashes = False
+    life.command("a", "retry")
+    life.until("Analyzing")
+    assert life.status["revisionAttempt"] == 1
+
+
 def test_a_promotion_ends_the_count_and_another_revision_has_its_own() -> None:
     life = serving()
     life.add(version(2))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from plimsoll import names
 from plimsoll.core import ledger
-from plimsoll.core.conditions import timestamp
+from plimsoll.core.conditions import timestamp, unix
 from plimsoll.core.release import cursor
 from plimsoll.facts import Action, Apply, Create, Manifest, PodCounters, Ref, Sample
 from plimsoll.failures import Refused
@@ -237,6 +237,33 @@ def test_what_began_by_a_clock_that_was_ahead_lasts_no_longer_once_it_is_set_rig
     assert late
     life.cluster.edit(SERVICE, lambda body: body["status"].update(retiring=late), spec=False)
     assert life.run(120, stop=lambda: not life.status.get("retiring")), "the old pods go when they would have gone"
+
+
+def test_a_release_whose_windows_have_become_long_still_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "_LENGTHEN_AFTER", 2)
+    endless = [{"weight": 10, "minDuration": "2s", "minRequests": 1_000_000_000}]
+    life = serving(steps=endless, progressDeadline="500s", analysis={"window": "20s"})
+    life.add(version(2))
+    life.until("Analyzing")
+    assert life.run(700, stop=lambda: life.status["phase"] == "Held")
+    assert life.status["heldReason"] == "ProgressDeadline"
+    last, before = (unix(one["end"]) for one in life.status["windows"][:-3:-1])
+    assert last - before > 3 * 20 + 60, "by the spec alone nobody would have watched"
+
+
+def test_a_clock_that_was_ahead_keeps_no_candidate_waiting_for_its_pre_period() -> None:
+    life = serving(analysis={"window": "2s", "prePeriod": "10s"}, probation="20s")
+    life.time += 86_400
+    life.ring()
+    life.run(3)
+    life.add(version(2))
+    life.until("Warming")
+    life.run(5)
+    life.time -= 86_400
+    for server in life.servers.values():
+        server.born = min(server.born, life.time)
+    life.ring()
+    assert life.run(120, stop=lambda: life.status["phase"] == "Analyzing")
 
 
 def test_a_full_ledger_is_no_outage_and_the_deadline_decides(monkeypatch: pytest.MonkeyPatch) -> None:

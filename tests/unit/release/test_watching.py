@@ -384,6 +384,18 @@ def test_a_version_whose_errors_grow_is_taken_back_to_the_one_that_is_warm() -> 
     assert health(life) == ("True", "WithinBounds"), "what was warm is within the bound"
 
 
+def test_one_absurd_label_takes_nothing_back() -> None:
+    life = second(absoluteError={"max": 12.5})
+    life.characters["1"] = life.characters["2"] = Character(off=10.0)
+    life.run(60)
+    server = next(one for one in life.servers.values() if one.version == "2")
+    key = next(key for key in server.seen if key[0] == "feedback" and key[3] == "over")
+    server.seen[key] += 10**12
+    life.run(120)
+    assert (life.status["phase"], life.status["stable"]["version"]) == ("Idle", "2")
+    assert health(life) == ("True", "WithinBounds")
+
+
 def test_suspicion_by_errors_of_numbers_outlives_the_operator_behind_none_of_the_others() -> None:
     life = watched(absoluteError={"max": 12.5})
     life.characters["1"] = Character(off=25.0)
