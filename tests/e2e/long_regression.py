@@ -87,7 +87,7 @@ def test_numbers_to_one_side_take_a_version_back_before_any_user_sees_it(service
     before = set_up(service, SHADOWED)
     ended = service.ended(service.release("3"))
     assert (ended["phase"], ended["stable"]) == ("RolledBack", before)
-    said = r"Fail: signed difference candidate \d+/\d+ rows of prediction higher .*; mean difference \+\d{3}"
+    said = r"Fail: signed difference candidate \d+/\d+ requests of prediction higher .*; mean difference \+\d{3}"
     assert re.match(said, ended["history"][0]["reason"]), ended["history"][0]["reason"]
 
 
