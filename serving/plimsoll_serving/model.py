@@ -78,11 +78,12 @@ class Model:
         self._session._model_bytes = None
         tensors = [*self.signature.inputs.values(), *self.signature.outputs.values()]
         self._raw = any(tensor.datatype.kind == "raw" for tensor in tensors)
+        answers_raw = any(tensor.datatype.kind == "raw" for tensor in self.signature.outputs.values())
         self._text = any(tensor.datatype.kind == "bytes" for tensor in self.signature.inputs.values())
-        if self._text and any(tensor.datatype.kind == "raw" for tensor in self.signature.outputs.values()):
+        if self._text and answers_raw:
             raise ArtifactError("ONNX Runtime cannot answer BF16 to text from Python; cast these outputs to FP32")
         self._maps = [node.name for node in self._session.get_outputs() if node.type in _MAPS]
-        if self._maps and any(tensor.datatype.kind == "raw" for tensor in self.signature.outputs.values()):
+        if self._maps and answers_raw:
             raise ArtifactError("ONNX Runtime cannot answer BF16 beside ZipMap from Python; convert with zipmap off")
         # What a dictionary says itself is right, whatever the file says of it.
         said = _classes(self._session)

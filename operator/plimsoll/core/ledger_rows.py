@@ -108,8 +108,8 @@ def _read_output(row: Sequence[Any], bins: Bins) -> OutputBins:
 
 
 def _read_differences(name: Any, *row: Any) -> Differences:
-    if not all(isinstance(value, int | float) and value >= 0 for value in row):
-        raise ValueError(f"{row} are not sums")
+    if len(row) > 7 or not all(isinstance(value, int | float) and value >= 0 for value in row):
+        raise ValueError(f"{row} are not seven sums")
     return Differences(str(name), *map(float, row))
 
 

@@ -152,6 +152,7 @@ def test_windows_of_many_pods_grow_longer_before_the_room_is_used_up() -> None:
         ({"formatVersion": 1}, "formatVersion must be 4"),
         ({"windows": [[0, 0.0, 1.0, 0, 10, None, {"o": [[7, [1], [1]]]}, [0] * 7, [0] * 7]]}, "damaged: IndexError"),
         ({"windows": [[0, 0.0, 1.0, 0, 10, None, {"p": [-1]}, [0] * 7, [0] * 7]]}, "damaged: ValueError"),
+        ({"windows": [[0, 0.0, 1.0, 0, 10, None, {"d": [["x", *[1] * 8]]}, [0] * 7, [0] * 7]]}, "damaged: ValueError"),
         ({"edges": [1]}, "edges differ"),
         ({"mode": "Guess"}, "mode must be one of Sequential, Absolute"),
         ({"policy": {}}, "policy: .* missing or unknown"),

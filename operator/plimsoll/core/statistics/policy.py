@@ -48,8 +48,8 @@ class Policy:
     `accuracy_drop`: how much less often the candidate may be right, as labels tell; `error_rise`: by how much its mean
     absolute error may be larger, as a part of the stable one's; None for both switches labels off. Which of them
     speaks is decided by what is labelled. `min_labels`: of the candidate, for Pass; `oldest_label`: later ones do not
-    count. `disagreement_max`: share of mirrored requests whose two answers may differ; `one_sided_max`: share of their
-    rows of numbers that may be above what the user got, and share that may be below; None switches either off.
+    count. `disagreement_max`: share of mirrored requests whose two answers may differ; `one_sided_max`: share of
+    them whose numbers may be above what the user got, and share that may be below; None switches either off.
 
     `external`: custom metrics, of which each statistical one gets as much of alpha as all others together, and judges.
     """
